@@ -1,0 +1,49 @@
+"""A Program: what a frontend hands to the compiler. The module says what is computed, the WeightStore the numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from xdsl.dialects.builtin import ModuleOp
+
+
+class WeightStore(Protocol):
+    """Named weight tensors, read one at a time; nothing holds the whole model."""
+
+    def names(self) -> list[str]:
+        """All weight names of the architecture, `layers.3.q.weight`, tied ones included."""
+        ...
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The declared shape, [out, in] flattened to two dimensions for matrices."""
+        ...
+
+    def storage_dtype(self, name: str) -> str:
+        """`f32`, `f16` or `bf16`: how the checkpoint stores the tensor."""
+        ...
+
+    def alias_of(self, name: str) -> str | None:
+        """The weight whose storage this one shares (tied embeddings), if any."""
+        ...
+
+    def load(self, name: str) -> NDArray[np.float32]:
+        """The tensor as float32, in its declared shape (a view of the mapped file where no conversion is needed)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Program:
+    """module: `func.func @forward(%tokens: tensor<?xi32>) -> tensor<?xVxf32>` in the slm dialect."""
+
+    module: ModuleOp
+    weights: WeightStore
+    architecture: str
+    config: dict[str, Any]
+    tokenizer_json: bytes | None = None
+    stop_tokens: tuple[int, ...] = ()
+    max_positions: int = 0
+    source: str = ""
+    notes: list[str] = field(default_factory=list[str])
