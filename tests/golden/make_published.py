@@ -1,0 +1,279 @@
+"""Writes the golden vectors of the published Llama implementation (Hugging Face `transformers`).
+
+Each variant of `published/variants.py` becomes a directory `tests/golden/published/<name>/` with a tiny random
+`LlamaForCausalLM` checkpoint (config.json and safetensors, in the layout of a model hub) and `golden.npz`:
+
+    tokens         int32   [positions]         the prompt
+    logits         float32 [positions, vocab]  logits at every prompt position
+    greedy         int32   [16]                the tokens of greedy decoding after the prompt
+    greedy_logits  float32 [16, vocab]         the row that produced each of these tokens
+
+The logits come from the *written directory*, read back by `from_pretrained`: float32, eager attention, one
+thread, the whole sequence in one forward pass (no KV cache). `generate` with its cache must give the same tokens.
+
+A seed is taken only if the vectors are worth comparing with (see `accept`): no near tie in greedy decoding, no
+stop token, float32 rounding well under the tolerance of the tests, and every common mistake in reading the
+config (wrong eps, activation, RoPE base, ignored scaling, ignored biases) visible well above that tolerance.
+
+Run it in an environment with the extra `published`; it takes about a minute:
+
+    python tests/golden/make_published.py [--only NAME] [--out DIRECTORY]
+"""
+
+import argparse
+import copy
+import json
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import torch
+import transformers
+from published.variants import VARIANTS, Config, Variant, hub_config
+from transformers import LlamaConfig, LlamaForCausalLM
+
+NEW_TOKENS = 16
+MIN_MARGIN = 1e-2  # ten times what the tests ask for
+MIN_DISTINCT_TOKENS = 6  # greedy decoding that repeats one token tests little
+MIN_MISTAKE = 2e-2  # a hundred times the tolerance of the tests, 2e-4
+MAX_ROUNDING = 2e-5  # a tenth of that tolerance
+MAX_SEEDS = 200
+
+
+def common_mistakes(config: Config) -> tuple[Config, ...]:
+    """Wrong readings of any Llama config, which every variant must show."""
+    other_eps = 1e-6 if config["rms_norm_eps"] == 1e-5 else 1e-5
+    return (
+        {"rms_norm_eps": other_eps},
+        {"hidden_act": "gelu"},
+        {"rope_theta": 2 * config["rope_theta"]},
+    )
+
+
+def file_dtype(variant: Variant) -> torch.dtype:
+    """The type of the weights in the safetensors file."""
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[hub_config(variant)["torch_dtype"]]
+
+
+def empty_model(config: Config) -> LlamaForCausalLM:
+    """A model in float32 with eager attention; the caller sets its weights."""
+    # transformers rewrites the scaling dictionary in place; a copy keeps the variant as it is.
+    model = LlamaForCausalLM(LlamaConfig(**copy.deepcopy(config), attn_implementation="eager"))
+    return model.to(torch.float32).eval()
+
+
+def fill(model: LlamaForCausalLM, embedding_std: float, generator: torch.Generator) -> None:
+    """Sets random weights: attention scores and logits get a spread of 1 to 5 whatever the sizes are.
+
+    Embeddings are small so that eps matters in the first norm; the norm before the output makes up for
+    that when the output matrix is the embedding.
+    """
+    hidden = model.config.hidden_size
+    tied = model.config.tie_word_embeddings
+    final_norm_scale = 2.0 / (embedding_std * math.sqrt(hidden)) if tied else 1.0
+    for name, parameter in model.named_parameters():
+        if name == "model.embed_tokens.weight":
+            parameter.normal_(0.0, embedding_std, generator=generator)
+        elif name.endswith("norm.weight"):
+            scale = final_norm_scale if name == "model.norm.weight" else 1.0
+            parameter.uniform_(0.5 * scale, 1.5 * scale, generator=generator)
+        elif name.endswith(".bias"):
+            parameter.normal_(0.0, 0.3, generator=generator)
+        else:
+            gain = {"q_proj": 1.4, "k_proj": 1.4, "lm_head": 2.0}.get(name.split(".")[-2], 1.2)
+            parameter.normal_(0.0, gain / math.sqrt(parameter.shape[1]), generator=generator)
+
+
+def random_prompt(length: int, vocab_size: int, generator: torch.Generator) -> torch.Tensor:
+    """Random token ids [length], int64, that include the first and the last row of the embedding."""
+    tokens = torch.randint(0, vocab_size, (length,), generator=generator)
+    tokens[0] = 1
+    tokens[length // 3] = 0
+    tokens[length // 2] = vocab_size - 1
+    return tokens
+
+
+def forward(model: LlamaForCausalLM, tokens: torch.Tensor) -> torch.Tensor:
+    """Logits [positions, vocab] of `tokens` [positions] in one pass without a cache."""
+    return model(tokens[None], use_cache=False).logits[0]
+
+
+def decode_greedily(model: LlamaForCausalLM, prompt: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The next 16 tokens [16] and the rows of logits that chose them [16, vocab]."""
+    tokens, rows = prompt, []
+    for _ in range(NEW_TOKENS):
+        rows.append(forward(model, tokens)[-1])
+        tokens = torch.cat([tokens, rows[-1].argmax()[None]])
+    return tokens[len(prompt) :], torch.stack(rows)
+
+
+def smallest_margin(rows: torch.Tensor) -> float:
+    """The smallest distance of the best from the second-best logit over `rows` [n, vocab]."""
+    best = rows.topk(2, dim=-1).values
+    return float((best[:, 0] - best[:, 1]).min())
+
+
+def smallest_mistake(variant: Variant, model: LlamaForCausalLM, prompt: torch.Tensor) -> float:
+    """How far the least visible wrong reading of the config moves the logits of the prompt."""
+    config, right, weights = hub_config(variant), forward(model, prompt), model.state_dict()
+    moved = []
+    for mistake in common_mistakes(config) + variant.mistakes:
+        wrong = empty_model(config | mistake)
+        wrong.load_state_dict(weights, strict=False)  # not strict: a mistake may drop the biases
+        moved.append(float((forward(wrong, prompt) - right).abs().max()))
+    return min(moved)
+
+
+def rounding(config: Config, model: LlamaForCausalLM, tokens: torch.Tensor) -> float:
+    """How far float32 is from float64 matrix products (norms and softmax stay in float32 in the library)."""
+    exact = empty_model(config)
+    exact.load_state_dict(model.state_dict())
+    return float((forward(exact.double(), tokens) - forward(model, tokens)).abs().max())
+
+
+def accept(variant: Variant, model: LlamaForCausalLM, prompt: torch.Tensor) -> Config | None:
+    """The figures of a usable seed for README.md, or None."""
+    greedy, rows = decode_greedily(model, prompt)
+    margin = smallest_margin(rows)
+    if margin < MIN_MARGIN or len(set(greedy.tolist())) < MIN_DISTINCT_TOKENS:
+        return None
+    if model.config.eos_token_id in greedy:
+        return None
+    error = rounding(hub_config(variant), model, torch.cat([prompt, greedy]))
+    mistake = smallest_mistake(variant, model, prompt)
+    if error > MAX_ROUNDING or mistake < MIN_MISTAKE:
+        return None
+    return {"margin": margin, "rounding": error, "mistake": mistake, "spread": float(rows.std())}
+
+
+def search(variant: Variant) -> tuple[LlamaForCausalLM, torch.Tensor, Config]:
+    """The model [weights rounded to the dtype of the file], prompt and figures of the first usable seed."""
+    for seed in range(MAX_SEEDS):
+        generator = torch.Generator().manual_seed(seed)
+        model = empty_model(hub_config(variant))
+        fill(model, variant.embedding_std, generator)
+        for parameter in model.parameters():
+            parameter.copy_(parameter.to(file_dtype(variant)))
+        prompt = random_prompt(variant.prompt_length, model.config.vocab_size, generator)
+        figures = accept(variant, model, prompt)
+        if figures is not None:
+            return model, prompt, {"seed": seed} | figures
+    raise SystemExit(f"{variant.name}: no usable seed below {MAX_SEEDS}")
+
+
+def write_checkpoint(variant: Variant, model: LlamaForCausalLM, directory: Path) -> None:
+    """config.json in the dialect of the variant, and the weights in its dtype."""
+    shutil.rmtree(directory, ignore_errors=True)
+    model.to(file_dtype(variant)).save_pretrained(directory, max_shard_size=variant.max_shard_size)
+    (directory / "generation_config.json").unlink(missing_ok=True)  # nothing here reads it
+    if variant.dialect == "hub":
+        text = json.dumps(hub_config(variant), indent=2, sort_keys=True)
+        (directory / "config.json").write_text(text + "\n", encoding="utf-8")
+
+
+def write_golden(directory: Path, prompt: torch.Tensor) -> None:
+    """golden.npz from the checkpoint in `directory`, as the published implementation reads it."""
+    model = LlamaForCausalLM.from_pretrained(
+        directory, dtype=torch.float32, attn_implementation="eager", local_files_only=True
+    ).eval()
+    greedy, rows = decode_greedily(model, prompt)
+    generated = model.generate(
+        prompt[None],
+        attention_mask=torch.ones_like(prompt[None]),
+        max_new_tokens=NEW_TOKENS,
+        do_sample=False,
+        pad_token_id=0,
+    )
+    if generated[0, len(prompt) :].tolist() != greedy.tolist():
+        raise SystemExit(f"{directory.name}: generate() disagrees with greedy decoding without a cache")
+    if smallest_margin(rows) < MIN_MARGIN:
+        raise SystemExit(f"{directory.name}: the written checkpoint is not the one searched for")
+    np.savez(
+        directory / "golden.npz",
+        tokens=prompt.numpy().astype(np.int32),
+        logits=forward(model, prompt).numpy(),
+        greedy=greedy.numpy().astype(np.int32),
+        greedy_logits=rows.numpy(),
+    )
+
+
+def readme_row(variant: Variant, figures: Config) -> str:
+    """One row of the table in README.md."""
+    return (
+        f"| `{variant.name}` | {variant.purpose} | {variant.prompt_length} | {figures['seed']} "
+        f"| {figures['spread']:.1f} | {figures['margin']:.3f} | {figures['mistake']:.4f} "
+        f"| {figures['rounding']:.1e} |"
+    )
+
+
+def readme(rows: list[str]) -> str:
+    """The text of README.md with one row per variant."""
+    table = "\n".join(rows)
+    return f"""# Golden vectors of the published Llama implementation
+
+Tiny random `LlamaForCausalLM` checkpoints and what `transformers` computes from them. This directory is
+written by `tests/golden/make_published.py` from `variants.py`; do not edit anything else by hand.
+
+    pip install -e '.[published]'
+    python tests/golden/make_published.py
+
+Made with transformers {transformers.__version__}, torch {torch.__version__}, safetensors {safetensors.__version__},
+numpy {np.__version__}: float32, eager attention, one thread, no KV cache. The first usable seed is taken, and a second
+run gives the same files. Another CPU or version may differ in the last bits of the logits;
+the weights and prompts depend on the seed only.
+
+Each directory holds `config.json`, the weights and `golden.npz`:
+
+| array | dtype and shape | contents |
+|---|---|---|
+| `tokens` | int32 [positions] | the prompt |
+| `logits` | float32 [positions, vocab] | logits at every position of the prompt |
+| `greedy` | int32 [{NEW_TOKENS}] | the tokens of greedy decoding after the prompt; never the stop token |
+| `greedy_logits` | float32 [{NEW_TOKENS}, vocab] | the rows that produced these tokens; row 0 = last row of `logits` |
+
+The tests compare with a tolerance of 2e-4. The last columns show that this is meaningful:
+
+- spread: standard deviation of `greedy_logits`.
+- margin: smallest distance of the best from the second-best logit in greedy decoding (at least {MIN_MARGIN:g}).
+- mistake: how far the least visible wrong reading of the config moves a logit of the prompt (at least {MIN_MISTAKE:g}).
+  Tried for each variant: eps 1e-5 for 1e-6 or the reverse, `gelu` for `silu`, a doubled RoPE base. Tried where it
+  applies: ignored or different RoPE scaling, a default RoPE base, ignored attention or FFN biases, no eps.
+- rounding: distance of float32 from float64 matrix products (at most {MAX_ROUNDING:g}).
+
+The library computes RoPE angles in float32, and the rounding column leaves them so. Against a float64 NumPy forward pass
+with exact angles the vectors are within 2e-5, except `long_prompt`: 6e-5, from angles near position 300.
+
+| variant | what it is for | prompt | seed | spread | margin | mistake | rounding |
+|---|---|---|---|---|---|---|---|
+{table}
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write the golden vectors of the published implementation.")
+    parser.add_argument("--only", metavar="NAME", help="write this variant alone and leave README.md as it is")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "published", metavar="DIRECTORY")
+    arguments = parser.parse_args()
+    chosen = [variant for variant in VARIANTS if arguments.only in (None, variant.name)]
+    if not chosen:
+        parser.error(f"no variant {arguments.only!r}; there are: {', '.join(v.name for v in VARIANTS)}")
+    torch.set_num_threads(1)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    rows: list[str] = []
+    with torch.no_grad():
+        for variant in chosen:
+            model, prompt, figures = search(variant)
+            directory = arguments.out / variant.name
+            write_checkpoint(variant, model, directory)
+            write_golden(directory, prompt)
+            rows.append(readme_row(variant, figures))
+            print(rows[-1], flush=True)
+    if arguments.only is None:
+        (arguments.out / "README.md").write_text(readme(rows), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

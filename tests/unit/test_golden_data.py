@@ -1,0 +1,181 @@
+"""The committed golden vectors are whole and worth comparing with (no model is run here)."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+PUBLISHED = Path(__file__).parents[1] / "golden" / "published"
+VARIANTS = (
+    "bf16",
+    "biases",
+    "gqa",
+    "head_dim",
+    "linear_rope",
+    "llama3_rope",
+    "long_prompt",
+    "mha",
+    "mqa",
+    "odd_sizes",
+    "sharded",
+    "small_eps",
+    "tied",
+    "transformers5",
+    "transformers5_llama3",
+    "untied",
+)
+NEW_TOKENS = 16
+MIN_MARGIN = 1e-3
+MAX_TOTAL_BYTES = 6_000_000
+ITEM_BYTES = {"F32": 4, "BF16": 2}
+
+
+def read_config(name: str) -> dict[str, Any]:
+    return json.loads((PUBLISHED / name / "config.json").read_text(encoding="utf-8"))
+
+
+def read_golden(name: str) -> dict[str, np.ndarray]:
+    with np.load(PUBLISHED / name / "golden.npz", allow_pickle=False) as arrays:
+        return {key: arrays[key] for key in arrays.files}
+
+
+def read_header(path: Path) -> dict[str, dict[str, Any]]:
+    """The tensor table of a safetensors file, after checking that offsets cover the data exactly."""
+    data = path.read_bytes()
+    header_bytes = int.from_bytes(data[:8], "little")
+    tensors = json.loads(data[8 : 8 + header_bytes])
+    tensors.pop("__metadata__", None)
+    end = 0
+    for entry in sorted(tensors.values(), key=lambda entry: entry["data_offsets"]):
+        start, stop = entry["data_offsets"]
+        assert start == end
+        assert stop - start == math.prod(entry["shape"]) * ITEM_BYTES[entry["dtype"]]
+        end = stop
+    assert end == len(data) - 8 - header_bytes
+    return tensors
+
+
+def read_tensors(name: str) -> dict[str, dict[str, Any]]:
+    """The tensor tables of all weight files of a variant; no tensor may occur twice."""
+    tensors: dict[str, dict[str, Any]] = {}
+    for path in sorted((PUBLISHED / name).glob("*.safetensors")):
+        header = read_header(path)
+        assert not tensors.keys() & header.keys()
+        tensors |= header
+    return tensors
+
+
+def expected_shapes(config: dict[str, Any]) -> dict[str, list[int]]:
+    """Names and shapes of a Llama checkpoint, from its config."""
+    hidden, ffn, vocab = config["hidden_size"], config["intermediate_size"], config["vocab_size"]
+    heads = config["num_attention_heads"]
+    head_dim = config.get("head_dim", hidden // heads)
+    q_width, kv_width = heads * head_dim, config.get("num_key_value_heads", heads) * head_dim
+    shapes = {"model.embed_tokens.weight": [vocab, hidden], "model.norm.weight": [hidden]}
+    if not config["tie_word_embeddings"]:
+        shapes["lm_head.weight"] = [vocab, hidden]
+    linears = {
+        "self_attn.q_proj": (q_width, hidden, config["attention_bias"]),
+        "self_attn.k_proj": (kv_width, hidden, config["attention_bias"]),
+        "self_attn.v_proj": (kv_width, hidden, config["attention_bias"]),
+        "self_attn.o_proj": (hidden, q_width, config["attention_bias"]),
+        "mlp.gate_proj": (ffn, hidden, config["mlp_bias"]),
+        "mlp.up_proj": (ffn, hidden, config["mlp_bias"]),
+        "mlp.down_proj": (hidden, ffn, config["mlp_bias"]),
+    }
+    for layer in range(config["num_hidden_layers"]):
+        prefix = f"model.layers.{layer}."
+        for norm in ("input_layernorm", "post_attention_layernorm"):
+            shapes[f"{prefix}{norm}.weight"] = [hidden]
+        for linear, (rows, columns, has_bias) in linears.items():
+            shapes[f"{prefix}{linear}.weight"] = [rows, columns]
+            if has_bias:
+                shapes[f"{prefix}{linear}.bias"] = [rows]
+    return shapes
+
+
+def margins(rows: np.ndarray) -> np.ndarray:
+    """Distance of the best from the second-best logit in each row."""
+    best = np.sort(rows.astype(np.float64), axis=-1)[:, -2:]
+    return best[:, 1] - best[:, 0]
+
+
+def test_directories_are_the_known_variants():
+    assert sorted(path.parent.name for path in PUBLISHED.glob("*/config.json")) == sorted(VARIANTS)
+
+
+def test_total_size_is_small():
+    paths = [path for path in PUBLISHED.glob("*/*") if path.suffix != ".pyc"]
+    assert sum(path.stat().st_size for path in paths) < MAX_TOTAL_BYTES
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_tensors_match_the_config(name: str):
+    config, tensors = read_config(name), read_tensors(name)
+    assert {key: entry["shape"] for key, entry in tensors.items()} == expected_shapes(config)
+    declared = config.get("dtype", config.get("torch_dtype"))
+    assert {entry["dtype"] for entry in tensors.values()} == {{"float32": "F32", "bfloat16": "BF16"}[declared]}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_vectors_have_the_documented_types_and_shapes(name: str):
+    config, golden = read_config(name), read_golden(name)
+    vocab, positions = config["vocab_size"], len(golden["tokens"])
+    assert {key: (array.dtype.name, array.shape) for key, array in golden.items()} == {
+        "tokens": ("int32", (positions,)),
+        "logits": ("float32", (positions, vocab)),
+        "greedy": ("int32", (NEW_TOKENS,)),
+        "greedy_logits": ("float32", (NEW_TOKENS, vocab)),
+    }
+    assert 24 <= positions <= config["max_position_embeddings"] - NEW_TOKENS
+    for tokens in (golden["tokens"], golden["greedy"]):
+        assert tokens.min() >= 0
+        assert tokens.max() < vocab
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_greedy_decoding_is_unambiguous(name: str):
+    config, golden = read_config(name), read_golden(name)
+    assert np.isfinite(golden["logits"]).all()
+    assert np.isfinite(golden["greedy_logits"]).all()
+    assert margins(golden["greedy_logits"]).min() > MIN_MARGIN
+    np.testing.assert_array_equal(golden["greedy_logits"].argmax(axis=-1), golden["greedy"])
+    np.testing.assert_allclose(golden["greedy_logits"][0], golden["logits"][-1], rtol=0, atol=2e-5)
+    assert config["eos_token_id"] not in golden["greedy"]
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_logits_have_a_spread_that_shows_errors(name: str):
+    golden = read_golden(name)
+    assert 1 < golden["logits"].std() < 5
+    assert len(set(golden["greedy"].tolist())) >= 6
+
+
+def test_sharded_index_names_every_tensor_in_its_file():
+    index = json.loads((PUBLISHED / "sharded" / "model.safetensors.index.json").read_text(encoding="utf-8"))
+    where = {key: path.name for path in (PUBLISHED / "sharded").glob("*.safetensors") for key in read_header(path)}
+    assert index["weight_map"] == where
+    assert len(set(where.values())) > 1
+
+
+def test_variants_differ_in_what_their_names_promise():
+    configs = {name: read_config(name) for name in VARIANTS}
+    assert configs["gqa"]["num_attention_heads"] > configs["gqa"]["num_key_value_heads"] > 1
+    assert configs["mqa"]["num_key_value_heads"] == 1
+    assert "num_key_value_heads" not in configs["mha"]
+    assert configs["tied"]["tie_word_embeddings"] and not configs["untied"]["tie_word_embeddings"]
+    head_dim = configs["head_dim"]
+    assert head_dim["head_dim"] * head_dim["num_attention_heads"] != head_dim["hidden_size"]
+    assert configs["linear_rope"]["rope_scaling"] == {"type": "linear", "factor": 2.0}
+    scaling = configs["llama3_rope"]["rope_scaling"]
+    assert scaling["rope_type"] == "llama3"
+    assert scaling["original_max_position_embeddings"] < len(read_golden("llama3_rope")["tokens"])
+    assert configs["biases"]["attention_bias"] and configs["biases"]["mlp_bias"]
+    assert configs["small_eps"]["rms_norm_eps"] == 1e-6
+    assert len(read_golden("long_prompt")["tokens"]) > 256
+    for name in ("transformers5", "transformers5_llama3"):
+        assert {"rope_parameters", "dtype"} <= configs[name].keys()
+        assert not {"rope_theta", "rope_scaling", "torch_dtype"} & configs[name].keys()
