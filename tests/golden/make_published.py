@@ -15,7 +15,7 @@ A seed is taken only if the vectors are worth comparing with (see `accept`): no 
 stop token, float32 rounding well under the tolerance of the tests, and every common mistake in reading the
 config (wrong eps, activation, RoPE base, ignored scaling, ignored biases) visible well above that tolerance.
 
-Run it in an environment with the extra `published`; it takes about a minute:
+Run it in an environment with the extra `published`; it takes less than a minute:
 
     python tests/golden/make_published.py [--only NAME] [--out DIRECTORY]
 """
@@ -242,8 +242,9 @@ The tests compare with a tolerance of 2e-4. The last columns show that this is m
   applies: ignored or different RoPE scaling, a default RoPE base, ignored attention or FFN biases, no eps.
 - rounding: distance of float32 from float64 matrix products (at most {MAX_ROUNDING:g}).
 
-The library computes RoPE angles in float32, and the rounding column leaves them so. Against a float64 NumPy forward pass
-with exact angles the vectors are within 2e-5, except `long_prompt`: 6e-5, from angles near position 300.
+The library computes RoPE angles in float32, and the rounding column leaves them so. `tests/unit/test_golden_data.py`
+repeats the forward pass in float64 NumPy with float64 angles: the distance is about 2e-5, and 6e-5 for `long_prompt`,
+whose angles reach 315.
 
 | variant | what it is for | prompt | seed | spread | margin | mistake | rounding |
 |---|---|---|---|---|---|---|---|
