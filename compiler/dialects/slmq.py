@@ -126,7 +126,7 @@ class RoundOp(IRDLOperation):
 
 @irdl_op_definition
 class MatmulOp(IRDLOperation):
-    """x times the transposed weight, stored as `format`; then + bias. Float: sum_fp. i8: (f32(p) * sw[n]) * scale[t]."""
+    """x times the transposed weight (stored as `format`), + bias. Float: sum_fp. i8: (f32(p) * sw[n]) * scale[t]."""
 
     name = "slmq.matmul"
     x = operand_def(TensorType)
