@@ -1,4 +1,4 @@
-"""JSON with one spelling per value (sorted keys, no spaces, UTF-8, no NaN), for hashes and sections of executables."""
+"""JSON with one spelling per value (sorted keys, no spaces, ASCII, no NaN), for hashes and sections of executables."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Any
 
 
 def canonical_json(value: Any) -> bytes:
-    """The canonical bytes. Raises ValueError (or TypeError) for what JSON or UTF-8 cannot hold."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode("utf-8")
+    """The canonical bytes. Raises ValueError (or TypeError) for what JSON cannot hold."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
 def parse_canonical_json(data: bytes, limit_bytes: int) -> Any:
@@ -17,8 +16,10 @@ def parse_canonical_json(data: bytes, limit_bytes: int) -> Any:
     if len(data) > limit_bytes:
         raise ValueError(f"{len(data)} bytes of JSON, at most {limit_bytes} are read")
     try:
-        value = json.loads(data.decode("utf-8"))
+        value = json.loads(data.decode("ascii"))
         canonical = canonical_json(value)
+        # Lone surrogates pass JSON but cannot be printed or stored.
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
         raise ValueError(f"not valid JSON: {type(error).__name__}") from None
     if canonical != data:
