@@ -1,0 +1,150 @@
+"""Matrix unit: a pass holds rows x columns weights and streams rows of A through them, one every `beats_per_row` cycles.
+
+Weights of the next pass are loaded meanwhile, so a pass takes the longer of streaming and loading. Partial sums of
+up to `accumulator_rows` rows of A stay in the unit; C is read (accumulating) and written once per instruction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from isa.descriptor import Descriptor
+from isa.machine_core import Core
+from isa.spec import ELEMENT_BITS, FMT_BLOCKED, FMT_SPARSE, Dtype, Flag
+from simulator.timing.actions import ACTION_INDEX, mac_action
+from simulator.timing.sram import Runs, access, ceil_div
+
+ACCUMULATOR_BYTES = 4
+_A, _B, _C = (ACTION_INDEX[f"sram_read.mxu_{name}"] for name in "abc")
+_C_WRITE = ACTION_INDEX["sram_write.mxu_c"]
+_ACCUMULATOR = ACTION_INDEX["accumulator"]
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixCost:
+    """Cycles the unit is occupied, SRAM bank accesses, counts by action index."""
+
+    cycles: int
+    bank_accesses: int
+    actions: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    batches: int
+    m: int
+    n: int
+    k: int
+
+
+def matrix_cost(
+    core: Core, flags: int, c: Descriptor, a: Descriptor, b: Descriptor, s: Descriptor | None
+) -> MatrixCost:
+    """The cost of mm (s is None) or mmg, all operands in SRAM; an operand in SMEM is charged as if it were in SRAM."""
+    shape = _shape(a, b)
+    beats = beats_per_row(core, a.dtype, b.dtype)
+    accumulates = bool(flags & Flag.ACC)
+    cycles = banks_a = banks_b = banks_c = 0
+    row_blocks = list(_tiles(shape.m, core.mxu.accumulator_rows.value))
+    for rows, row_count in row_blocks:
+        for n, n_count in _tiles(shape.n, core.mxu.rows.value):
+            streamed = 0
+            for k, k_count in _tiles(shape.k, core.mxu.columns.value):
+                a_access = _a_access(core, a, k)
+                b_beats, b_banks = _b_access(core, b, s, n, k)
+                streamed += k_count * max(rows * max(beats, a_access[0]), b_beats)
+                banks_a += row_count * n_count * k_count * rows * a_access[1]
+                banks_b += row_count * n_count * k_count * b_banks
+            c_beats, c_banks = _c_access(core, c, n)
+            cycles += row_count * n_count * max(streamed, rows * c_beats)
+            banks_c += row_count * n_count * rows * c_banks
+    bank_bytes = core.sram.bank_bytes.value
+    batches, macs = shape.batches, shape.batches * shape.m * shape.n * shape.k
+    k_passes = ceil_div(shape.k, core.mxu.columns.value)
+    banks = batches * (banks_a + banks_b + banks_c * (1 + accumulates))
+    # A pass can never be faster than the banks that feed it.
+    cycles = max(batches * cycles, ceil_div(banks, core.sram.banks.value))
+    accumulator_bytes = 2 * ACCUMULATOR_BYTES * batches * shape.m * shape.n * k_passes
+    actions = [
+        (mac_action(a.dtype, b.dtype), macs),
+        (_A, batches * banks_a * bank_bytes),
+        (_B, batches * banks_b * bank_bytes),
+        (_C_WRITE, batches * banks_c * bank_bytes),
+        (_ACCUMULATOR, accumulator_bytes),
+    ]
+    if accumulates:
+        actions.append((_C, batches * banks_c * bank_bytes))
+    return MatrixCost(cycles, banks, tuple(actions))
+
+
+def beats_per_row(core: Core, a: Dtype, b: Dtype) -> int:
+    """Cycles one row of A occupies the array: the rate of the wider type."""
+    table = core.mxu.beats_per_row
+    widest = max(ELEMENT_BITS[a], ELEMENT_BITS[b])
+    return (table.i8 if widest <= 8 else table.f16 if widest == 16 else table.f32).value
+
+
+def _shape(a: Descriptor, b: Descriptor) -> _Shape:
+    """Kept terms count for sparse B. Rows of A that share B stream together."""
+    k = a.extents[0] // 2 if b.fmt & FMT_SPARSE else a.extents[0]
+    _, e1, e2, e3 = a.extents
+    n = b.extents[1]
+    return _Shape(1, e1 * e2 * e3, n, k) if b.extents[2] == 1 else _Shape(e2, e1 * e3, n, k)
+
+
+def _tiles(total: int, size: int) -> Iterator[tuple[int, int]]:
+    """(tile size, how many): the full tiles, then the rest."""
+    full, rest = divmod(total, size)
+    if full:
+        yield size, full
+    if rest:
+        yield rest, 1
+
+
+def _a_access(core: Core, a: Descriptor, k: int) -> tuple[int, int]:
+    """Port cycles and bank accesses for one row of A in one pass."""
+    size = ELEMENT_BITS[a.dtype] // 8
+    stride = a.strides[0]
+    runs = (
+        Runs(1, k * size) if stride == size or k == 1 else Runs(1, size) if stride == 0 else Runs(k, size, abs(stride))
+    )
+    cost = access(runs, core.mxu.a_port_bytes.value, core.sram)
+    return cost.beats, cost.bank_accesses
+
+
+def _b_access(core: Core, b: Descriptor, s: Descriptor | None, n: int, k: int) -> tuple[int, int]:
+    """Port cycles and bank accesses to load the n x k weights of a pass, with their group scales."""
+    port, sram = core.mxu.b_port_bytes.value, core.sram
+    bits = ELEMENT_BITS[b.dtype]
+    if b.fmt & FMT_SPARSE:
+        bits += 2
+    cost = access(_weight_runs(b, n, k, bits), port, sram)
+    if s is None:
+        return cost.beats, cost.bank_accesses
+    scale_bytes = n * ceil_div(k, 1 << b.glog2) * ELEMENT_BITS[s.dtype] // 8
+    weight_bytes = n * k * bits // 8
+    packed = access(Runs(1, weight_bytes + scale_bytes), port, sram)
+    scales = access(Runs(1, max(1, scale_bytes)), port, sram)
+    return max(packed.beats, cost.beats), cost.bank_accesses + scales.bank_accesses
+
+
+def _weight_runs(b: Descriptor, n: int, k: int, bits: int) -> Runs:
+    """Blocked weights are dense. Others are loaded along k or along n, whichever is dense."""
+    row_bytes = ceil_div(k * bits, 8)
+    if b.fmt & FMT_BLOCKED:
+        return Runs(1, n * row_bytes)
+    size, s0, s1 = bits // 8, b.strides[0], b.strides[1]
+    if b.dtype == Dtype.I4 or s0 == size or k == 1:
+        return Runs(1, n * row_bytes) if s1 == row_bytes else Runs(n, row_bytes)
+    if s1 == size:
+        return Runs(k, n * size)
+    return Runs(n * k, size, abs(s0) or abs(s1) or size)
+
+
+def _c_access(core: Core, c: Descriptor, n: int) -> tuple[int, int]:
+    """Port cycles and bank accesses for one row of C, n wide."""
+    size, stride = ELEMENT_BITS[c.dtype] // 8, c.strides[0]
+    runs = Runs(1, n * size) if stride == size or n == 1 else Runs(n, size, max(1, abs(stride)))
+    cost = access(runs, core.mxu.c_port_bytes.value, core.sram)
+    return cost.beats, cost.bank_accesses

@@ -1,0 +1,39 @@
+"""Cycles lost when the DRAM data bus changes direction between reads and writes."""
+
+from __future__ import annotations
+
+PRUNE_LENGTH = 16
+
+
+class Turnaround:
+    """Remembers the transfers in flight: (start, end, write)."""
+
+    def __init__(self, read_to_write: int, write_to_read: int) -> None:
+        self._gap = {True: read_to_write, False: write_to_read}  # by direction of the later transfer
+        self._transfers: list[tuple[int, int, bool]] = []
+
+    def extra_cycles(self, start: int, write: bool) -> int:
+        """Added to a transfer that begins at `start`: what is left of the gap after the transfer before it, and the gap
+        back to a transfer of the other direction that was promised the bus later on.
+        """
+        before: tuple[int, int, bool] | None = None
+        after: tuple[int, int, bool] | None = None
+        for transfer in self._transfers:
+            if transfer[0] <= start:
+                before = transfer if before is None or transfer[1] > before[1] else before
+            else:
+                after = transfer if after is None or transfer[0] < after[0] else after
+        extra = 0
+        if before is not None and before[2] != write:
+            extra = max(0, self._gap[write] - max(0, start - before[1]))
+        if after is not None and after[2] != write:
+            extra += self._gap[not write]
+        return extra
+
+    def add(self, start: int, end: int, write: bool, now: int) -> None:
+        """Records a transfer. Nothing begins before `now` any more, so only the last one before that still matters."""
+        if len(self._transfers) > PRUNE_LENGTH:
+            newest = max(self._transfers, key=lambda transfer: transfer[1])
+            horizon = now - max(self._gap.values())
+            self._transfers = [t for t in self._transfers if t[1] > horizon or t is newest]
+        self._transfers.append((start, end, write))
