@@ -1,1 +1,7 @@
-"""See docs/architecture.md."""
+"""Reads models: checkpoint directories and architecture files in, a Program for the compiler out."""
+
+from frontends.architectures import known_architectures
+from frontends.errors import FrontendError
+from frontends.loading import load_program
+
+__all__ = ["FrontendError", "known_architectures", "load_program"]

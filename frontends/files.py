@@ -1,0 +1,91 @@
+"""Bounded reading of input files; every failure is a FrontendError that names the file."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from frontends.errors import FrontendError, show
+
+KIB, MIB = 1024, 1024 * 1024
+MAX_JSON_BYTES = 4 * MIB
+MAX_INDEX_BYTES = 16 * MIB
+
+
+def read_bytes(path: Path, max_bytes: int) -> bytes:
+    """The content of a regular file of at most `max_bytes`."""
+    try:
+        if not path.is_file():
+            raise FrontendError("there is no such file" if not path.exists() else "this is not a file", str(path))
+        with path.open("rb") as file:
+            content = file.read(max_bytes + 1)
+    except (OSError, ValueError) as error:
+        raise FrontendError(f"cannot be read: {getattr(error, 'strerror', None) or error}", str(path)) from error
+    if len(content) > max_bytes:
+        raise FrontendError(f"is larger than {max_bytes} bytes, the largest accepted here", str(path))
+    return content
+
+
+def read_text(path: Path, max_bytes: int) -> str:
+    """A UTF-8 text file of at most `max_bytes`."""
+    try:
+        return read_bytes(path, max_bytes).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise FrontendError(f"is not UTF-8 text: byte {error.start} cannot be decoded", str(path)) from error
+
+
+def read_json_object(path: Path, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
+    """A JSON file that holds one object."""
+    return parse_json_object(read_bytes(path, max_bytes), str(path))
+
+
+def parse_json_object(content: bytes, file: str) -> dict[str, Any]:
+    """Strict JSON: UTF-8, one object at the top, no duplicate names, 64-bit integers, finite numbers."""
+    try:
+        value = json.loads(
+            content.decode("utf-8"),
+            object_pairs_hook=_unique_names,
+            parse_constant=_no_constant,
+            parse_int=_bounded_integer,
+            parse_float=_finite_number,
+        )
+    except RecursionError as error:
+        raise FrontendError("is nested too deeply", file) from error
+    except json.JSONDecodeError as error:
+        raise FrontendError(f"is not valid JSON: {error.msg}", file, error.lineno, error.colno) from error
+    except ValueError as error:
+        raise FrontendError(f"is not valid JSON: {error}", file) from error
+    if not isinstance(value, dict):
+        raise FrontendError(f"must hold a JSON object, found {show(value)}", file)
+    return value
+
+
+def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) == len(pairs):
+        return result
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise ValueError(f"the name {show(name)} appears twice")
+        seen.add(name)
+    return result
+
+
+def _no_constant(text: str) -> Any:
+    raise ValueError(f"{text} is not a JSON number")
+
+
+def _bounded_integer(text: str) -> int:
+    if len(text) > 20 or abs(int(text)) >= 2**63:
+        raise ValueError(f"the number {show(text)} does not fit 64 bits")
+    return int(text)
+
+
+def _finite_number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {show(text)} is too large")
+    return value

@@ -1,0 +1,1 @@
+"""The `.slm` architecture language: text -> syntax tree -> static checks."""

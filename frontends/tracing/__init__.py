@@ -1,0 +1,1 @@
+"""`forward` with the config known -> the slm dialect."""

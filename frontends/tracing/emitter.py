@@ -1,0 +1,173 @@
+"""Makes slm operations with a location in the current block."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from xdsl.dialects.builtin import (
+    DYNAMIC_INDEX,
+    ArrayAttr,
+    DictionaryAttr,
+    FileLineColLoc,
+    Float64Type,
+    FloatAttr,
+    IntAttr,
+    IntegerAttr,
+    StringAttr,
+    TensorType,
+    bf16,
+    f16,
+    f32,
+    f64,
+    i64,
+)
+from xdsl.ir import Attribute, Block, Operation, SSAValue
+
+from compiler.dialects import slm
+from compiler.program import WeightStore
+from frontends.configuration.declared import Weight
+from frontends.configuration.values import Rotary
+from frontends.language.source import Place
+
+ELEMENT_TYPES: Mapping[str, Attribute] = {"f32": f32, "f16": f16, "bf16": bf16}
+TOKENS = DYNAMIC_INDEX
+"""The token count in a shape."""
+BINARY_OPS = {"+": slm.AddOp, "-": slm.SubOp, "*": slm.MulOp, "/": slm.DivOp}
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A value of the trace; the shape has TOKENS for the token count. Tokens are indices."""
+
+    value: SSAValue
+    shape: tuple[int, ...]
+    is_index: bool = False
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The member of a weight group whose body is being traced."""
+
+    group: str
+    index: int
+
+    def pattern(self, path: str) -> str:
+        """The path with `{i}` for the layer's index, if the weight belongs to the layer."""
+        prefix = f"{self.group}.{self.index}."
+        return f"{self.group}.{slm.LAYER}.{path[len(prefix) :]}" if path.startswith(prefix) else path
+
+
+class Emitter:
+    """Appends operations to `block`; `layer` is set inside a loop over a group."""
+
+    def __init__(self, file_name: str, store: WeightStore, block: Block):
+        self._file_name = file_name
+        self._store = store
+        self.block = block
+        self.layer: Layer | None = None
+
+    def located(self, operation: Operation, place: Place) -> Operation:
+        operation.location = FileLineColLoc(StringAttr(self._file_name), IntAttr(place.line), IntAttr(place.column))
+        self.block.add_op(operation)
+        return operation
+
+    def _tensor(
+        self,
+        op: type[Operation],
+        place: Place,
+        shape: tuple[int, ...],
+        operands: tuple[Tensor, ...],
+        properties: dict[str, Attribute],
+    ) -> Tensor:
+        operation = op.create(
+            operands=[operand.value for operand in operands],
+            result_types=[TensorType(f32, shape)],
+            properties=properties,
+        )
+        return Tensor(self.located(operation, place).results[0], shape)
+
+    def _weight(self, weight: Weight, part: str = "weight") -> slm.WeightAttr:
+        name = weight.stored_name(part)
+        key = self.layer.pattern(name) if self.layer else name
+        element = ELEMENT_TYPES[self._store.storage_dtype(name)]
+        return slm.WeightAttr(StringAttr(key), TensorType(element, self._store.shape(name)))
+
+    def embedding(self, place: Place, tokens: Tensor, weight: Weight) -> Tensor:
+        shape = (*tokens.shape, *weight.inputs)
+        return self._tensor(slm.EmbeddingOp, place, shape, (tokens,), {"weight": self._weight(weight)})
+
+    def linear(self, place: Place, x: Tensor, weight: Weight) -> Tensor:
+        properties: dict[str, Attribute] = {"weight": self._weight(weight)}
+        if weight.bias:
+            properties["bias"] = self._weight(weight, "bias")
+        return self._tensor(slm.LinearOp, place, (x.shape[0], *weight.outputs), (x,), properties)
+
+    def rms_norm(self, place: Place, x: Tensor, weight: Weight) -> Tensor:
+        properties: dict[str, Attribute] = {
+            "weight": self._weight(weight),
+            "eps": _float(weight.eps),
+            "offset": _float(weight.offset),
+            "axes": IntegerAttr(len(weight.outputs), i64),
+        }
+        return self._tensor(slm.RmsNormOp, place, x.shape, (x,), properties)
+
+    def rope(self, place: Place, x: Tensor, rotary: Rotary) -> Tensor:
+        return self._tensor(slm.RopeOp, place, x.shape, (x,), {"rotary": rotary_attribute(rotary)})
+
+    def attention(
+        self,
+        place: Place,
+        qkv: tuple[Tensor, Tensor, Tensor],
+        number: int,
+        scale: float,
+        window: int | None,
+        softcap: float | None,
+    ) -> Tensor:
+        """`number` counts the attentions of the layer (or of the model outside of layers): it names the state."""
+        owner = f"{self.layer.group}.{slm.LAYER}." if self.layer else ""
+        properties: dict[str, Attribute] = {
+            "scale": _float(scale),
+            "state": StringAttr(f"{owner}attention.{number}"),
+        }
+        if window is not None:
+            properties["window"] = IntegerAttr(window, i64)
+        if softcap is not None:
+            properties["softcap"] = _float(softcap)
+        return self._tensor(slm.AttentionOp, place, qkv[0].shape, qkv, properties)
+
+    def activation(self, place: Place, kind: str, x: Tensor) -> Tensor:
+        return self._tensor(slm.ActivationOp, place, x.shape, (x,), {"kind": StringAttr(kind)})
+
+    def constant(self, place: Place, value: float) -> Tensor:
+        return self._tensor(slm.ConstantOp, place, (), (), {"value": _float(value)})
+
+    def binary(self, place: Place, operator: str, left: Tensor, right: Tensor) -> Tensor:
+        """Raises VerifyException if the shapes do not go together."""
+        shape = slm.broadcast(left.shape, right.shape)
+        return self._tensor(BINARY_OPS[operator], place, shape, (left, right), {})
+
+
+def _float(value: float) -> FloatAttr[Float64Type]:
+    return FloatAttr(float(value), f64)
+
+
+def rotary_attribute(rotary: Rotary) -> slm.RotaryAttr:
+    """Numbers of the scaling record are f64, lists are arrays of f64, the kind is a string."""
+    record = {key: _record_value(value) for key, value in rotary.scaling.items()}
+    return slm.RotaryAttr(
+        IntAttr(rotary.dim),
+        _float(rotary.theta),
+        IntAttr(rotary.max_positions),
+        IntAttr(rotary.original_positions),
+        DictionaryAttr(record),
+    )
+
+
+def _record_value(value: Any) -> Attribute:
+    if isinstance(value, str):
+        return StringAttr(value)
+    if isinstance(value, list):
+        return ArrayAttr([_float(item) for item in value])
+    return _float(value)

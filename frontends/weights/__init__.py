@@ -1,0 +1,1 @@
+"""Weights: safetensors files, lazy recipes that bring stored tensors to their declared form, random weights."""
