@@ -38,7 +38,7 @@ from isa.spec import (
     Region,
 )
 
-MAX_SOURCE_CHARACTERS = 64 << 20
+MAX_SOURCE_CHARACTERS = 16 << 20
 MAX_LINE_CHARACTERS = 4096
 DATA_ALIGNMENT = {"td": 8, "word": 8, "float": 4, "byte": 1, "zero": 1}
 Quad = tuple[int, int, int, int]
@@ -269,11 +269,10 @@ class _Assembler:
         _, dtype_name, region_name, base, *rest = tree.children
         dtype = Dtype[self.word_of(dtype_name, [member.name for member in ELEMENT_BITS], "dtype", line)]
         region = Region[self.word_of(region_name, [member.name for member in Region], "region", line)]
-        lists = [child for child in cast(list[Tree[Token]], rest) if child.data == "list"]
-        extents = self.quad(lists[0], "e", 1, line) if lists else (1, 1, 1, 1)
-        written = len(lists[0].children) if lists else 1
-        dense = dense_strides(dtype, extents[:written])
-        strides = self.quad(lists[1], "s", 0, line) if len(lists) > 1 else dense
+        shape, *strided = [child for child in cast(list[Tree[Token]], rest) if child.data == "list"]
+        extents = self.quad(shape, "e", 1, line)
+        dense = dense_strides(dtype, extents[: len(shape.children)])
+        strides = self.quad(strided[0], "s", 0, line) if strided else dense
         return Descriptor(
             base=self.value(cast(Tree[Token], base), line, *_TD_RANGES["base"]),
             region=region,

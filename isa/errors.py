@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 SHOWN_CHARACTERS = 80
 SOURCE_LINE_CHARACTERS = 160
+COMPARED_NAMES = 1000
 
 
 @dataclass(eq=False)
@@ -68,5 +70,5 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """A hint naming the nearest known name, if one is near."""
     if len(name) > SHOWN_CHARACTERS:
         return None
-    matches = difflib.get_close_matches(name, list(known), 1)
+    matches = difflib.get_close_matches(name, list(islice(known, COMPARED_NAMES)), 1)
     return f"did you mean '{matches[0]}'?" if matches else None
