@@ -1,0 +1,291 @@
+"""TileBuilder: writes tile, arith and scf ops at an insertion point. Index values are Python ints as long as they are known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from xdsl.dialects import arith, scf
+from xdsl.dialects.builtin import (
+    DenseArrayBase,
+    DictionaryAttr,
+    FloatAttr,
+    IndexType,
+    IntegerAttr,
+    LocationAttr,
+    StringAttr,
+    UnitAttr,
+    f32,
+    i64,
+)
+from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
+from xdsl.rewriter import InsertPoint, Rewriter
+
+from compiler.dialects import tile
+from isa.descriptor import dense_strides
+from isa.spec import ELEMENT_BITS
+
+Index = int | SSAValue
+
+
+def element_bytes(dtype: str) -> int:
+    return ELEMENT_BITS[tile.DTYPES[dtype]] // 8
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where views of a value start: a buffer, or a DRAM region name, plus an offset in bytes."""
+
+    space: str
+    buffer: SSAValue | None = None
+    offset: Index = 0
+
+
+class TileBuilder:
+    """Appends ops to the end of a block; every op gets the current location."""
+
+    def __init__(self, block: Block, location: LocationAttr):
+        self.block = block
+        self.location = location
+
+    def insert(self, op: Operation) -> Operation:
+        op.location = self.location
+        Rewriter.insert_op(op, InsertPoint.at_end(self.block))
+        return op
+
+    # Scalars
+
+    def value(self, index: Index) -> SSAValue:
+        """An SSA value; constants are made where they are needed and merged by cse later."""
+        if isinstance(index, SSAValue):
+            return index
+        op = arith.ConstantOp(IntegerAttr(index, IndexType()))
+        return self.insert(op).results[0]
+
+    def _binary(self, kind: type[Operation], a: Index, b: Index) -> SSAValue:
+        op = kind.create(operands=[self.value(a), self.value(b)], result_types=[IndexType()])
+        return self.insert(op).results[0]
+
+    def add(self, a: Index, b: Index) -> Index:
+        if isinstance(a, int) and isinstance(b, int):
+            return a + b
+        if a == 0 or b == 0:
+            return b if a == 0 else a
+        return self._binary(arith.AddiOp, a, b)
+
+    def sub(self, a: Index, b: Index) -> Index:
+        if isinstance(a, int) and isinstance(b, int):
+            return a - b
+        return a if b == 0 else self._binary(arith.SubiOp, a, b)
+
+    def mul(self, a: Index, b: Index) -> Index:
+        if isinstance(a, int) and isinstance(b, int):
+            return a * b
+        if a == 0 or b == 0:
+            return 0
+        if a == 1 or b == 1:
+            return b if a == 1 else a
+        return self._binary(arith.MuliOp, a, b)
+
+    def rem(self, a: Index, b: int) -> Index:
+        return a % b if isinstance(a, int) else self._binary(arith.RemSIOp, a, b)
+
+    def least(self, a: Index, b: Index) -> Index:
+        if isinstance(a, int) and isinstance(b, int):
+            return min(a, b)
+        return self._binary(arith.MinSIOp, a, b)
+
+    def greatest(self, a: Index, b: Index) -> Index:
+        if isinstance(a, int) and isinstance(b, int):
+            return max(a, b)
+        return self._binary(arith.MaxSIOp, a, b)
+
+    # Buffers and views
+
+    def alloc(self, label: str, size_bytes: int, space: str = "sram", stream: bool = False) -> SSAValue:
+        properties: dict[str, Attribute] = {
+            "label": StringAttr(label),
+            "space": StringAttr(space),
+            "size_bytes": IntegerAttr(max(size_bytes, 1), i64),
+        }
+        if stream:
+            properties["stream"] = UnitAttr()
+        op = tile.AllocOp(properties=properties, result_types=[tile.BufferType()])
+        return self.insert(op).results[0]
+
+    def view(
+        self,
+        place: Place,
+        dtype: str,
+        extents: Sequence[Index],
+        strides: Sequence[Index] | None = None,
+        offset: Index = 0,
+    ) -> SSAValue:
+        """A descriptor; extents and byte strides innermost first, padded to four. Dense strides need static extents."""
+        if strides is None:
+            sizes = [extent if isinstance(extent, int) else 0 for extent in extents[:-1]]
+            if any(size == 0 for size in sizes):
+                raise ValueError("dense strides of a view with dynamic inner extents")
+            strides = dense_strides(tile.DTYPES[dtype], (*sizes, 1))[: len(extents)]
+        base = self.add(place.offset, offset)
+        static = base if isinstance(base, int) else 0
+        full_extents = [*extents, *[1] * (4 - len(extents))]
+        full_strides = [*strides, *[0] * (4 - len(strides))]
+        op = tile.ViewOp(
+            operands=[
+                place.buffer,
+                None if isinstance(base, int) else base,
+                [value for value in full_extents if not isinstance(value, int)],
+                [value for value in full_strides if not isinstance(value, int)],
+            ],
+            properties={
+                "space": StringAttr(place.space),
+                "dtype": StringAttr(dtype),
+                "static_base": IntegerAttr(static, i64),
+                "extents": DenseArrayBase.from_list(i64, [_static(value) for value in full_extents]),
+                "strides": DenseArrayBase.from_list(i64, [_static(value) for value in full_strides]),
+            },
+            result_types=[tile.ViewType()],
+        )
+        return self.insert(op).results[0]
+
+    def place(self, kind: type[Operation], what: Mapping[str, Attribute], layer: SSAValue | None) -> SSAValue:
+        """The DRAM offset of a weight, state or table."""
+        op = kind.create(
+            operands=[] if layer is None else [layer],
+            properties={"what": DictionaryAttr(dict(what))},
+            result_types=[IndexType()],
+        )
+        return self.insert(op).results[0]
+
+    # Engine ops
+
+    def load(self, target: SSAValue, source: SSAValue) -> None:
+        self.insert(tile.LoadOp(operands=[target, source]))
+
+    def store(self, target: SSAValue, source: SSAValue) -> None:
+        self.insert(tile.StoreOp(operands=[target, source]))
+
+    def mm(self, c: SSAValue, a: SSAValue, b: SSAValue, accumulate: bool = False) -> None:
+        properties: dict[str, Attribute] = {"accumulate": UnitAttr()} if accumulate else {}
+        self.insert(tile.MmOp(operands=[c, a, b], properties=properties))
+
+    def vbin(self, function: str, target: SSAValue, a: SSAValue, b: SSAValue | float, scalar: SSAValue | None = None):
+        """b is a view or a constant, unless `scalar` gives fp32 bits."""
+        operands, properties = _last_source(function, b, scalar)
+        self.insert(tile.VbinOp(operands=[target, a, *operands], properties=properties))
+
+    def scale_by_bits(self, target: SSAValue, a: SSAValue, bits: SSAValue) -> None:
+        """target = a * (the fp32 number whose bits are in a scalar)."""
+        self.vbin("mul", target, a, 0.0, bits)
+
+    def vmad(
+        self,
+        function: str,
+        target: SSAValue,
+        a: SSAValue,
+        b: SSAValue | float,
+        c: SSAValue,
+        scalar: SSAValue | None = None,
+    ) -> None:
+        operands, properties = _last_source(function, b, scalar)
+        self.insert(tile.VmadOp(operands=[target, a, c, *operands], properties=properties))
+
+    def vun(self, function: str, target: SSAValue, a: SSAValue | float) -> None:
+        operands, properties = _last_source(function, a, None)
+        self.insert(tile.VunOp(operands=[target, *operands], properties=properties))
+
+    def vred(self, function: str, target: SSAValue, a: SSAValue) -> None:
+        self.insert(tile.VredOp(operands=[target, a], properties={"function": StringAttr(function)}))
+
+    # SMEM and control
+
+    def lds(self, width: int, address: Index = 0, buffer: SSAValue | None = None, displacement: int = 0) -> SSAValue:
+        static = displacement + (address if isinstance(address, int) else 0)
+        op = tile.LdsOp(
+            operands=[buffer, None if isinstance(address, int) else address],
+            properties={"width": IntegerAttr(width, i64), "displacement": IntegerAttr(static, i64)},
+            result_types=[IndexType()],
+        )
+        return self.insert(op).results[0]
+
+    def sts(
+        self, width: int, value: Index, address: Index = 0, buffer: SSAValue | None = None, displacement: int = 0
+    ) -> None:
+        static = displacement + (address if isinstance(address, int) else 0)
+        op = tile.StsOp(
+            operands=[self.value(value), buffer, None if isinstance(address, int) else address],
+            properties={"width": IntegerAttr(width, i64), "displacement": IntegerAttr(static, i64)},
+        )
+        self.insert(op)
+
+    def event(self, kind: int, value: Index) -> None:
+        self.insert(tile.EventOp(operands=[self.value(value)], properties={"kind": IntegerAttr(kind, i64)}))
+
+    def mark(self, label: int, value: Index) -> None:
+        self.insert(tile.MarkOp(operands=[self.value(value)], properties={"label": IntegerAttr(label, i64)}))
+
+    def compare(self, predicate: str, a: Index, b: Index) -> SSAValue:
+        """An i1: `eq ne slt sle sgt sge`."""
+        return self.insert(arith.CmpiOp(self.value(a), self.value(b), predicate)).results[0]
+
+    @contextmanager
+    def inside(self, block: Block) -> Generator[None]:
+        outer, self.block = self.block, block
+        yield
+        self.block = outer
+
+    def loop(
+        self, low: Index, high: Index, step: int, body: Callable[[SSAValue, list[SSAValue]], Sequence[Index]],
+        carried: Sequence[Index] = (),
+    ) -> list[SSAValue]:  # fmt: skip
+        """scf.for; the body gets the index and the carried values and returns the next ones."""
+        start = [self.value(value) for value in carried]
+        block = Block(arg_types=[IndexType()] * (1 + len(start)))
+        bounds = [self.value(low), self.value(high), self.value(step)]
+        with self.inside(block):
+            following = [self.value(value) for value in body(block.args[0], list(block.args[1:]))]
+            self.insert(scf.YieldOp(*following))
+        op = scf.ForOp(bounds[0], bounds[1], bounds[2], start, Region(block))
+        return list(self.insert(op).results)
+
+    def when(self, condition: SSAValue, then: Callable[[], None], otherwise: Callable[[], None] | None = None) -> None:
+        """scf.if without results."""
+        blocks: list[Block] = []
+        for body in (then, otherwise):
+            block = Block()
+            if body is not None:
+                with self.inside(block):
+                    body()
+                    self.insert(scf.YieldOp())
+                blocks.append(block)
+        regions = [Region(block) for block in blocks]
+        self.insert(scf.IfOp(condition, [], regions[0], regions[1] if otherwise is not None else Region()))
+
+
+def select(b: TileBuilder, condition: SSAValue, yes: Index, no: Index) -> SSAValue:
+    """A value by condition, through scf.if: branches are all the ISA has."""
+    blocks = Block(), Block()
+    for block, value in zip(blocks, (yes, no), strict=True):
+        with b.inside(block):
+            b.insert(scf.YieldOp(b.value(value)))
+    op = scf.IfOp(condition, [IndexType()], Region(blocks[0]), Region(blocks[1]))
+    return b.insert(op).results[0]
+
+
+def _static(value: Index) -> int:
+    return value if isinstance(value, int) else tile.DYNAMIC
+
+
+def _last_source(
+    function: str, source: SSAValue | float, scalar: SSAValue | None
+) -> tuple[list[SSAValue | None], dict[str, Attribute]]:
+    """Operands (view, scalar) and properties of a vector op."""
+    properties: dict[str, Attribute] = {"function": StringAttr(function)}
+    if scalar is not None:
+        return [None, scalar], properties
+    if isinstance(source, SSAValue):
+        return [source, None], properties
+    properties["constant"] = FloatAttr(source, f32)
+    return [None, None], properties

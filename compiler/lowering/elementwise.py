@@ -1,0 +1,91 @@
+"""Elementwise ops on views: the formulas of docs/numerics.md section 8 as vector instructions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import pi, prod, sqrt
+
+from xdsl.ir import Operation, SSAValue
+
+from compiler.dialects import slmq
+from compiler.dialects.slm import shape_of
+from compiler.lowering.builder import TileBuilder
+from compiler.lowering.values import Lowering, dies_at
+
+View = Callable[[], SSAValue]
+
+
+def activation(b: TileBuilder, kind: str, out: SSAValue, x: SSAValue, temp: View) -> None:
+    """out = f(x); out and x may be the same view. `temp` makes a scratch view of the same extents."""
+    if kind in ("sigmoid", "tanh"):
+        b.vun(kind, out, x)
+    elif kind == "relu":
+        b.vbin("max", out, x, 0.0)
+    elif kind in ("silu", "quick_gelu"):
+        t = temp()
+        if kind == "silu":
+            b.vun("sigmoid", t, x)
+        else:
+            b.vbin("mul", t, x, 1.702)
+            b.vun("sigmoid", t, t)
+        b.vbin("mul", out, x, t)
+    else:
+        gelu(b, kind, out, x, temp())
+
+
+def gelu(b: TileBuilder, kind: str, out: SSAValue, x: SSAValue, t: SSAValue) -> None:
+    """(x * 0.5) * (g + 1) with g the erf or tanh form."""
+    if kind == "gelu":
+        b.vbin("mul", t, x, 1 / sqrt(2))
+        b.vun("erf", t, t)
+    else:
+        b.vbin("mul", t, x, x)
+        b.vbin("mul", t, t, x)
+        b.vmad("mad", t, t, 0.044715, x)
+        b.vbin("mul", t, t, sqrt(2 / pi))
+        b.vun("tanh", t, t)
+    b.vbin("add", t, t, 1.0)
+    b.vbin("mul", out, x, 0.5)
+    b.vbin("mul", out, out, t)
+
+
+def lower_elementwise(low: Lowering, op: Operation) -> None:
+    """An elementwise op on whole rows; works in place when an operand of the same shape dies here."""
+    result = op.results[0]
+    reused = [v for v in op.operands if v.type == result.type and dies_at(v, op)]
+    out = low.values[reused[0]] if reused else low.result(result, op.name.split(".")[1])
+    low.values[result] = out
+    shape = shape_of(result)[1:]
+    target = low.view(out)
+    sources = [low.stretched(low.values[v], shape) for v in op.operands]
+    apply(low, op, target, sources, lambda: low.view(low.new("temp", "f32", shape, low.rows)))
+
+
+def apply(low: Lowering, op: Operation, target: SSAValue, sources: list[SSAValue], temp: View) -> None:
+    """The instruction(s) of one elementwise op."""
+    b = low.builder
+    if isinstance(op, slmq.ScaleOp):
+        b.vbin("mul", target, sources[0], op.factor.value.data)
+    elif isinstance(op, slmq.ActivationOp):
+        activation(b, op.kind.data, target, sources[0], temp)
+    else:
+        b.vbin(slmq.BINARY_FUNCTIONS[type(op)], target, sources[0], sources[1])
+
+
+def lower_round(low: Lowering, op: slmq.RoundOp) -> None:
+    out = low.result(op.result, "rounded")
+    low.values[op.result] = out
+    low.builder.vun("mov", low.view(out), low.view(low.values[op.x]))
+
+
+def lower_quantize(low: Lowering, op: slmq.QuantizeOp) -> None:
+    """s = amax(x) * f32(1/127); q = i8(x / s)."""
+    b, axes = low.builder, op.axes.value.data
+    x = low.values[op.x]
+    outer, inner = x.shape[: len(x.shape) - axes], x.shape[len(x.shape) - axes :]
+    rows = (*outer, prod(inner))
+    q, scale = low.result(op.q, "quantized"), low.new("row_scale", "f32", (*outer, 1), low.rows)
+    low.values[op.q], low.values[op.scale] = q, scale
+    b.vred("amax", low.view(scale), low.view(x, rows))
+    b.vbin("mul", low.view(scale), low.view(scale), 1 / 127)
+    b.vbin("div", low.view(q, rows), low.view(x, rows), low.stretched(scale, rows))

@@ -1,0 +1,120 @@
+"""Where the values of the slmq level live: row-major tensors in SRAM, and the state a lowering carries along."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+
+from xdsl.dialects.builtin import TensorType
+from xdsl.ir import Block, Operation, SSAValue
+
+from compiler.dialects import slmq
+from compiler.dialects.slm import RotaryAttr, shape_of
+from compiler.lowering.builder import Index, Place, TileBuilder, element_bytes
+from compiler.lowering.plan import TilePlan
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """Rows of `shape` elements at `place`, `row_bytes` apart; `rows` of them are valid."""
+
+    place: Place
+    dtype: str
+    shape: tuple[int, ...]
+    rows: Index
+
+    @property
+    def columns(self) -> int:
+        return prod(self.shape)
+
+    @property
+    def row_bytes(self) -> int:
+        return self.columns * element_bytes(self.dtype)
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """The candidate list in SMEM, and the mailbox words the sampler needs, read once per chunk."""
+
+    candidates: SSAValue
+    mode: SSAValue
+    top_k: SSAValue
+    flags: SSAValue
+
+
+@dataclass
+class Lowering:
+    """What is known while the ops of a function are lowered one after the other."""
+
+    builder: TileBuilder
+    plan: TilePlan
+    position: Index
+    rows: Index
+    chunk_rows: Index
+    available: SSAValue
+    token_ids: SSAValue
+    sampler: Sampler
+    layer: SSAValue | None = None
+    values: dict[SSAValue, Tensor] = field(default_factory=dict[SSAValue, Tensor])
+    rotary_tables: dict[RotaryAttr, SSAValue] = field(default_factory=dict[RotaryAttr, SSAValue])
+
+    def new(self, label: str, dtype: str, shape: tuple[int, ...], rows: Index) -> Tensor:
+        """A fresh buffer for at most plan.chunk rows."""
+        size = self.plan.chunk * prod(shape) * element_bytes(dtype)
+        return Tensor(Place("sram", self.builder.alloc(label, size)), dtype, shape, rows)
+
+    def result(self, value: SSAValue, label: str) -> Tensor:
+        """A fresh buffer of a value's shape and element type."""
+        return self.new(label, slmq.element_of(value.type), shape_of(value)[1:], self.rows)
+
+    def view(self, tensor: Tensor, shape: tuple[int, ...] | None = None, dtype: str | None = None) -> SSAValue:
+        """All valid rows, as [inner.., rows]; `shape` regroups a row, `dtype` reinterprets elements of the same size."""
+        dims = tensor.shape if shape is None else shape
+        size = element_bytes(tensor.dtype)
+        strides = [size]
+        for dim in reversed(dims[1:]):
+            strides.append(strides[-1] * dim)
+        extents: list[Index] = [*reversed(dims), tensor.rows]
+        return self.builder.view(tensor.place, dtype or tensor.dtype, extents, [*strides, tensor.row_bytes])
+
+    def stretched(self, tensor: Tensor, shape: tuple[int, ...]) -> SSAValue:
+        """The rows broadcast to `shape`: dimensions of size 1 get stride 0."""
+        own = (1,) * (len(shape) - len(tensor.shape)) + tensor.shape
+        stride = element_bytes(tensor.dtype)
+        strides: list[int] = []
+        for size, wanted in zip(reversed(own), reversed(shape), strict=True):
+            strides.append(stride if size == wanted else 0)
+            stride *= size
+        extents: list[Index] = [*reversed(shape), tensor.rows]
+        return self.builder.view(tensor.place, tensor.dtype, extents, [*strides, tensor.row_bytes])
+
+
+def ancestor_in(block: Block, op: Operation) -> Operation | None:
+    """The op of `block` that holds `op`, or `op` itself."""
+    current: Operation | None = op
+    while current is not None and current.parent is not block:
+        current = current.parent_op()
+    return current
+
+
+def dies_at(value: SSAValue, op: Operation) -> bool:
+    """Whether nothing reads the value after `op`, which reads it once. Values from outside a loop never die in it."""
+    block = value.owner if isinstance(value.owner, Block) else value.owner.parent
+    home = op.parent_op() if isinstance(op.parent_op(), slmq.StripsOp) else op
+    if block is None or home is None or (home.parent is not block and op.parent is not block):
+        return False
+    here = ancestor_in(block, op)
+    if here is None or sum(use.operation is op for use in value.uses) != 1:
+        return False
+    for use in value.uses:
+        if use.operation is op:
+            continue
+        other = ancestor_in(block, use.operation)
+        if other is None or other is here or not other.is_before_in_block(here):
+            return False
+    return True
+
+
+def same_elements(a: SSAValue, b: SSAValue) -> bool:
+    """Whether two values have the same shape and element type."""
+    return isinstance(a.type, TensorType) and a.type == b.type

@@ -1,0 +1,114 @@
+"""convert-slmq-to-tile: the step function becomes a device program: buffers, copies, tile compute, loops, the generate loop.
+
+    func.func @forward(%tokens) { .. }   ->   func.func @generate() { scf.while .. scf.for (layers) .. scf.for (strips) .. }
+Needs the plan of choose-tiling. The lowering of each op is in compiler/lowering.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Block, Operation, Region, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.rewriter import InsertPoint, Rewriter
+
+from compiler.dialects import slm, slmq
+from compiler.errors import CompileError
+from compiler.locations import named, source_of
+from compiler.lowering.attention import lower_attention
+from compiler.lowering.builder import TileBuilder
+from compiler.lowering.elementwise import lower_elementwise, lower_quantize, lower_round
+from compiler.lowering.generate import build_generate
+from compiler.lowering.layers import lower_layers
+from compiler.lowering.plan import TilePlan
+from compiler.lowering.rows import load_rotary_tables, lower_embed, lower_rms_norm, lower_rope, lower_select_rows
+from compiler.lowering.sampling import chosen_rows, read_sampler
+from compiler.lowering.strips import lower_strips
+from compiler.lowering.values import Lowering
+
+LOWERINGS: dict[type[Operation], Callable[[Lowering, Any], None]] = {
+    slmq.EmbedOp: lower_embed,
+    slmq.RmsNormOp: lower_rms_norm,
+    slmq.QuantizeOp: lower_quantize,
+    slmq.RoundOp: lower_round,
+    slmq.RopeOp: lower_rope,
+    slmq.AttentionOp: lower_attention,
+    slmq.StripsOp: lower_strips,
+    **dict.fromkeys((slmq.ScaleOp, slmq.ActivationOp, *slmq.BINARY_FUNCTIONS), lower_elementwise),
+}
+
+
+def lower_block(low: Lowering, block: Block) -> None:
+    """The ops of a layer or function body, in order; those behind select_rows run only if rows are wanted."""
+    ops = [op for op in block.ops if not isinstance(op, slm.YieldOp | ReturnOp)]
+    for position, op in enumerate(ops):
+        if isinstance(op, slmq.SelectRowsOp):
+            lower_selected(low, op, ops[position + 1 :])
+            return
+        lower_op(low, op)
+
+
+def lower_op(low: Lowering, op: Operation) -> None:
+    outer, low.builder.location = low.builder.location, named(op.name.split(".", 1)[1], op.location)
+    if isinstance(op, slm.LayersOp):
+        lower_layers(low, op, lower_block)
+    elif type(op) in LOWERINGS:
+        LOWERINGS[type(op)](low, op)
+    else:
+        raise CompileError(f"{op.name} has no lowering to tiles", source_of(op.location))
+    low.builder.location = outer
+
+
+def lower_selected(low: Lowering, op: slmq.SelectRowsOp, rest: list[Operation]) -> None:
+    b = low.builder
+    b.location = named("select_rows", op.location)
+    wanted = chosen_rows(low)
+
+    def work() -> None:
+        lower_select_rows(low, op, wanted)
+        for following in rest:
+            lower_op(low, following)
+
+    b.when(b.compare("ne", wanted, 0), work)
+
+
+def lower_function(function: FuncOp, plan: TilePlan) -> FuncOp:
+    """The device program of one step function."""
+    body = Block()
+    location = named("program", function.location)
+    builder = TileBuilder(body, location)
+    rotaries = dict.fromkeys(op.rotary for op in function.walk() if isinstance(op, slmq.RopeOp))
+
+    def step(tokens: SSAValue, position: SSAValue, rows: SSAValue, available: SSAValue) -> SSAValue:
+        sampler = read_sampler(builder)
+        low = Lowering(builder, plan, position, rows, rows, available, tokens, sampler)
+        for rotary in rotaries:
+            load_rotary_tables(low, rotary)
+        lower_block(low, function.body.block)
+        return sampler.candidates
+
+    build_generate(builder, plan, step)
+    end = ReturnOp()
+    builder.insert(end)
+    program = FuncOp("generate", ((), ()), Region(body))
+    program.location = location
+    return program
+
+
+@dataclass(frozen=True)
+class ConvertSlmqToTilePass(ModulePass):
+    """See the module docstring."""
+
+    name = "convert-slmq-to-tile"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        plan = TilePlan.of(op)
+        for function in [f for f in op.walk() if isinstance(f, FuncOp)]:
+            program = lower_function(function, plan)
+            Rewriter.insert_op(program, InsertPoint.before(function))
+            Rewriter.erase_op(function)
