@@ -10,6 +10,7 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
+from isa.abi import EVENT_TOKEN
 from isa.machine import Machine
 from isa.spec import Engine, Instruction, Region
 from simulator.timing.actions import ACTION_INDEX, ACTIONS
@@ -48,6 +49,9 @@ class TimingModel:
         self.per_pc: dict[int, PcProfile] = {}
         self.scalar_counts: dict[int, int] = {}
         self.events: list[Event] = []
+        self._phases: dict[str, Section] = {}
+        self._phase_begin = _zero()
+        self._tokens_in_run = 0
         self._busy = [0] * ENGINE_SLOTS
         self._free = [0] * ENGINE_SLOTS
         depth = machine.core.seq.queue_depth.value
@@ -118,6 +122,9 @@ class TimingModel:
         self._one_cycle(pc)
         if len(self.events) < MAX_EVENTS:
             self.events.append(Event(self.now, kind, value))
+        if kind == EVENT_TOKEN:
+            self._end_phase("decode" if self._tokens_in_run else "prefill")
+            self._tokens_in_run += 1
 
     def halt(self, pc: int) -> None:
         """Waits for every engine."""
@@ -125,15 +132,25 @@ class TimingModel:
             self.seq.halt_wait += self.frontier - self.now
             self.now = self.frontier
         self._one_cycle(pc)
+        self._end_phase("rest")
+        self._tokens_in_run = 0
+
+    def phases(self) -> dict[str, Section]:
+        """Sections by phase: `prefill` up to the first token event of each run, `decode` between token events, `rest`
+        from the last one to halt. Visits count tokens (runs, for `rest`); cycles add up to the total.
+        """
+        result = {name: _copied(section) for name, section in self._phases.items()}
+        if self.cycles > self._phase_begin.cycle:
+            _extend(result.setdefault("rest", Section()), self._phase_begin, self._snapshot(0))
+        return result
 
     def sections(self) -> dict[tuple[int, int | None], Section]:
         """Sections by (label, value), open ones closed now; value None is what came before the label's first mark."""
         saved = {key: _copied(section) for key, section in self._sections.items()}
         now = self._snapshot(0)
-        zero = Snapshot(0, 0, 0, [0] * ENGINE_SLOTS, [0] * len(ACTIONS))
         for label, snapshot in self._open.items():
             self._close(label, snapshot, now)
-            self._add((label, None), zero, self._first_mark[label])
+            self._add((label, None), _zero(), self._first_mark[label])
         result, self._sections = self._sections, saved
         return result
 
@@ -230,12 +247,13 @@ class TimingModel:
             self._add(key, begin, end)
 
     def _add(self, key: tuple[int, int | None], begin: Snapshot, end: Snapshot) -> None:
-        section = self._sections.setdefault(key, Section())
-        section.visits += 1
-        section.cycles += end.cycle - begin.cycle
-        section.instructions += end.instructions - begin.instructions
-        section.busy = [s + e - b for s, b, e in zip(section.busy, begin.busy, end.busy, strict=True)]
-        section.actions = [s + e - b for s, b, e in zip(section.actions, begin.actions, end.actions, strict=True)]
+        _extend(self._sections.setdefault(key, Section()), begin, end)
+
+    def _end_phase(self, name: str) -> None:
+        snapshot = self._snapshot(0)
+        snapshot.cycle = self.now
+        _extend(self._phases.setdefault(name, Section()), self._phase_begin, snapshot)
+        self._phase_begin = snapshot
 
     @staticmethod
     def _by_pc(instructions: int, *sources: dict[int, int]) -> NDArray[np.int64]:
@@ -256,6 +274,19 @@ def _accesses(cost: Cost, tds: Operands) -> list[tuple[int, int, int, bool]]:
         base, granule = td.base, span.granule
         accesses.append((span.region, (base + span.low) & -granule, -(-(base + span.high) & -granule), span.write))
     return accesses
+
+
+def _zero() -> Snapshot:
+    return Snapshot(0, 0, 0, [0] * ENGINE_SLOTS, [0] * len(ACTIONS))
+
+
+def _extend(section: Section, begin: Snapshot, end: Snapshot) -> None:
+    """Adds what happened between two snapshots."""
+    section.visits += 1
+    section.cycles += end.cycle - begin.cycle
+    section.instructions += end.instructions - begin.instructions
+    section.busy = [s + e - b for s, b, e in zip(section.busy, begin.busy, end.busy, strict=True)]
+    section.actions = [s + e - b for s, b, e in zip(section.actions, begin.actions, end.actions, strict=True)]
 
 
 def _copied(section: Section) -> Section:

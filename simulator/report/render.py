@@ -1,0 +1,176 @@
+"""The report for people: compact tables on a rich console."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from simulator.report.model import EngineReport, PhaseReport, Report, SectionReport
+
+MAX_ROWS = 12
+LABELS = {0: "layer", 1: "phase"}  # what the compiler marks; others are shown by number
+_SI = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n"), (1e-12, "p"))
+BAR_WIDTH = 12
+
+
+def render(report: Report, console: Console) -> None:
+    """Prints headline, phases, engines, memory, energy, operators and sections; empty tables are left out."""
+    _headline(report, console)
+    console.print(_phases(report))
+    console.print(_engines(report))
+    console.print(_memory(report))
+    console.print(_energy(report))
+    if report.operators:
+        console.print(_operators(report))
+    for label in sorted({section.label for section in report.sections}):
+        console.print(_sections(label, [section for section in report.sections if section.label == label]))
+
+
+def quantity(value: float | None, unit: str) -> str:
+    """A number with three digits and an SI prefix: 51.2 GB/s. None is a dash."""
+    if value is None:
+        return "-"
+    if value == 0:
+        return f"0 {unit}".rstrip()
+    size, prefix = next(((s, p) for s, p in _SI if abs(value) >= s * 0.9995), _SI[-1])
+    return f"{value / size:.3g} {prefix}{unit}".rstrip()
+
+
+def _headline(report: Report, console: Console) -> None:
+    machine, decode = report.machine, report.decode
+    name = escape(str(report.program.get("model", "program")))
+    scheme = escape(str(report.program.get("scheme", "")))
+    console.print(f"[bold]{name}[/] {scheme} on [bold]{escape(machine['name'])}[/] ({machine['clock_hz'] / 1e9:g} GHz)")
+    if decode.tokens:
+        console.print(
+            f"[bold green]{quantity(decode.tokens_per_second, 'tokens/s')}[/] decoding, "
+            f"{quantity(decode.joules_per_token, 'J/token')}, {quantity(decode.watts, 'W')}; {decode.bound}-bound, "
+            f"{decode.ratio_to_floor or 0:.2f} x the floor"
+        )
+    if report.time_to_first_token_seconds is not None:
+        prompt = f" for {report.prompt_tokens} prompt tokens" if report.prompt_tokens else ""
+        console.print(f"first token after {quantity(report.time_to_first_token_seconds, 's')}{prompt}")
+
+
+def _table(title: str, first: str, *numbers: str) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, title_style="bold")
+    table.add_column(first, no_wrap=True, overflow="ellipsis", max_width=36)
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _bar(part: float) -> str:
+    filled = round(min(1.0, max(0.0, part)) * BAR_WIDTH)
+    return f"[green]{'█' * filled}[/][dim]{'░' * (BAR_WIDTH - filled)}[/] {100 * part:5.1f} %"
+
+
+def _phases(report: Report) -> Table:
+    table = _table("Time", "phase", "tokens", "cycles", "cycles/token", "J/token", "W", "floor", "x floor", "bound")
+    for phase in (report.prefill, report.decode, report.rest, report.total):
+        if phase.cycles:
+            table.add_row(*_phase_row(phase), style="bold" if phase is report.total else "")
+    return table
+
+
+def _phase_row(phase: PhaseReport) -> tuple[str, ...]:
+    per_token = f"{phase.cycles_per_token:,.0f}" if phase.cycles_per_token else "-"
+    ratio = f"{phase.ratio_to_floor:.2f}" if phase.ratio_to_floor else "-"
+    return (
+        phase.name,
+        str(phase.tokens),
+        f"{phase.cycles:,}",
+        per_token,
+        quantity(phase.joules_per_token, "J"),
+        quantity(phase.watts, "W"),
+        f"{phase.floor.cycles:,.0f}",
+        ratio,
+        phase.bound,
+    )
+
+
+def _engines(report: Report) -> Table:
+    table = _table("Engines", "engine", "instructions", "busy cycles", "busy", "contention", "largest wait")
+    for engine in report.engines:
+        table.add_row(
+            engine.name,
+            f"{engine.instructions:,}",
+            f"{engine.busy_cycles:,}",
+            _bar(engine.utilisation),
+            f"{engine.contention_cycles:,}",
+            _largest_wait(engine),
+        )
+    return table
+
+
+def _largest_wait(engine: EngineReport) -> str:
+    if not any(engine.waits.values()):
+        return "-"
+    name = max(engine.waits, key=lambda key: engine.waits[key])
+    return f"{name} {engine.waits[name]:,}"
+
+
+def _memory(report: Report) -> Table:
+    hits = 100 * report.dram["row_hit_rate"]
+    table = _table("DRAM", "region", "read", "written", "row hits", "activates")
+    for region, moved in report.bytes_by_region.items():
+        if any(moved.values()):
+            table.add_row(region, quantity(moved["read"], "B"), quantity(moved["write"], "B"))
+    read, written = report.dram["read_bytes"], report.dram["write_bytes"]
+    table.add_row(
+        "bus",
+        quantity(read, "B"),
+        quantity(written, "B"),
+        f"{hits:.1f} %",
+        f"{report.dram['activates']:,}",
+        style="bold",
+    )
+    return table
+
+
+def _energy(report: Report) -> Table:
+    table = _table("Energy", "component", "joules", "part")
+    total = report.total
+    for name, joules in sorted(total.energy.items(), key=lambda item: -item[1]):
+        if joules:
+            table.add_row(name, quantity(joules, "J"), _bar(joules / total.joules))
+    table.add_row("total", quantity(total.joules, "J"), "", style="bold")
+    return table
+
+
+def _operators(report: Report) -> Table:
+    table = _table("Operators", "operator", "SEQ", "DML", "DMS", "MXU", "VPU", "MACs", "DRAM", "dynamic")
+    for operator in report.operators[:MAX_ROWS]:
+        cycles = (f"{operator.busy_cycles[name]:,}" for name in ("SEQ", "DML", "DMS", "MXU", "VPU"))
+        table.add_row(
+            escape(operator.name),
+            *cycles,
+            quantity(operator.macs, ""),
+            quantity(operator.dram_bytes, "B"),
+            quantity(operator.joules, "J"),
+        )
+    _more(table, len(report.operators))
+    return table
+
+
+def _sections(label: int, sections: list[SectionReport]) -> Table:
+    name = LABELS.get(label, f"mark {label}")
+    table = _table(f"By {name}", name, "visits", "cycles", "DML", "MXU", "VPU", "DRAM", "energy")
+    for section in sections[:MAX_ROWS]:
+        table.add_row(
+            "before" if section.value is None else str(section.value),
+            f"{section.visits:,}",
+            f"{section.cycles:,}",
+            *(f"{section.busy_cycles[engine]:,}" for engine in ("DML", "MXU", "VPU")),
+            quantity(section.dram_bytes, "B"),
+            quantity(section.joules, "J"),
+        )
+    _more(table, len(sections))
+    return table
+
+
+def _more(table: Table, rows: int) -> None:
+    if rows > MAX_ROWS:
+        table.add_row(f"... {rows - MAX_ROWS} more", style="dim")
