@@ -169,7 +169,7 @@ class _Reader:
             )
 
     def check_entry(self, entry: SectionEntry, name: str) -> None:
-        if entry.flags & ~SectionFlag.REQUIRED:
+        if entry.flags & ~int(SectionFlag.REQUIRED):
             raise self.error(f"section {name} has unknown flags {entry.flags:#x}")
         alignment = entry.alignment_bytes
         if alignment.bit_count() != 1 or not PAGE_BYTES <= alignment <= MAX_ALIGNMENT or entry.offset_bytes % alignment:

@@ -101,7 +101,7 @@ def _used(opcode: int, flags: int) -> frozenset[str]:
 
 def legal_flags(row: Instruction, flags: int) -> bool:
     """Whether the row allows these flags; I and X exclude each other."""
-    return not flags & ~row.flags and flags & (Flag.I | Flag.X) != Flag.I | Flag.X
+    return not flags & ~int(row.flags) and flags & (Flag.I | Flag.X) != Flag.I | Flag.X
 
 
 def flag_choices(row: Instruction) -> tuple[Flag, ...]:
