@@ -121,12 +121,16 @@ def erf(x: F32) -> F32:
 
 
 def _gelu(x: F32) -> F32:
-    return (x * HALF) * (erf(x * INVERSE_SQRT_2) + ONE)
+    half: F32 = x * HALF
+    bracket: F32 = erf(x * INVERSE_SQRT_2) + ONE
+    return half * bracket
 
 
 def _gelu_tanh(x: F32) -> F32:
     inner = tanh((((x * x) * x) * CUBE + x) * SQRT_2_OVER_PI)
-    return (x * HALF) * (inner + ONE)
+    half: F32 = x * HALF
+    bracket: F32 = inner + ONE
+    return half * bracket
 
 
 ONE, HALF = constant(1), constant(0.5)

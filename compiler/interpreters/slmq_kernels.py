@@ -123,7 +123,9 @@ def rms_norm(x: F32, weight: F32, eps: float, offset: float) -> F32:
     """Section 8, over the last dimension."""
     mean = sum_fp(x * x) * constant(1 / x.shape[-1])
     root: F32 = np.sqrt(mean + constant(eps))
-    return (x / root) * (weight + constant(offset))
+    normed: F32 = x / root
+    shifted: F32 = weight + constant(offset)
+    return normed * shifted
 
 
 def rope(x: F32, cos: F32, sin: F32) -> F32:
@@ -131,5 +133,7 @@ def rope(x: F32, cos: F32, sin: F32) -> F32:
     half = cos.shape[1]
     cos, sin = cos[:, None], sin[:, None]
     first, second = x[..., :half], x[..., half : 2 * half]
-    rotated: tuple[F32, ...] = ((first * cos) - (second * sin), (second * cos) + (first * sin), x[..., 2 * half :])
-    return np.concatenate(rotated, axis=-1)
+    result = x.copy()
+    np.subtract(first * cos, second * sin, out=result[..., :half])
+    np.add(second * cos, first * sin, out=result[..., half : 2 * half])
+    return result
