@@ -76,8 +76,10 @@ class Dram:
         runs = runs_of(td)
         channels = [_Channel(self._phases) for _ in range(self._channels)]
         counted = min(runs.count, MAX_COUNTED_RUNS)
+        # Whole stripes before the base change nothing: regions start at a stripe, and costs are memoised without them.
+        skipped = td.base - td.base % self.stripe_bytes
         for start in _starts(td, runs, counted):
-            self._add_run(channels, start % self.stripe_bytes, runs.run_bytes)
+            self._add_run(channels, start - skipped, runs.run_bytes)
         picoseconds = max(self._channel_ps(channel, write) for channel in channels)
         bursts = sum(sum(channel.bursts) for channel in channels)
         activates = sum(sum(channel.activates.values()) for channel in channels)

@@ -1,0 +1,106 @@
+"""The closed form of DRAM transfers against a model that walks over every burst."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isa.descriptor import Descriptor
+from isa.machine import load_machine
+from isa.spec import Dtype, Region
+from simulator.timing.dram import Dram
+
+MACHINES = {name: load_machine(name) for name in ("edge", "tiny")}
+
+
+def bursts_of(td, burst_bytes):
+    """The bursts, as DRAM burst numbers, run by run in order; a burst that a run touches is moved once per run."""
+    e0, e1, e2, e3 = td.extents
+    s0, s1, s2, s3 = td.strides
+    for i3 in range(e3):
+        for i2 in range(e2):
+            for i1 in range(e1):
+                start = td.base + i1 * s1 + i2 * s2 + i3 * s3
+                assert s0 == 1
+                yield from range(start // burst_bytes, (start + e0 - 1) // burst_bytes + 1)
+
+
+def walked(machine, td, write):
+    """Bursts, activates and nanoseconds of the slowest channel, burst by burst over explicit banks and rows."""
+    memory, timing = machine.memory, machine.memory.timing
+    channels, banks, row = memory.channels.value, memory.banks.value, memory.row_bytes.value
+    per_chunk = memory.address_map.channel_interleave_bytes.value // memory.burst_bytes.value
+    groups = memory.address_map.bank_group_interleave.value
+    bursts_per_row = row // memory.burst_bytes.value
+    open_rows, activates, by_group = {}, {}, {}
+    total = 0
+    for burst in bursts_of(td, memory.burst_bytes.value):
+        chunk, within = divmod(burst, per_chunk)
+        local_chunk, channel = divmod(chunk, channels)
+        local = local_chunk * per_chunk + within
+        column, group = divmod(local, groups)
+        bank_row = column // bursts_per_row
+        row_number, bank = divmod(bank_row, banks // groups)
+        key = (channel, group, bank)
+        if open_rows.get(key) != row_number:
+            open_rows[key] = row_number
+            activates[key] = activates.get(key, 0) + 1
+        by_group[channel, group] = by_group.get((channel, group), 0) + 1
+        total += 1
+    chain = timing.tRC.value
+    if write:
+        chain = max(
+            chain, timing.tRCD.value + timing.WL.value + timing.burst.value + timing.tWR.value + timing.tRP.value
+        )
+    slowest = 0.0
+    for channel in range(channels):
+        counts = [by_group.get((channel, group), 0) for group in range(groups)]
+        opened = [count for (c, _, _), count in activates.items() if c == channel]
+        bus = max(sum(counts) * timing.burst.value, max(counts) * timing.tCCD_L.value)
+        limit = sum(opened) * max(timing.tRRD.value, timing.tFAW.value / 4)
+        slowest = max(slowest, bus, limit, max(opened, default=0) * chain)
+    return total, sum(activates.values()), slowest
+
+
+strides = st.one_of(st.integers(0, 600), st.sampled_from([64, 256, 1024, 2048, 4096, 16384, 32768, 131072, 262144]))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(["edge", "tiny"]),
+    st.integers(0, 1 << 20),
+    st.one_of(st.integers(1, 300), st.integers(1, 60000)),
+    st.integers(1, 8),
+    st.integers(1, 4),
+    st.tuples(strides, strides),
+    st.booleans(),
+)
+def test_bursts_activates_and_time_are_those_of_the_walk(name, base, e0, e1, e2, pitch, write):
+    # Runs never touch: merging adjacent ones would rightly share a burst.
+    s1 = e0 + 1 + pitch[0]
+    s2 = s1 * e1 + 1 + pitch[1]
+    machine = MACHINES[name]
+    td = Descriptor(base, Region.KV, Dtype.I8, (e0, e1, e2, 1), (1, s1, s2, 0))
+    found = Dram(machine.memory, machine.clock_hz).transfer(td, write=write)
+    bursts, activates, nanoseconds = walked(machine, td, write)
+    assert (found.bursts, found.activates) == (bursts, activates)
+    timing = machine.memory.timing
+    cycles = nanoseconds * timing.tREFI.value / (timing.tREFI.value - timing.tRFC.value)
+    assert abs(found.cycles - cycles) <= 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(["edge", "tiny"]), st.integers(0, 1 << 30), st.integers(1, (1 << 20) - 1))
+def test_no_transfer_is_faster_than_the_bus(name, base, size):
+    machine = MACHINES[name]
+    td = Descriptor(base, Region.WEIGHT, Dtype.I8, (size, 1, 1, 1), (1, 0, 0, 0))
+    found = Dram(machine.memory, machine.clock_hz).transfer(td, write=False)
+    assert found.cycles >= size / machine.memory.refreshed_bytes_per_second * machine.clock_hz
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 1 << 22), st.integers(1, 5000))
+def test_whole_stripes_change_nothing(base, size):
+    machine = MACHINES["edge"]
+    dram = Dram(machine.memory, machine.clock_hz)
+    td = Descriptor(base, Region.KV, Dtype.I8, (size, 3, 1, 1), (1, size + 77, 0, 0))
+    moved = Descriptor(base + 5 * dram.stripe_bytes, Region.KV, Dtype.I8, td.extents, td.strides)
+    assert dram.transfer(td, write=True) == dram.transfer(moved, write=True)

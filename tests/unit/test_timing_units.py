@@ -1,0 +1,246 @@
+"""Closed forms of SRAM, MXU, VPU and DRAM against answers worked out by hand (edge: 64 x 64, 32 banks x 32 B, 1 GHz)."""
+
+import pytest
+
+from isa.descriptor import Descriptor, dense_strides
+from isa.machine import load_machine
+from isa.spec import BY_MNEMONIC, FMT_BLOCKED, VBIN, VRED, VUN, Dtype, Flag, Region
+from simulator.timing.actions import ACTION_INDEX, named
+from simulator.timing.costs import CostModel
+from simulator.timing.dram import Dram
+from simulator.timing.sram import Access, Runs, access, runs_of
+
+EDGE = load_machine("edge")
+SRAM = EDGE.core.sram
+
+
+def tensor(base, region, dtype, *extents, strides=None, fmt=0, glog2=0):
+    extents = tuple(extents) + (1,) * (4 - len(extents))
+    return Descriptor(base, region, dtype, extents, strides or dense_strides(dtype, extents), glog2, fmt)
+
+
+def cost(mnemonic, *tds, fn=0, fl=0, machine=EDGE):
+    tds = tuple(tds) + (None,) * (4 - len(tds))
+    return CostModel(machine).cost(BY_MNEMONIC[mnemonic], fn, fl, tds)
+
+
+def actions(found):
+    counts = [0] * len(ACTION_INDEX)
+    for index, count in found.actions:
+        counts[index] += count
+    return {name: count for name, count in named(counts).items() if count}
+
+
+S = Region.SRAM
+
+
+class TestRuns:
+    def test_a_dense_tensor_is_one_run(self):
+        assert runs_of(tensor(0, S, Dtype.F32, 8, 4, 2)) == Runs(1, 256)
+
+    def test_rows_of_a_wider_tensor_are_runs(self):
+        assert runs_of(tensor(0, S, Dtype.I8, 64, 10, strides=(1, 128, 0, 0))) == Runs(10, 64)
+
+    def test_dimensions_after_a_gap_do_not_merge(self):
+        assert runs_of(tensor(0, S, Dtype.F32, 8, 4, 2, strides=(4, 64, 32, 0))) == Runs(8, 32)
+
+    def test_a_strided_tensor_is_single_elements(self):
+        assert runs_of(tensor(0, S, Dtype.BF16, 32, 2, strides=(4, 128, 0, 0))) == Runs(64, 2, 4)
+
+    def test_a_broadcast_scalar_is_read_once_per_row(self):
+        assert runs_of(tensor(0, S, Dtype.F32, 64, 5, strides=(0, 4, 0, 0))) == Runs(5, 4)
+
+    def test_int4_counts_half_a_byte_per_element(self):
+        assert runs_of(tensor(0, S, Dtype.I4, 64, 3, glog2=5)) == Runs(1, 96)
+
+    def test_blocked_weights_are_padded_to_16_rows(self):
+        assert runs_of(tensor(0, S, Dtype.I8, 64, 20, strides=(0, 1024, 0, 0), fmt=FMT_BLOCKED)) == Runs(1, 2048)
+
+
+class TestSram:
+    def test_dense_runs_take_port_beats_and_bank_accesses(self):
+        assert access(Runs(3, 100), 64, SRAM) == Access(3 * 2, 3 * 4)
+
+    @pytest.mark.parametrize(
+        ("stride", "per_beat"),
+        [(64, 16), (1024, 1), (2048, 1), (96, 32), (32, 32), (512, 2), (8, 64), (36, 32)],
+    )
+    def test_strides_that_meet_few_banks_are_slow(self, stride, per_beat):
+        assert access(Runs(64, 4, stride), 256, SRAM).beats == 64 // per_beat
+
+    def test_elements_closer_than_a_bank_share_its_access(self):
+        assert access(Runs(64, 4, 8), 256, SRAM).bank_accesses == 16
+        assert access(Runs(64, 4, 64), 256, SRAM).bank_accesses == 64
+
+
+def blocked(k, n, dtype=Dtype.I8):
+    return tensor(0, S, dtype, k, n, strides=(0, 16 * k * (2 if dtype == Dtype.BF16 else 1), 0, 0), fmt=FMT_BLOCKED)
+
+
+class TestMatrix:
+    def test_gemv_is_bound_by_the_weight_port(self):
+        found = cost("mm", tensor(0, S, Dtype.I32, 128, 1), tensor(4096, S, Dtype.I8, 256, 1), blocked(256, 128))
+        # 2 x 4 passes of 64 x 64 weights, 4096 bytes each over 128 bytes per cycle.
+        assert (found.cycles, found.latency) == (8 * 32, 24)
+        assert actions(found) == {
+            "mac.i8_i8": 128 * 256,
+            "sram_read.mxu_a": 2 * 4 * 64,
+            "sram_read.mxu_b": 128 * 256,
+            "sram_write.mxu_c": 2 * 64 * 4,
+            "accumulator": 4 * 128 * 8,
+        }
+
+    @pytest.mark.parametrize(
+        ("dtype", "c", "beats"), [(Dtype.I8, Dtype.I32, 1), (Dtype.BF16, Dtype.F32, 2), (Dtype.F32, Dtype.F32, 4)]
+    )
+    def test_many_rows_are_bound_by_the_array(self, dtype, c, beats):
+        size = {Dtype.I8: 1, Dtype.BF16: 2, Dtype.F32: 4}[dtype]
+        b = tensor(0, S, dtype, 64, 64, strides=(0, 16 * 64 * size, 0, 0), fmt=FMT_BLOCKED)
+        found = cost("mm", tensor(0, S, c, 64, 128), tensor(0, S, dtype, 64, 128), b)
+        assert found.cycles == 128 * beats
+
+    def test_tails_are_passes_of_their_own(self):
+        found = cost("mm", tensor(0, S, Dtype.I32, 65, 100), tensor(0, S, Dtype.I8, 65, 100), blocked(65, 65))
+        assert found.cycles == 4 * 100  # 2 x 2 passes, each streams 100 rows
+
+    def test_rows_beyond_the_accumulators_load_the_weights_again(self):
+        found = cost("mm", tensor(0, S, Dtype.I32, 64, 129), tensor(0, S, Dtype.I8, 64, 129), blocked(64, 64))
+        assert found.cycles == 128 + 32
+        assert actions(found)["sram_read.mxu_b"] == 2 * 64 * 64
+
+    def test_batched_weights_cost_per_batch_and_share_rows_over_tokens(self):
+        b = tensor(0, S, Dtype.BF16, 64, 32, 4)
+        found = cost("mm", tensor(0, S, Dtype.F32, 32, 8, 4, 10), tensor(0, S, Dtype.BF16, 64, 8, 4, 10), b)
+        # 4 batches, M = 8 x 10, one pass of 32 x 64 each, two beats per row.
+        assert found.cycles == 4 * 80 * 2
+        assert actions(found)["mac.bf16_bf16"] == 4 * 80 * 32 * 64
+
+    def test_unbatched_weights_stream_all_rows(self):
+        found = cost("mm", tensor(0, S, Dtype.I32, 64, 2, 3, 5), tensor(0, S, Dtype.I8, 64, 2, 3, 5), blocked(64, 64))
+        assert found.cycles == max(30, 32)
+
+    def test_values_of_attention_load_along_their_dense_dimension(self):
+        # V [n = 64 channels, k = 64 positions]: 64 runs of 128 bytes, one beat each.
+        v = tensor(0, S, Dtype.BF16, 64, 64, strides=(256, 2, 0, 0))
+        found = cost("mm", tensor(0, S, Dtype.F32, 64, 1), tensor(0, S, Dtype.BF16, 64, 1), v)
+        assert found.cycles == 64
+
+    def test_group_scales_travel_with_the_weights(self):
+        b = tensor(0, S, Dtype.I4, 64, 64, strides=(0, 512, 0, 0), fmt=FMT_BLOCKED, glog2=5)
+        scales = tensor(0, S, Dtype.F16, 2, 64)
+        found = cost("mmg", tensor(0, S, Dtype.F32, 64, 1), tensor(0, S, Dtype.I8, 64, 1), b, scales)
+        # 2048 bytes of weights and 64 x 2 scales of 2 bytes over 128 bytes per cycle.
+        assert found.cycles == 18
+
+    def test_accumulating_reads_c(self):
+        tds = tensor(0, S, Dtype.I32, 64, 1), tensor(0, S, Dtype.I8, 64, 1), blocked(64, 64)
+        assert "sram_read.mxu_c" not in actions(cost("mm", *tds))
+        assert actions(cost("mm", *tds, fl=Flag.ACC))["sram_read.mxu_c"] == 256
+
+
+class TestVector:
+    @pytest.mark.parametrize(
+        ("mnemonic", "function", "cycles", "latency"),
+        [
+            ("vbin", VBIN.index("add"), 1, 12),
+            ("vbin", VBIN.index("div"), 4, 12),
+            ("vun", VUN.index("mov"), 1, 12),
+            ("vun", VUN.index("abs"), 1, 12),
+            ("vun", VUN.index("exp"), 2, 12),
+            ("vun", VUN.index("erf"), 2, 12),
+            ("vun", VUN.index("sqrt"), 4, 12),
+            ("vrng", 0, 4, 12),
+        ],
+    )
+    def test_cycles_per_step_of_64_elements(self, mnemonic, function, cycles, latency):
+        x = tensor(0, S, Dtype.F32, 640)
+        tds = {"vbin": (x, x, x), "vun": (x, x), "vrng": (x,)}[mnemonic]
+        found = cost(mnemonic, *tds, fn=function)
+        assert (found.cycles, found.latency) == (10 * cycles, latency)
+
+    def test_a_tail_takes_a_whole_step(self):
+        x = tensor(0, S, Dtype.F32, 65)
+        assert cost("vbin", x, x, x).cycles == 2
+
+    def test_reductions_count_their_source(self):
+        found = cost("vred", tensor(0, S, Dtype.F32, 1, 4), tensor(1024, S, Dtype.F32, 128, 4), fn=VRED.index("sum"))
+        assert (found.cycles, found.latency) == (8, 24)
+        assert actions(found)["vpu.simple"] == 512
+
+    def test_softmax_takes_three_cycles_per_step(self):
+        p, s = tensor(0, S, Dtype.BF16, 256, 8), tensor(8192, S, Dtype.F32, 256, 8)
+        found = cost("vsmx", p, s, tensor(32768, S, Dtype.F32, 4, 8))
+        assert (found.cycles, found.latency) == (3 * 32, 12)
+
+    def test_short_rows_cost_a_beat_each(self):
+        x = tensor(0, S, Dtype.F32, 4, 100, strides=(4, 256, 0, 0))
+        assert cost("vbin", x, x, x).cycles == 100
+
+    def test_bank_conflicts_slow_a_strided_operand(self):
+        y = tensor(0, S, Dtype.F32, 64)
+        assert cost("vun", y, tensor(4096, S, Dtype.F32, 64, strides=(1024, 0, 0, 0)), fn=0).cycles == 64
+
+    def test_smem_operands_move_eight_bytes_per_cycle(self):
+        found = cost("vun", tensor(0, S, Dtype.F32, 64), tensor(512, Region.SMEM, Dtype.F32, 64), fn=0)
+        assert found.cycles == 32
+        assert actions(found)["smem"] == 256
+
+
+class TestDram:
+    dram = Dram(EDGE.memory, EDGE.clock_hz)
+
+    def test_a_stream_runs_at_peak_less_refresh(self):
+        found = self.dram.transfer(tensor(0, Region.WEIGHT, Dtype.I8, 1 << 17), write=False)
+        # 4 channels x 16 rows of 2 KiB: 4096 bursts, 1024 per channel, 2.5 ns each, x 3906 / 3626.
+        assert (found.bursts, found.activates, found.row_hits) == (4096, 64, 4032)
+        assert found.cycles == 2758  # ceil(2560 * 1.07722)
+
+    def test_one_burst_pays_the_row_cycle(self):
+        found = self.dram.transfer(tensor(64, Region.KV, Dtype.I8, 32), write=False)
+        assert (found.bursts, found.activates) == (1, 1)
+        assert found.cycles == 66  # ceil(61.25 ns * 1.07722)
+
+    def test_a_write_chain_is_longer(self):
+        # tRCD 18.75 + WL 13.75 + burst 2.5 + tWR 35 + tRP 18.75 = 88.75 ns
+        assert self.dram.transfer(tensor(0, Region.KV, Dtype.I8, 32), write=True).cycles == 96
+
+    def test_bytes_across_a_burst_border_take_two(self):
+        assert self.dram.transfer(tensor(30, Region.KV, Dtype.I8, 4), write=False).bursts == 2
+
+    def test_rows_of_one_bank_wait_for_each_other(self):
+        # One burst in each of 10 rows of one bank: 10 x 61.25 ns. Half a stripe apart they fall on two banks.
+        stripe = self.dram.stripe_bytes
+        for stride, cycles in ((stripe, 660), (stripe // 2, 330)):
+            rows = tensor(0, Region.KV, Dtype.I8, 32, 10, strides=(1, stride, 0, 0))
+            found = self.dram.transfer(rows, write=False)
+            assert (found.bursts, found.activates, found.cycles) == (10, 10, cycles)
+
+    def test_latencies_are_those_of_a_closed_row(self):
+        # controller 20 + tRCD 18.75 + RL 21.25 (WL 13.75) + burst 2.5
+        assert (self.dram.read_latency, self.dram.write_latency) == (63, 55)
+        assert (self.dram.read_to_write, self.dram.write_to_read) == (3, 34)
+
+
+class TestCopies:
+    def test_a_load_is_bound_by_the_dram(self):
+        found = cost("ld", tensor(0, S, Dtype.I8, 1 << 17), tensor(0, Region.WEIGHT, Dtype.I8, 1 << 17))
+        assert (found.cycles, found.latency, found.dram_write) == (2758, 63, False)
+        assert found.dram_share == 1.0
+        assert found.sram_share == pytest.approx((1 << 17) / 32 / (32 * 2758))
+        assert actions(found)["read.WEIGHT"] == 1 << 17
+
+    def test_a_store_into_small_pieces_is_bound_by_the_scratchpad_port(self):
+        source = tensor(0, S, Dtype.I8, 64, 64, strides=(1024, 1, 0, 0))
+        found = cost("st", tensor(0, Region.KV, Dtype.I8, 64, 64), source)
+        assert found.cycles == 4096  # one bank
+        assert found.dram_share < 0.1
+
+    def test_read_only_regions_have_no_interlock_span(self):
+        found = cost("ld", tensor(0, S, Dtype.I8, 64), tensor(0, Region.WEIGHT, Dtype.I8, 64))
+        assert [(span.operand, span.write) for span in found.spans] == [(0, True)]
+        found = cost("ld", tensor(0, S, Dtype.I8, 64), tensor(0, Region.KV, Dtype.I8, 64))
+        assert [(span.operand, span.write) for span in found.spans] == [(0, True), (1, False)]
+
+    def test_engines_without_timing_are_refused(self):
+        with pytest.raises(ValueError, match="pmm: engine PIM has no timing model"):
+            cost("pmm", tensor(0, S, Dtype.F32, 1), tensor(0, S, Dtype.F32, 1), tensor(0, Region.PIMW, Dtype.F32, 1))
