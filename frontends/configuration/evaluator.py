@@ -46,12 +46,13 @@ class Evaluator:
         return self.source.error(place, message, hint)
 
     @contextmanager
-    def located(self, place: Place):
-        """Gives the ValueErrors of value functions a place in the file."""
+    def located(self, place: Place, expression: Expression | None = None):
+        """Gives the ValueErrors of value functions a place in the file and the origin of the values."""
         try:
             yield
         except ValueError as error:
-            raise self.error(place, str(error)) from error
+            hint = self.origin_hint(expression, None) if expression is not None else None
+            raise self.error(place, str(error), hint) from error
 
     def evaluate(self, expression: Expression, environment: Environment) -> Any:
         """The value, which may be Missing. Raises FrontendError, also when the work or the depth is out of bounds."""
@@ -73,7 +74,7 @@ class Evaluator:
 
     def condition(self, expression: Expression, environment: Environment) -> bool:
         value = self.known(expression, environment)
-        with self.located(expression.place):
+        with self.located(expression.place, expression):
             return boolean(value, "a condition")
 
     def missing(self, place: Place, value: Missing) -> FrontendError:
@@ -139,7 +140,7 @@ class Evaluator:
             if value is None:
                 start = "." + "".join(f"{part}." for part in expression.path[:depth])
                 names = cast(dict[str, Any], record) if isinstance(record, Mapping) else {}
-                return Missing(expression.text, tuple(start + name for name in names))
+                return Missing(expression.text, tuple(start + name for name in names if name != key))
             record = value
         return record
 
@@ -150,7 +151,7 @@ class Evaluator:
         return value if isinstance(value, Missing) else self.negate(expression, value)
 
     def negate(self, expression: syntax.Unary, value: Any) -> Any:
-        with self.located(expression.place):
+        with self.located(expression.place, expression):
             return arithmetic("-", 0, value)
 
     def _binary(self, expression: syntax.Binary, environment: Environment) -> Any:
@@ -169,7 +170,7 @@ class Evaluator:
 
     def binary(self, expression: syntax.Binary, left: Any, right: Any) -> Any:
         """Arithmetic or comparison of two values that exist."""
-        with self.located(expression.place):
+        with self.located(expression.place, expression):
             if expression.operator in ("+", "-", "*", "/", "//", "%", "**"):
                 return arithmetic(expression.operator, left, right)
             return compare(expression.operator, left, right)
@@ -225,7 +226,7 @@ class Evaluator:
         for value in values.values():
             if isinstance(value, Missing):
                 return value
-        with self.located(expression.place):
+        with self.located(expression.place, expression):
             return self._function(name, values)
 
     def other(self, expression: syntax.Reduce | syntax.Arrow, environment: Environment) -> Any:

@@ -67,7 +67,7 @@ OPERATIONS: Mapping[str, Signature] = {
     "softmax": Signature(("x",)),
     "sum": Signature(("x",)),
     "l2_normalize": Signature(("x",)),
-    "top_k": Signature(("p", "k")),
+    "top_k": Signature(("p", "count")),
     "softcap": Signature(("x", "cap")),
     "sinusoid": Signature(("positions", "dim")),
     "selective_scan": Signature(("u", "dt", "A", "B", "C")),
