@@ -1,0 +1,340 @@
+"""The host side: fills the mailbox, writes the prompt, runs the program and hands out tokens as it posts them.
+
+    session = Session(Executable.open("model.slx"))
+    for token in session.generate([1, 2, 3], 16): ...
+
+A second `generate` continues the conversation: the KV cache stays, POS tells how far it is valid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isa.abi import (
+    ABI_VERSION,
+    EVENT_TOKEN,
+    MAILBOX_MAGIC,
+    MAX_STOP_TOKENS,
+    SMEM_IMAGE_OFFSET,
+    TOKEN_BUFFER_OFFSET,
+    Mailbox,
+    RunFlag,
+    Sampler,
+)
+from isa.container import Executable
+from isa.machine import Machine
+from isa.spec import MAX_TOPK, Region
+from simulator.memory import Bytes, Memory, RegionTooLarge
+from simulator.observer import Observer
+from simulator.reference.engine import DEFAULT_WATCHDOG, Event, Options, ReferenceEngine
+from simulator.state import State
+
+MAX_DUMP_BYTES = 4 << 30
+TOKEN_BYTES = 4
+LOGIT_BYTES = 4
+NO_FLAGS = RunFlag(0)
+_ABSENT_WHEN_TIMING = frozenset({Region.WEIGHT, Region.KV, Region.SRAM})
+
+
+class SessionError(Exception):
+    """A request the host cannot make: what was expected and what came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The validated arguments of one `generate`."""
+
+    prompt: tuple[int, ...]
+    max_new: int
+    sampler: Sampler
+    temperature: float
+    top_k: int
+    top_p: float
+    seed: int
+    stop_tokens: tuple[int, ...]
+    dump: RunFlag
+
+
+class Session:
+    """One conversation with one executable. `timing_only`: control flow without tensor values (weights are never read).
+
+    `seed`: what timing-only runs choose. `check_uninitialised`: reading SRAM, KV or SCRATCH bytes never written traps.
+    Raises SessionError if the executable lacks what a session needs or is larger than its machine.
+    """
+
+    def __init__(
+        self,
+        executable: Executable,
+        *,
+        observer: Observer | None = None,
+        timing_only: bool = False,
+        check_uninitialised: bool = False,
+        seed: int = 0,
+        watchdog: int = DEFAULT_WATCHDOG,
+    ) -> None:
+        self.executable = executable
+        self.observer = observer
+        self.options = Options(executable.features, timing_only, check_uninitialised, watchdog, seed)
+        meta = executable.meta
+        self.context: int = meta["context"]
+        self.vocabulary: int = meta["vocabulary"]
+        self.entry = _entry(meta)
+        self.logits_offset = _logits_offset(meta, self.context)
+        self.sizes = _sizes(executable)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets the conversation: new, zeroed memory."""
+        if self.options.timing_only:
+            absent = _ABSENT_WHEN_TIMING
+            mapped: dict[Region, Bytes] = {Region.TABLE: self.executable.table}
+        else:
+            absent = frozenset[Region]()
+            mapped = {Region.TABLE: self.executable.table, Region.WEIGHT: self.executable.weights}
+        try:
+            memory = Memory(self.sizes, {region: np.asarray(array) for region, array in mapped.items()}, absent)
+        except RegionTooLarge as error:
+            raise SessionError(str(error)) from None
+        image = self.executable.smem_image
+        memory.smem[SMEM_IMAGE_OFFSET : SMEM_IMAGE_OFFSET + len(image)] = image
+        self.state = State(memory, len(self.executable.text))
+        self.engine = ReferenceEngine(
+            self.executable.text, self.state, self.observer, self.options, self.executable.debug
+        )
+        self._tokens = 0
+        self._logit_rows = (0, 0)
+
+    @property
+    def token_count(self) -> int:
+        """Tokens of the conversation so far, prompts included."""
+        return self._tokens
+
+    def tokens(self) -> list[int]:
+        """The conversation so far."""
+        return self._token_buffer()[: self._tokens].tolist()
+
+    def generate(
+        self,
+        prompt_ids: Sequence[int],
+        max_new: int,
+        *,
+        sampler: Sampler = Sampler.GREEDY,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        stop_tokens: Sequence[int] = (),
+        dump: RunFlag = NO_FLAGS,
+    ) -> Iterator[int]:
+        """Appends the prompt and yields up to max_new tokens as the program posts them.
+
+        Arguments are checked at once (SessionError); the program runs as the result is iterated (TrapError).
+        """
+        request = Request(
+            tuple(prompt_ids), max_new, sampler, temperature, top_k, top_p, seed, tuple(stop_tokens), dump
+        )
+        self._check(request)
+        return self._run(request)
+
+    def logits(self, count: int | None = None) -> NDArray[np.float32]:
+        """Rows dumped by the last `generate`, [rows, vocabulary].
+
+        DUMP_SAMPLED: one row per generated token. DUMP_ALL: one row per position the program has processed.
+        """
+        first, last = self._logit_rows
+        rows = last - first if count is None else min(count, last - first)
+        buffer = self.state.memory.arrays[Region.IO]
+        offset = self.logits_offset + first * self.vocabulary * LOGIT_BYTES
+        values = np.frombuffer(buffer, "<f4", rows * self.vocabulary, offset)
+        return values.reshape(rows, self.vocabulary).copy()
+
+    def _check(self, request: Request) -> None:
+        available = self.context - self._tokens
+        if not request.prompt and not self._tokens:
+            raise SessionError("the prompt is empty")
+        if len(request.prompt) > available:
+            raise SessionError(
+                f"a prompt of {len(request.prompt)} tokens does not fit: {available} of {self.context} are left"
+            )
+        if not 1 <= request.max_new <= available - len(request.prompt):
+            left = available - len(request.prompt)
+            raise SessionError(f"max_new is {request.max_new}, expected 1 to {left} (context of {self.context} tokens)")
+        _check_tokens("prompt", request.prompt, self.vocabulary)
+        _check_tokens("stop", request.stop_tokens, self.vocabulary)
+        if len(request.stop_tokens) > MAX_STOP_TOKENS:
+            raise SessionError(f"{len(request.stop_tokens)} stop tokens, at most {MAX_STOP_TOKENS}")
+        _check_sampling(request)
+        self._check_dump(request)
+
+    def _check_dump(self, request: Request) -> None:
+        if (
+            request.dump & ~(RunFlag.DUMP_SAMPLED | RunFlag.DUMP_ALL)
+            or request.dump == RunFlag.DUMP_SAMPLED | RunFlag.DUMP_ALL
+        ):
+            raise SessionError(f"dump is {int(request.dump)}, expected DUMP_SAMPLED, DUMP_ALL or neither")
+        if request.dump and self.options.timing_only:
+            raise SessionError("a timing-only run has no logits to dump")
+        size_bytes = self._dump_rows(request) * self.vocabulary * LOGIT_BYTES
+        if size_bytes > MAX_DUMP_BYTES:
+            raise SessionError(f"the logits take {size_bytes} bytes, at most {MAX_DUMP_BYTES} can be kept")
+
+    def _dump_rows(self, request: Request) -> int:
+        if request.dump & RunFlag.DUMP_ALL:
+            return self._tokens + len(request.prompt) + request.max_new
+        return request.max_new if request.dump else 0
+
+    def _run(self, request: Request) -> Iterator[int]:
+        self._prepare(request)
+        first_row = self.state.read_mailbox(Mailbox.POS) if request.dump & RunFlag.DUMP_ALL else 0
+        generated = 0
+        try:
+            for event in self.engine.run(self.entry):
+                generated += 1
+                self._take(event, generated, request)
+                if request.dump:
+                    last_row = self._tokens - 1 if request.dump & RunFlag.DUMP_ALL else generated
+                    self._logit_rows = (first_row, last_row)
+                yield event.value
+        except GeneratorExit:
+            self.state.write_mailbox(
+                Mailbox.STATE, 0
+            )  # the caller stopped early; the next run starts at the entry again
+            return
+        self._tokens = self._device_tokens()
+
+    def _take(self, event: Event, generated: int, request: Request) -> None:
+        """Checks a posted token and notes it; the program may be hostile."""
+        if event.kind != EVENT_TOKEN:
+            raise SessionError(f"the program posted an event of unknown kind {event.kind} at pc {event.pc}")
+        if generated > request.max_new:
+            raise SessionError(f"the program posted more than max_new = {request.max_new} tokens")
+        if not 0 <= event.value < self.vocabulary:
+            raise SessionError(f"the program posted token {event.value}, expected 0 to {self.vocabulary - 1}")
+        self._token_buffer()[self._tokens] = event.value
+        self._tokens += 1
+
+    def _token_buffer(self) -> NDArray[np.int32]:
+        return np.ndarray((self.context,), "<i4", self.state.memory.arrays[Region.IO], TOKEN_BUFFER_OFFSET)
+
+    def _device_tokens(self) -> int:
+        count = self.state.read_mailbox(Mailbox.N_TOKENS)
+        if not 0 <= count <= self.context:
+            raise SessionError(f"the program left N_TOKENS = {count}, expected 0 to {self.context}")
+        return count
+
+    def _prepare(self, request: Request) -> None:
+        rows = self._dump_rows(request)
+        self._logit_rows = (0, 0)
+        if rows:
+            self._grow_dump(self.logits_offset + rows * self.vocabulary * LOGIT_BYTES)
+        self._token_buffer()[self._tokens : self._tokens + len(request.prompt)] = request.prompt
+        self._tokens += len(request.prompt)
+        for word, value in self._mailbox(request).items():
+            self.state.write_mailbox(word, value)
+
+    def _grow_dump(self, size_bytes: int) -> None:
+        try:
+            self.state.memory.grow(Region.IO, size_bytes)
+        except RegionTooLarge as error:
+            raise SessionError(str(error)) from None
+
+    def _mailbox(self, request: Request) -> dict[Mailbox, int]:
+        words = {
+            Mailbox.MAGIC_ABI: MAILBOX_MAGIC | ABI_VERSION << 32,
+            Mailbox.ENTRY: self.entry,
+            Mailbox.N_TOKENS: self._tokens,
+            Mailbox.MAX_NEW: request.max_new,
+            Mailbox.N_OUT: 0,
+            Mailbox.FLAGS: int(request.dump),
+            Mailbox.SAMPLER: int(request.sampler),
+            Mailbox.INVERSE_TEMPERATURE: _inverse_bits(request.temperature),
+            Mailbox.TOP_K: request.top_k or MAX_TOPK,
+            Mailbox.TOP_P: _fp32_bits(request.top_p),
+            Mailbox.SEED: request.seed,
+            Mailbox.N_STOP: len(request.stop_tokens),
+            Mailbox.CORE: 0,
+            Mailbox.CORES: 1,
+            Mailbox.LOGITS_OFFSET: self.logits_offset,
+            Mailbox.SEQUENCES: 1,
+            Mailbox.ABORT: 0,
+            Mailbox.INPUT_KIND: 0,
+            Mailbox.TRAP_CAUSE: 0,
+            Mailbox.TRAP_PC: 0,
+            Mailbox.TRAP_OPERAND: 0,
+        }
+        for place, token in enumerate(request.stop_tokens):
+            words[Mailbox(Mailbox.STOP_0 + place)] = token
+        return words
+
+
+def _check_tokens(what: str, tokens: Sequence[int], vocabulary: int) -> None:
+    for place, token in enumerate(tokens):
+        if not 0 <= token < vocabulary:
+            raise SessionError(f"{what} token {place} is {token}, expected 0 to {vocabulary - 1}")
+
+
+def _check_sampling(request: Request) -> None:
+    if not 0 < request.temperature < float("inf"):
+        raise SessionError(
+            f"the temperature is {request.temperature}, expected a number above 0 (greedy sampling needs none)"
+        )
+    if not np.isfinite(np.float64(1.0 / request.temperature).astype(np.float32)):
+        raise SessionError(f"the temperature {request.temperature} is too small: its inverse is not a finite fp32")
+    if not 0 <= request.top_k <= MAX_TOPK:
+        raise SessionError(f"top_k is {request.top_k}, expected 1 to {MAX_TOPK}, or 0 for {MAX_TOPK}")
+    if not 0 < request.top_p <= 1:
+        raise SessionError(f"top_p is {request.top_p}, expected a number above 0 and up to 1")
+    if not 0 <= request.seed < 1 << 64:
+        raise SessionError(f"the seed is {request.seed}, expected 0 to 2^64 - 1")
+
+
+def _fp32_bits(value: float) -> int:
+    return int(np.float32(value).view(np.uint32))
+
+
+def _inverse_bits(temperature: float) -> int:
+    """The fp32 nearest to the exact 1 / temperature."""
+    exact = 1 / Fraction(temperature)
+    near = np.float32(1.0 / temperature)
+    steps = (np.nextafter(near, np.float32(0)), near, np.nextafter(near, np.float32(np.inf)))
+    finite = [step for step in steps if np.isfinite(step)]
+    best = min(finite, key=lambda step: (abs(Fraction(float(step)) - exact), int(step.view(np.uint32)) & 1))
+    return _fp32_bits(float(best))
+
+
+def _entry(meta: dict[str, Any]) -> int:
+    entries: object = meta.get("entry")
+    entry: object = cast(dict[str, object], entries).get("generate") if isinstance(entries, dict) else None
+    if not isinstance(entry, int) or isinstance(entry, bool) or not 0 <= entry < 1 << 31:
+        raise SessionError("META has no entry point: expected entry.generate, an instruction index")
+    return entry
+
+
+def _logits_offset(meta: dict[str, Any], context: int) -> int:
+    least = TOKEN_BUFFER_OFFSET + context * TOKEN_BYTES
+    offset: object = meta.get("logits_offset", least)
+    if not isinstance(offset, int) or offset % LOGIT_BYTES or not least <= offset < 1 << 40:
+        raise SessionError(f"META logits_offset is {offset}, expected a multiple of 4 from {least}")
+    return offset
+
+
+def _sizes(executable: Executable) -> dict[Region, int]:
+    machine = Machine.from_canonical(executable.meta["machine"])
+    regions: dict[str, int] = executable.meta["regions"]
+    sizes = {Region[name]: size_bytes for name, size_bytes in regions.items()}
+    sizes[Region.WEIGHT] = len(executable.weights)
+    sizes[Region.TABLE] = len(executable.table)
+    least_io = TOKEN_BUFFER_OFFSET + executable.meta["context"] * TOKEN_BYTES
+    if sizes[Region.IO] < least_io:
+        raise SessionError(f"IO has {sizes[Region.IO]} bytes, the token buffer needs {least_io}")
+    total = sum(sizes.values())
+    if total > machine.dram_capacity_bytes:
+        raise SessionError(f"the program needs {total} bytes of DRAM, {machine.name} has {machine.dram_capacity_bytes}")
+    sizes[Region.SRAM] = machine.sram_bytes
+    return sizes
