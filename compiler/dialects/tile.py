@@ -240,10 +240,11 @@ class KindOp(IRDLOperation):
 
     name = "tile.kind"
     group = prop_def(StringAttr)
+    kinds = prop_def(DenseArrayBase[i64])
     layer = operand_def(IndexType)
     result = result_def(IndexType)
     traits = traits_def(Pure())
-    assembly_format = "$group $layer attr-dict `:` type($result)"
+    assembly_format = "$group $kinds $layer attr-dict `:` type($result)"
 
 
 @irdl_op_definition

@@ -105,7 +105,7 @@ def state(low: Lowering, op: slmq.AttentionOp, shape: Shape, part: str) -> SSAVa
         "part": StringAttr(part),
         "size_bytes": IntegerAttr(shape.kv_heads * shape.capacity * entry, i64),
     }
-    return low.builder.place(tile.StateOp, what, low.layer if slm.LAYER in op.state.data else None)
+    return low.place(tile.StateOp, what, op.state.data)
 
 
 def append(low: Lowering, op: slmq.AttentionOp, shape: Shape, cache: Cache) -> None:

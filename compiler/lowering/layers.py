@@ -23,9 +23,9 @@ def lower_layers(low: Lowering, op: slm.LayersOp, lower_block: Callable[[Lowerin
         low.layer = index
         b.mark(MARK_LAYER, index)
         if len(op.kinds) == 1:
-            lower_kind(low, op.body(0), carried, lower_block)
+            lower_kind(low, op, 0, carried, lower_block)
         else:
-            what = {"group": op.group}
+            what = {"group": op.group, "kinds": op.order}
             kind = b.insert(tile.KindOp(operands=[index], properties=what, result_types=[IndexType()])).results[0]
             choose_kind(low, op, 0, kind, carried, lower_block)
         return []
@@ -43,18 +43,20 @@ def choose_kind(
     """A chain of comparisons; the last kind needs none."""
     b = low.builder
     if kind == len(op.kinds) - 1:
-        lower_kind(low, op.body(kind), carried, lower_block)
+        lower_kind(low, op, kind, carried, lower_block)
         return
     b.when(
         b.compare("eq", value, kind),
-        lambda: lower_kind(low, op.body(kind), carried, lower_block),
+        lambda: lower_kind(low, op, kind, carried, lower_block),
         lambda: choose_kind(low, op, kind + 1, value, carried, lower_block),
     )
 
 
 def lower_kind(
-    low: Lowering, body: Block, carried: list[Tensor], lower_block: Callable[[Lowering, Block], None]
+    low: Lowering, op: slm.LayersOp, kind: int, carried: list[Tensor], lower_block: Callable[[Lowering, Block], None]
 ) -> None:
+    body = op.body(kind)
+    low.layers = tuple(layer for layer, its_kind in enumerate(op.layer_kinds) if its_kind == kind)
     for arg, tensor in zip(body.args, carried, strict=True):
         low.values[arg] = tensor
     lower_block(low, body)

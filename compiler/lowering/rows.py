@@ -18,8 +18,14 @@ def lower_embed(low: Lowering, op: slmq.EmbedOp) -> None:
     columns = prod(op.weight.shape[1:])
     out = low.result(op.result, "hidden")
     staged = out if dtype == "f32" else low.new("embedding_rows", dtype, out.shape, low.rows)
-    what = {"kind": StringAttr("rows"), "key": op.weight.key, "format": op.format}
-    table = b.place(tile.WeightOp, what, None)
+    what = {
+        "kind": StringAttr("rows"),
+        "key": op.weight.key,
+        "format": op.format,
+        "rows": IntegerAttr(op.weight.shape[0], i64),
+        "columns": IntegerAttr(columns, i64),
+    }
+    table = low.place(tile.WeightOp, what, op.weight.key.data)
 
     def row(index: SSAValue, _: list[SSAValue]) -> list[SSAValue]:
         token = b.lds(4, b.mul(index, 4), low.token_ids)
@@ -37,8 +43,14 @@ def lower_embed(low: Lowering, op: slmq.EmbedOp) -> None:
 def vector(low: Lowering, weight: slm.WeightAttr, offset: float, label: str) -> Tensor:
     """A weight vector in f32, plus a constant, loaded into SRAM; one row."""
     b, size = low.builder, prod(weight.shape)
-    what = {"kind": StringAttr("vector"), "key": weight.key, "offset": FloatAttr(offset, f64)}
-    source = Place("weight", offset=b.place(tile.WeightOp, what, low.layer if slm.LAYER in weight.key.data else None))
+    what = {
+        "kind": StringAttr("vector"),
+        "key": weight.key,
+        "rows": IntegerAttr(1, i64),
+        "columns": IntegerAttr(size, i64),
+        "offset": FloatAttr(offset, f64),
+    }
+    source = Place("weight", offset=low.place(tile.WeightOp, what, weight.key.data))
     target = Place("sram", b.alloc(label, size * 4))
     b.load(b.view(target, "f32", [size]), b.view(source, "f32", [size]))
     return Tensor(target, "f32", (size,), 1)
@@ -67,7 +79,7 @@ def load_rotary_tables(low: Lowering, rotary: slm.RotaryAttr) -> None:
     """The cos and sin rows of the chunk's positions, [chunk, dim/2] each, once per chunk for all layers."""
     b, half, context = low.builder, rotary.dim.data // 2, low.plan.context
     what = {"kind": StringAttr("rotary"), "rotary": rotary, "positions": IntegerAttr(context, i64)}
-    source = Place("table", offset=b.add(b.place(tile.TableOp, what, None), b.mul(low.position, half * 4)))
+    source = Place("table", offset=b.add(low.place(tile.TableOp, what, "rotary"), b.mul(low.position, half * 4)))
     buffer = b.alloc("rotary", 2 * low.plan.chunk * half * 4)
     target = b.view(Place("sram", buffer), "f32", [half, low.rows, 2], [4, half * 4, low.plan.chunk * half * 4])
     b.load(target, b.view(source, "f32", [half, low.rows, 2], [4, half * 4, context * half * 4]))

@@ -135,7 +135,7 @@ def draw(low: Lowering, sampler: Sampler) -> None:
     b.vun("exp", p, p)
     b.vred("sum", total, p)
     b.vbin("div", p, p, b.view(total_place, "f32", [k], [0]))
-    triangle = Place("table", offset=b.place(tile.TableOp, {"kind": StringAttr("triangle")}, None))
+    triangle = Place("table", offset=low.place(tile.TableOp, {"kind": StringAttr("triangle")}, "triangle"))
     weights = Place("sram", b.alloc("triangle", MAX_TOPK * MAX_TOPK * 4))
     square = [MAX_TOPK, MAX_TOPK]
     b.load(b.view(weights, "f32", square), b.view(triangle, "f32", square))

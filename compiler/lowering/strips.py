@@ -52,7 +52,7 @@ def lower_strips(low: Lowering, op: slmq.StripsOp) -> None:
     for value in yielded:
         if not isinstance(value.owner, slmq.SampleOp):
             low.values[value] = output_tensor(low, value)
-    bases = [b.place(tile.WeightOp, recipe(m, tiles[m]), layer_of(low, m)) for m in matmuls]
+    bases = [low.place(tile.WeightOp, recipe(m, tiles[m]), m.weight.key.data) for m in matmuls]
     for member in members:
         if isinstance(member, slmq.SampleOp):
             start_sampling(low)
@@ -70,10 +70,6 @@ def lower_strips(low: Lowering, op: slmq.StripsOp) -> None:
     for value, out in zip(yielded, op.outs, strict=True):
         if value in low.values:
             low.values[out] = low.values[value]
-
-
-def layer_of(low: Lowering, op: slmq.MatmulOp) -> SSAValue | None:
-    return low.layer if slm.LAYER in op.weight.key.data else None
 
 
 def recipe(op: slmq.MatmulOp, shape: StripShape) -> dict[str, Attribute]:

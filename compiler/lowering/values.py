@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
 
-from xdsl.dialects.builtin import TensorType
-from xdsl.ir import Block, Operation, SSAValue
+from xdsl.dialects.builtin import DenseArrayBase, TensorType, i64
+from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from compiler.dialects import slmq
-from compiler.dialects.slm import RotaryAttr, shape_of
+from compiler.dialects.slm import LAYER, RotaryAttr, shape_of
 from compiler.lowering.builder import Index, Place, TileBuilder, element_bytes
 from compiler.lowering.plan import TilePlan
 
@@ -55,8 +56,16 @@ class Lowering:
     token_ids: SSAValue
     sampler: Sampler
     layer: SSAValue | None = None
+    layers: tuple[int, ...] = ()
     values: dict[SSAValue, Tensor] = field(default_factory=dict[SSAValue, Tensor])
     rotary_tables: dict[RotaryAttr, SSAValue] = field(default_factory=dict[RotaryAttr, SSAValue])
+
+    def place(self, kind: type[Operation], what: Mapping[str, Attribute], name: str) -> SSAValue:
+        """The DRAM offset of a weight, state or table; if its name has the layer index in it, that of the current layer."""
+        if LAYER not in name:
+            return self.builder.place(kind, what, None)
+        layers = DenseArrayBase.from_list(i64, self.layers)
+        return self.builder.place(kind, {**what, "layers": layers}, self.layer)
 
     def new(self, label: str, dtype: str, shape: tuple[int, ...], rows: Index) -> Tensor:
         """A fresh buffer for at most plan.chunk rows."""

@@ -41,13 +41,16 @@ def joins(op: Operation, groups: dict[Operation, Group]) -> list[Group]:
     found: list[Group] = []
     for operand in op.operands:
         group = groups.get(operand.owner) if isinstance(operand.owner, Operation) else None
-        if group is not None and group not in found:
+        if group is not None and group not in found and is_open(group, op):
             found.append(group)
-    if not found or any(group.columns != found[0].columns for group in found):
-        return []
-    if any(columns_of(operand) != found[0].columns for operand in op.operands):
+    if not found or any(columns_of(operand) != found[0].columns for operand in op.operands):
         return []
     return found
+
+
+def is_open(group: Group, op: Operation) -> bool:
+    """Whether a group may still take ops: no sampler in it, and nothing before `op` needs it finished."""
+    return not any(isinstance(member, slmq.SampleOp) for member in group.ops) and not used_between(group, op)
 
 
 def used_between(group: Group, op: Operation) -> bool:
@@ -70,9 +73,7 @@ def find_groups(block: Block) -> list[Group]:
             groups[op] = Group(op.rows, [op])
         elif isinstance(op, (*ELEMENTWISE, slmq.SampleOp)):
             found = joins(op, groups)
-            if not found or any(used_between(group, op) for group in found):
-                continue
-            if any(isinstance(member, slmq.SampleOp) for group in found for member in group.ops):
+            if not found:
                 continue
             merged = Group(found[0].columns, [member for group in found for member in group.ops] + [op])
             merged.ops.sort(key=lambda member: list(block.ops).index(member))

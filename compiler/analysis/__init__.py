@@ -1,0 +1,1 @@
+"""Questions about IR, and pure solvers on plain data."""

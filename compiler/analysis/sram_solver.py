@@ -1,0 +1,75 @@
+"""Places buffers with known lifetimes in one memory: two greedy orders, the better one wins; an independent check of the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from compiler.analysis.buffer_lifetimes import Lifetime
+
+GRANULE_BYTES = 64
+
+
+@dataclass(frozen=True)
+class Placement:
+    """offsets[i] is the place of buffer i; `lower_bound_bytes` is the most that is in use at one time."""
+
+    offsets: tuple[int, ...]
+    size_bytes: int
+    lower_bound_bytes: int
+
+
+def rounded(size_bytes: int) -> int:
+    return -(-size_bytes // GRANULE_BYTES) * GRANULE_BYTES
+
+
+def lower_bound(lifetimes: Sequence[Lifetime]) -> int:
+    """No placement needs less: the sum of the buffers in use at the busiest op."""
+    starts = {life.first for life in lifetimes}
+    return max(
+        (sum(rounded(life.size_bytes) for life in lifetimes if life.first <= at <= life.last) for at in starts),
+        default=0,
+    )
+
+
+def first_fit(
+    lifetimes: Sequence[Lifetime], order: Callable[[Lifetime], tuple[int, ...]]
+) -> tuple[tuple[int, ...], int]:
+    """Buffers in this order, each at the lowest gap among those alive at the same time; (offsets, bytes used)."""
+    offsets: dict[int, int] = {}
+    placed: list[Lifetime] = []
+    top = 0
+    for life in sorted(lifetimes, key=order):
+        neighbours = [other for other in placed if other.overlaps(life)]
+        offset = 0
+        for other in sorted(neighbours, key=lambda n: offsets[n.index]):
+            if offset + rounded(life.size_bytes) <= offsets[other.index]:
+                break
+            offset = max(offset, offsets[other.index] + rounded(other.size_bytes))
+        offsets[life.index] = offset
+        placed.append(life)
+        top = max(top, offset + rounded(life.size_bytes))
+    return tuple(offsets[life.index] for life in lifetimes), top
+
+
+def solve(lifetimes: Sequence[Lifetime]) -> Placement:
+    """The better of largest-first and longest-lived-first."""
+    orders: list[Callable[[Lifetime], tuple[int, ...]]] = [
+        lambda life: (-life.size_bytes, life.first, life.index),
+        lambda life: (life.first - life.last, -life.size_bytes, life.index),
+    ]
+    offsets, size = min((first_fit(lifetimes, order) for order in orders), key=lambda found: found[1])
+    return Placement(offsets, size, lower_bound(lifetimes))
+
+
+def check(lifetimes: Sequence[Lifetime], placement: Placement) -> None:
+    """Raises ValueError if two buffers in use at the same time share a byte, or one is not on a granule."""
+    for life, offset in zip(lifetimes, placement.offsets, strict=True):
+        if offset % GRANULE_BYTES or offset < 0 or offset + life.size_bytes > placement.size_bytes:
+            raise ValueError(f"buffer {life.label} lies badly at {offset}")
+    for a in lifetimes:
+        for b in lifetimes[a.index + 1 :]:
+            low, high = placement.offsets[a.index], placement.offsets[a.index] + a.size_bytes
+            other = placement.offsets[b.index]
+            if a.overlaps(b) and low < other + b.size_bytes and other < high:
+                raise ValueError(f"buffers {a.label} and {b.label} overlap at {max(low, other)}")

@@ -1,0 +1,63 @@
+"""allocate-sram: gives every buffer its offset in SRAM or SMEM; the module records how much is used and how far that is from the bound.
+
+%b = tile.alloc "hidden" in "sram" bytes 32768   ->   %b = tile.alloc "hidden" in "sram" bytes 32768 at 0
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import DictionaryAttr, IntegerAttr, ModuleOp, i64
+from xdsl.dialects.func import FuncOp
+from xdsl.passes import ModulePass
+
+from compiler.analysis.buffer_lifetimes import buffer_lifetimes
+from compiler.analysis.sram_solver import check, rounded, solve
+from compiler.errors import CompileError
+from isa.abi import SMEM_IMAGE_OFFSET
+from isa.spec import SMEM_BYTES
+
+USAGE_ATTRIBUTE = "tile.sram_usage"
+SMEM_TOP_ATTRIBUTE = "tile.smem_top"
+
+
+class DoesNotFitError(CompileError):
+    """The buffers of a plan need more SRAM than the machine has; a smaller plan may fit."""
+
+
+@dataclass(frozen=True)
+class AllocateSramPass(ModulePass):
+    """See the module docstring. Options: size_bytes, the SRAM of the machine."""
+
+    name = "allocate-sram"
+    size_bytes: int = 1 << 21
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for function in [f for f in op.walk() if isinstance(f, FuncOp)]:
+            self.allocate_sram(op, function)
+            self.allocate_smem(op, function)
+
+    def allocate_sram(self, module: ModuleOp, function: FuncOp) -> None:
+        allocs, lifetimes = buffer_lifetimes(function, "sram")
+        placement = solve(lifetimes)
+        check(lifetimes, placement)
+        if placement.size_bytes > self.size_bytes:
+            raise DoesNotFitError(
+                f"the buffers need {placement.size_bytes} bytes of SRAM, the machine has {self.size_bytes}"
+            )
+        for alloc, offset in zip(allocs, placement.offsets, strict=True):
+            alloc.properties["offset"] = IntegerAttr(offset, i64)
+        usage = {"used": placement.size_bytes, "lower_bound": placement.lower_bound_bytes, "size": self.size_bytes}
+        module.attributes[USAGE_ATTRIBUTE] = DictionaryAttr({k: IntegerAttr(v, i64) for k, v in usage.items()})
+
+    def allocate_smem(self, module: ModuleOp, function: FuncOp) -> None:
+        """SMEM buffers are few and small: one after the other, the layer table first, behind the mailbox."""
+        allocs, _ = buffer_lifetimes(function, "smem")
+        top = SMEM_IMAGE_OFFSET
+        for alloc in sorted(allocs, key=lambda a: a.label.data != "layer_table"):
+            alloc.properties["offset"] = IntegerAttr(top, i64)
+            top += rounded(alloc.size_bytes.value.data)
+        if top > SMEM_BYTES:
+            raise CompileError(f"the program needs {top} bytes of SMEM, there are {SMEM_BYTES}")
+        module.attributes[SMEM_TOP_ATTRIBUTE] = IntegerAttr(top, i64)
