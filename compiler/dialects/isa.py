@@ -31,9 +31,9 @@ VIRTUAL = 256  # register numbers from here on are virtual
 
 
 class InstructionOp(IRDLOperation):
-    """Base of the generated ops. `row` is the table row; `constant` is the fp32 immediate, `target` the label of a branch."""
+    """Base of the generated ops. `ROW` is the table row; `constant` is the fp32 immediate, `target` the label of a branch."""
 
-    row: ClassVar[Instruction]
+    ROW: ClassVar[Instruction]
 
     def number(self, name: str) -> int:
         """A register number or immediate; 0 if absent."""
@@ -46,7 +46,7 @@ class InstructionOp(IRDLOperation):
 
     @property
     def function(self) -> str:
-        attribute = self.properties.get("function")
+        attribute = self.properties.get("fn")
         return attribute.data if isinstance(attribute, StringAttr) else ""
 
     @property
@@ -55,28 +55,28 @@ class InstructionOp(IRDLOperation):
         return attribute.data if isinstance(attribute, StringAttr) else None
 
     def used(self) -> frozenset[str]:
-        return used_fields(self.row, self.flags)
+        return used_fields(self.ROW, self.flags)
 
     def set_number(self, name: str, value: int) -> None:
         self.properties[name] = IntegerAttr(value, i64)
 
     def verify_(self) -> None:
-        if self.row.functions and self.function not in self.row.functions:
+        if self.ROW.functions and self.function not in self.ROW.functions:
             raise VerifyException(f'{self.name} has no function "{self.function}"')
-        if self.flags & ~self.row.flags:
+        if self.flags & ~self.ROW.flags:
             raise VerifyException(f"{self.name} does not allow flags {self.flags!r}")
-        allowed = {*self.used(), "function", "fl", "constant", "target"}
+        allowed = {*self.used(), "fn", "fl", "constant", "target"}
         for name in self.properties:
             if name not in allowed:
                 raise VerifyException(f"{self.name} with flags {int(self.flags)} does not use {name}")
 
     def print(self, printer: Printer) -> None:
         parts: list[str] = []
-        if self.row.functions:
+        if self.ROW.functions:
             parts.append(f'"{self.function}"')
         if self.flags & Flag.ACC:
             parts.append("acc")
-        operands = [self.operand_text(name) for name in operand_names(self.row, self.flags)]
+        operands = [self.operand_text(name) for name in operand_names(self.ROW, self.flags)]
         printer.print_string(" " + " ".join([*parts, ", ".join(operands)]) if parts or operands else "")
 
     def operand_text(self, name: str) -> str:
@@ -94,18 +94,18 @@ class InstructionOp(IRDLOperation):
     @classmethod
     def parse(cls, parser: Parser) -> InstructionOp:
         properties: dict[str, Attribute] = {}
-        if cls.row.functions:
-            properties["function"] = StringAttr(parser.parse_str_literal())
+        if cls.ROW.functions:
+            properties["fn"] = StringAttr(parser.parse_str_literal())
         flags = Flag(0)
-        if cls.row.flags & Flag.ACC and parser.parse_optional_keyword("acc") is not None:
+        if cls.ROW.flags & Flag.ACC and parser.parse_optional_keyword("acc") is not None:
             flags = Flag.ACC
-        tokens = [parse_operand(parser)] if cls.row.syntax else []
+        tokens = [parse_operand(parser)] if cls.ROW.syntax else []
         while parser.parse_optional_punctuation(",") is not None:
             tokens.append(parse_operand(parser))
-        flags |= guess_flags(cls.row, tokens)
-        names = operand_names(cls.row, flags)
+        flags |= guess_flags(cls.ROW, tokens)
+        names = operand_names(cls.ROW, flags)
         if len(names) != len(tokens):
-            parser.raise_error(f"{cls.row.mnemonic} takes {len(names)} operands, found {len(tokens)}")
+            parser.raise_error(f"{cls.ROW.mnemonic} takes {len(names)} operands, found {len(tokens)}")
         for name, (kind, value) in zip(names, tokens, strict=True):
             properties[{"label": "target", "float": "constant"}.get(kind, name)] = value
         if flags:
@@ -167,18 +167,20 @@ def op_class(row: Instruction) -> type[InstructionOp]:
     choices = [Flag(0), *(flag for flag in (Flag.I, Flag.X) if flag & row.flags)]
     names = {name for flags in choices for name in used_fields(row, flags)} - {"op", "fn", "fl"}
     namespace: dict[str, object] = {
-        "__module__": __name__, "__doc__": row.doc, "name": f"isa.{row.mnemonic}", "row": row,
+        "__module__": __name__, "__doc__": row.doc, "name": f"isa.{row.mnemonic}",
         "fl": opt_prop_def(IntegerAttr),
     }  # fmt: skip
     namespace |= {name: opt_prop_def(IntegerAttr) for name in names}
     if row.functions:
-        namespace["function"] = prop_def(StringAttr)
+        namespace["fn"] = prop_def(StringAttr)
     if "label" in row.syntax:
         namespace["target"] = opt_prop_def(StringAttr)
     if "f32" in row.syntax:
         namespace["constant"] = opt_prop_def(FloatAttr)
     made = type(f"{row.mnemonic.capitalize()}Op", (InstructionOp,), namespace)
-    return cast(type[InstructionOp], irdl_op_definition(made))
+    op = cast(type[InstructionOp], irdl_op_definition(made))
+    op.ROW = row
+    return op
 
 
 OPS: dict[str, type[InstructionOp]] = {row.mnemonic: op_class(row) for row in TABLE}
@@ -226,7 +228,7 @@ def instruction(mnemonic: str, function: str = "", flags: int = 0, **fields: int
     """An instruction op: registers and immediates are ints, a branch target is a str, an fp32 immediate a float."""
     properties: dict[str, Attribute] = {}
     if function:
-        properties["function"] = StringAttr(function)
+        properties["fn"] = StringAttr(function)
     if flags:
         properties["fl"] = IntegerAttr(flags, i64)
     for name, value in fields.items():
