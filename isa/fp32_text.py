@@ -48,7 +48,8 @@ def _round(text: str) -> float:
         raise ValueError("the number is too large for fp32 (write inf)")
     near = np.float32(max(-3.4028234663852886e38, min(3.4028234663852886e38, float(exact))))
     # Two roundings (to binary64, then to binary32) may be one step off; the exact distances decide.
-    steps = (np.nextafter(near, np.float32(-np.inf)), near, np.nextafter(near, np.float32(np.inf)))
+    with np.errstate(over="ignore"):
+        steps = (np.nextafter(near, np.float32(-np.inf)), near, np.nextafter(near, np.float32(np.inf)))
     finite = [float(step) for step in steps if np.isfinite(step)]
     best = min(finite, key=lambda step: (abs(Fraction(step) - exact), _bits(step) & 1))
     return -0.0 if best == 0 and text.startswith("-") else best
