@@ -116,6 +116,9 @@ def _checked_record(scaling: dict[str, Any], dim: int) -> dict[str, Any]:
             record[key] = _list(value, key, check, dim // 2) if key in LIST_KEYS else check(value, key)
     if kind == "llama3" and record["low_freq_factor"] >= record["high_freq_factor"]:
         raise ValueError("low_freq_factor must be less than high_freq_factor")
+    if kind == "longrope":
+        # The published code takes max_positions / original_positions whatever this says.
+        record.pop("factor", None)
     original = scaling.get("original_max_position_embeddings")
     if original is not None:
         record["original_max_position_embeddings"] = _positions(original, "original_max_position_embeddings")
