@@ -245,6 +245,8 @@ class _Assembler:
             value = int(token, 0) if "x" in token else int(token)
         elif str(token) in self.names:
             value = self.names[str(token)] + sum(int(part, 0) if "x" in part else int(part) for part in offset)
+        elif not is_definable(str(token)):
+            raise self.error(f"expected a number or a name, found {show(str(token))}", line, token)
         else:
             raise self.error(f"{show(str(token))} is not defined", line, token, did_you_mean(str(token), self.names))
         if not low <= value <= high:
