@@ -88,7 +88,7 @@ class InstructionOp(IRDLOperation):
         if self.label is not None:
             return f'"{self.label}"'
         if isinstance(constant, FloatAttr):
-            return f"f {constant.value.data!r}"
+            return f"f {constant}"
         return str(self.number("imm"))
 
     @classmethod
@@ -126,7 +126,7 @@ def parse_operand(parser: Parser) -> tuple[str, Attribute]:
     if word is None:
         return "imm", IntegerAttr(parser.parse_integer(), i64)
     if word == "f":
-        return "float", FloatAttr(float(parser.parse_number()), f32)
+        return "float", parser.parse_attribute()
     letters = word.rstrip("0123456789")
     if letters not in ("x", "t", "vx", "vt") or len(letters) == len(word):
         parser.raise_error(f"expected a register, found {word}")
