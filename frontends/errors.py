@@ -77,3 +77,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
         return None
     matches = difflib.get_close_matches(name, list(known), 1)
     return f'did you mean "{matches[0]}"?' if matches else None
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 value`, `2 values`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

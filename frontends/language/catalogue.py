@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from frontends.errors import did_you_mean
+from frontends.errors import did_you_mean, plural
 from frontends.language.source import Place, SourceText
 from frontends.language.syntax import Argument, Expression
 
@@ -96,7 +96,9 @@ def bind_arguments(
         signature = Signature(tuple(str(index) for index in range(max(1, len(positional)))))
     if len(positional) > len(signature.required):
         raise source.error(
-            place, f"{name} takes {len(signature.required)} values, found {len(positional)}", _usage(name, signature)
+            place,
+            f"{name} takes {plural(len(signature.required), 'value')}, found {len(positional)}",
+            _usage(name, signature),
         )
     bound.update((key, argument.value) for key, argument in zip(signature.required, positional, strict=False))
     for argument in arguments:

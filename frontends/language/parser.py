@@ -22,7 +22,7 @@ _TOKEN_TEXTS = {
     LINE_END: "end of line", "NAME": "a name", "STRING": "a string", "NUMBER": "a number", "FIELD": "a .field",
     "LBRACE": '"{"', "RBRACE": '"}"', "LPAR": '"("', "RPAR": '")"', "LSQB": '"["', "RSQB": '"]"', "COMMA": '","',
     "COLON": '":"', "EQUAL": '"="', "UPDATE": '"+="', "OPTIONAL": '"?"', "LESS": '"<"', "MINUS": '"-"',
-    "$END": "end of file",
+    "_ARROW": '"->"', "_DOTS": '".."', "$END": "end of file",
 }  # fmt: skip
 _EXPRESSION_START = {"NAME", "STRING", "NUMBER", "FIELD", "LPAR", "LSQB"}
 _EXPRESSION_REST = {"LBRACE", "TRUE", "FALSE", "NULL", "NOT", "MINUS"}
@@ -59,13 +59,16 @@ def _parse_tree(source: SourceText) -> Tree[Token]:
         return _parser().parse(source.text)
     except UnexpectedCharacters as error:
         found = source.text[error.pos_in_stream or 0]
-        raise source.error(Place(error.line, error.column), f"unexpected character {show(found)}") from error
+        message = "this string does not end in its line" if found == '"' else f"unexpected character {show(found)}"
+        raise source.error(Place(error.line, error.column), message) from error
     except UnexpectedToken as error:
         token = error.token
         at_end = token.type == "$END"
         place = _end_of(source) if at_end else Place(token.line or 1, token.column or 1)
         found = {LINE_END: "end of line", "$END": "end of file"}.get(token.type, show(str(token)))
-        raise source.error(place, f"expected {_expected(set(error.expected))}, found {found}") from error
+        raise source.error(
+            place, f"expected {_expected(set(error.accepts or error.expected))}, found {found}"
+        ) from error
 
 
 def _end_of(source: SourceText) -> Place:

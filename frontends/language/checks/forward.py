@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from frontends.errors import did_you_mean
+from frontends.errors import did_you_mean, plural
 from frontends.language import syntax
 from frontends.language.catalogue import OPERATIONS, POSITIONS, bind_arguments
 from frontends.language.checks.abstract import (
@@ -48,11 +48,16 @@ class ForwardChecker(ConfigChecker):
         self.called: set[str] = {"forward"}
         self.vocabulary: Polynomial | None = None
         """Rows of the embedding of the tokens."""
+        self.one_sided: set[str] = set()
+        """Names that were assigned in one branch of an `if` only."""
         self.tokens: Abstract | None = None
 
     def name(self, expression: syntax.Name, names: Names) -> Abstract:
         if expression.name == POSITIONS and POSITIONS not in names:
             return TensorValue((T,), is_index=True)
+        if expression.name not in names and expression.name in self.one_sided:
+            message = f'unknown name "{expression.name}"'
+            raise self.error(expression.place, message, "it is assigned in one branch of an if only")
         value = super().name(expression, names)
         if isinstance(value, WeightValue) and value.kind == "tensor":
             self._check_exists(expression, value, "use it")
@@ -203,7 +208,8 @@ class ForwardChecker(ConfigChecker):
             raise self.error(expression.place, f"{definition.name} takes its values by position")
         values = [self.value(argument.value, names) for argument in expression.arguments]
         if len(values) != len(definition.parameters):
-            message = f"{definition.name} takes {len(definition.parameters)} values, found {len(values)}"
+            wanted = plural(len(definition.parameters), "value")
+            message = f"{definition.name} takes {wanted}, found {len(values)}"
             raise self.error(expression.place, message)
         inner = dict(self.globals)
         for parameter, value in zip(definition.parameters, values, strict=True):

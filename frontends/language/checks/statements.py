@@ -153,6 +153,7 @@ class StatementChecker(ForwardChecker):
             return self._join_branches(statement, "the result", then_result, other_result)
         if then_result is not None or other_result is not None:
             raise self.error(statement.place, "one branch returns and the other does not")
+        self.one_sided |= then.keys() ^ otherwise.keys()
         for name in then:
             if name in otherwise:
                 known = names.get(name)
