@@ -29,6 +29,8 @@ from isa.spec import (
     INSTRUCTION_BYTES,
     ISA_VERSION,
     MAX_MM_K,
+    MAX_SOFTMAX_KEYS,
+    MAX_TOPK,
     MM_DTYPES,
     MMG_DTYPES,
     MMG_SCALES,
@@ -151,6 +153,8 @@ def _instruction(row: Instruction) -> str:
         lines.append(f"- fn: {', '.join(f'{code} `{name}`' for code, name in enumerate(row.functions))}.")
     lines.append(f"- Fields: {'; '.join(_field_uses(row))}.")
     lines += [f"- {text}" for text in _dtype_notes(row)]
+    if row.engine in docs_text.ENGINE_OPERANDS:
+        lines.append(f"- {docs_text.ENGINE_OPERANDS[row.engine]}")
     if row.feature:
         lines.append(f"- Needs feature {row.feature.name}.")
     causes = (*docs_text.INSTRUCTION_TRAPS.get(row.mnemonic, ()), *docs_text.ENGINE_TRAPS[row.engine])
@@ -188,7 +192,12 @@ def _dtype_notes(row: Instruction) -> list[str]:
         pairs = [f"{a.name} x {b.name}".lower() for a, b in sorted(MMG_DTYPES)]
         return [f"Dtypes A x B -> f32: {', '.join(pairs)}; S is {_names(MMG_SCALES)}."]
     if row.mnemonic == "vtopk":
-        return [f"Dtypes: tb {_names(VPU_SOURCES)}; the list has entries of 8 bytes."]
+        return [
+            f"Dtypes: tb {_names(VPU_SOURCES)}; ta f32 with s0 = 8 (it describes the values), at most {MAX_TOPK} entries."
+        ]
+    if row.mnemonic == "vsmx":
+        dtypes = f"Dtypes: S {_names(VPU_SOURCES)}; P {_names(VPU_RESULTS)}; ML f32."
+        return [dtypes, f"At most {MAX_SOFTMAX_KEYS} keys (S.e0)."]
     if row.mnemonic == "vrng":
         return [f"Dtypes: ta {_names(VPU_RESULTS)}."]
     if row.engine == Engine.VPU:

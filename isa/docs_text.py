@@ -124,11 +124,20 @@ ENGINE_TRAPS = {
     Engine.SEQ: (),
     Engine.DML: _TENSOR_WRITE,
     Engine.DMS: _DMA,
-    Engine.MXU: (*_TENSOR_WRITE, Trap.K_TOO_LONG),
+    Engine.MXU: (*_TENSOR_WRITE, Trap.K_TOO_LONG, Trap.UNSUPPORTED_FEATURE),
     Engine.VPU: _TENSOR_WRITE,
     Engine.PIM: (*_TENSOR_WRITE, Trap.K_TOO_LONG, Trap.UNSUPPORTED_FEATURE),
     Engine.NET: (*_TENSOR, Trap.UNSUPPORTED_FEATURE),
 }
+ENGINE_OPERANDS = {
+    Engine.DML: "ta lies in SRAM or SMEM, tb in DRAM; both are plain (fmt 0).",
+    Engine.DMS: "ta lies in a writable DRAM region, tb in SRAM or SMEM; both are plain (fmt 0).",
+    Engine.MXU: "All operands lie in SRAM; B may be blocked or sparse, scales may be blocked, A and C are plain.",
+    Engine.VPU: "All operands lie in SRAM or SMEM and are plain (fmt 0).",
+    Engine.PIM: "B lies in PIMW, the others in SRAM.",
+}
+"""Regions and formats an engine accepts."""
+
 INSTRUCTION_TRAPS = {
     "alu": (Trap.DIVISION_BY_ZERO,),
     "lds": (*_SMEM, Trap.UNINITIALISED_READ),
@@ -157,7 +166,7 @@ TRAP_MEANINGS = {
     Trap.K_TOO_LONG: "a matrix product over more than {max_k} terms",
     Trap.ILLEGAL_OVERLAP: "the destination overlaps a source without being equal to it, or itself",
     Trap.DIVISION_BY_ZERO: "integer division or remainder by 0",
-    Trap.WATCHDOG: "the limit of executed instructions is reached",
+    Trap.WATCHDOG: "too many instructions without an event for the host",
     Trap.PROGRAM: "the instruction trap",
     Trap.PC_OUT_OF_RANGE: "the next instruction lies outside of the text",
     Trap.ILLEGAL_REGION: "the engine cannot reach the operand's region",
