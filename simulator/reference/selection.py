@@ -42,6 +42,11 @@ def entry_view(context: Context, entries: Descriptor) -> Array:
     return np.ndarray((entries.extents[0],), ENTRY_DTYPE, array, entries.base)
 
 
+def empty_entries(count: int) -> Array:
+    """Entries (-inf, -1), [count] of ENTRY_DTYPE."""
+    return np.array([(-np.inf, -1)] * count, ENTRY_DTYPE)
+
+
 def wrap_i32(value: int) -> int:
     """The low 32 bits as a signed number."""
     return (value + 2**31) % 2**32 - 2**31
@@ -68,7 +73,7 @@ def vtopk(context: Context, issue: Issue) -> None:
     positions = (places + first + 2**31) % 2**32 - 2**31
     indices = np.concatenate([kept["index"], positions.astype(np.int32)])
     order = np.lexsort((indices, -values))[: len(entries)]
-    result = np.full(len(entries), (-np.inf, -1), ENTRY_DTYPE)
+    result = empty_entries(len(entries))
     result["value"][: len(order)] = values[order]
     result["index"][: len(order)] = indices[order]
     entries[...] = result
@@ -79,7 +84,7 @@ def invented_entries(context: Context, issue: Issue, generator: np.random.Genera
     entries = entry_view(context, issue["ta"])
     limit = max(1, min(issue.rs + issue["tb"].extents[0], 2**31 - 1))
     count = min(len(entries), limit)
-    entries[...] = np.full(len(entries), (-np.inf, -1), ENTRY_DTYPE)
+    entries[...] = empty_entries(len(entries))
     entries["value"][:count] = np.arange(count, 0, -1, dtype=np.float32)
     entries["index"][:count] = _distinct(generator, limit, count)
 
