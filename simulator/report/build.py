@@ -184,9 +184,11 @@ def _operators(timing: TimingModel, energy: EnergyModel, executable: Program | N
         part = parts.setdefault(_operator(executable.debug, pc), Section())
         part.instructions += count
         part.busy[Engine.SEQ] += count
+        part.actions[ACTION_INDEX["smem"]] += timing.smem_bytes.get(pc, 0)
     for pc, profile in timing.per_pc.items():
         part = parts.setdefault(_operator(executable.debug, pc), Section())
         part.instructions += profile.executions
+        part.busy[Engine.SEQ] += profile.executions
         part.busy[profile.engine] += profile.busy
         part.actions = [a + b for a, b in zip(part.actions, profile.actions, strict=True)]
     reports = [

@@ -45,7 +45,7 @@ def _headline(report: Report, console: Console) -> None:
     console.print(f"[bold]{name}[/] {scheme} on [bold]{escape(machine['name'])}[/] ({machine['clock_hz'] / 1e9:g} GHz)")
     if decode.tokens:
         console.print(
-            f"[bold green]{quantity(decode.tokens_per_second, 'tokens/s')}[/] decoding, "
+            f"[bold green]{decode.tokens_per_second or 0:,.1f} tokens/s[/] decoding, "
             f"{quantity(decode.joules_per_token, 'J/token')}, {quantity(decode.watts, 'W')}; {decode.bound}-bound, "
             f"{decode.ratio_to_floor or 0:.2f} x the floor"
         )

@@ -47,7 +47,8 @@ class TimingModel:
         self.seq = SeqProfile()
         self.engines = {int(engine): EngineProfile() for engine in ENGINES}
         self.per_pc: dict[int, PcProfile] = {}
-        self.scalar_counts: dict[int, int] = {}
+        self.scalar_counts: dict[int, int] = {}  # executions of SEQ instructions
+        self.smem_bytes: dict[int, int] = {}  # moved by SEQ instructions
         self.events: list[Event] = []
         self._phases: dict[str, Section] = {}
         self._phase_begin = _zero()
@@ -86,6 +87,7 @@ class TimingModel:
             self.seq.smem_wait += until - self.now
             self.now = until
         self.actions[_SMEM_ACTION] += high - low
+        self.smem_bytes[pc] = self.smem_bytes.get(pc, 0) + high - low
         self._one_cycle(pc)
 
     def engine(self, pc: int, row: Instruction, fn: int, fl: int, tds: Operands) -> None:
@@ -159,8 +161,9 @@ class TimingModel:
         return self._by_pc(instructions, self.scalar_counts, {pc: p.executions for pc, p in self.per_pc.items()})
 
     def busy_cycles(self, instructions: int) -> NDArray[np.int64]:
-        """Cycles by pc, [instructions]: engine busy cycles, and one per SEQ instruction."""
-        return self._by_pc(instructions, self.scalar_counts, {pc: p.busy for pc, p in self.per_pc.items()})
+        """Busy cycles by pc, [instructions]: those of its engine, and one of SEQ per execution."""
+        engine_cycles = {pc: p.busy + p.executions for pc, p in self.per_pc.items()}
+        return self._by_pc(instructions, self.scalar_counts, engine_cycles)
 
     def dram_bytes(self, instructions: int) -> NDArray[np.int64]:
         """Bytes on the DRAM bus by pc, [instructions]."""

@@ -1,0 +1,181 @@
+"""The schedule against a model that goes cycle by cycle, and the sharing of memories against their capacity."""
+
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isa.descriptor import Descriptor
+from isa.machine import load_machine
+from isa.spec import BY_MNEMONIC, Dtype, Engine, Region
+from simulator.timing import TimingModel
+from simulator.timing.costs import Cost, Span
+from simulator.timing.interlock import Interlock
+from simulator.timing.resource import SharedResource, place
+
+EDGE = load_machine("edge")
+ROW = BY_MNEMONIC["vun"]
+ENGINES = (Engine.DML, Engine.DMS, Engine.MXU, Engine.VPU)
+
+accesses = st.lists(
+    st.tuples(st.integers(0, 12), st.integers(1, 3), st.booleans()), min_size=1, max_size=3
+)  # granule, granules, write
+engine_steps = st.tuples(st.just("engine"), st.sampled_from(ENGINES), st.integers(1, 30), st.integers(0, 12), accesses)
+scalar_steps = st.tuples(st.just("scalar"))
+smem_steps = st.tuples(st.just("smem"), st.integers(0, 12), st.booleans())
+programs = st.lists(st.one_of(engine_steps, scalar_steps, smem_steps), max_size=40)
+GRANULE = 8
+
+
+def conflicts(one, two):
+    return (one[2] or two[2]) and one[0] < two[0] + two[1] and two[0] < one[0] + one[1]
+
+
+def cycle_by_cycle(program, depth):
+    """Start cycle of each engine step and the cycle everything is over: queues, engines and accesses stepped one cycle
+    at a time. Accesses are all in SMEM, so that scalar and engine instructions can conflict.
+    """
+    queues = {engine: [] for engine in ENGINES}
+    running = {engine: 0 for engine in ENGINES}  # free from this cycle on
+    starts, finish, pending = {}, {}, list(enumerate(program))
+    cycle = 0
+    while pending or any(queues.values()) or any(end > cycle for end in finish.values()):
+        dispatched = False
+        if pending:
+            index, step = pending[0]
+            if step[0] == "scalar":
+                dispatched = True
+            elif step[0] == "smem":
+                access = (step[1], 1, step[2])
+                dispatched = not any(
+                    conflicts(access, other)
+                    for older in range(index)
+                    if program[older][0] == "engine" and finish.get(older, cycle + 1) > cycle
+                    for other in program[older][4]
+                )
+        # Engines look at their queue heads, older instructions first, including the one dispatched in this cycle.
+        progress = True
+        while progress:
+            progress = False
+            for engine in ENGINES:
+                if queues[engine] and running[engine] <= cycle:
+                    index = queues[engine][0]
+                    _, _, cycles, latency, mine = program[index]
+                    held = any(
+                        conflicts(a, b)
+                        for older in range(index)
+                        if program[older][0] == "engine" and finish.get(older, cycle + 1) > cycle
+                        for a in mine
+                        for b in program[older][4]
+                    )
+                    if not held:
+                        queues[engine].pop(0)
+                        starts[index] = cycle
+                        running[engine] = cycle + cycles
+                        finish[index] = cycle + cycles + latency
+                        progress = True
+            if pending and not dispatched:
+                index, step = pending[0]
+                if step[0] == "engine" and len(queues[step[1]]) < depth:
+                    queues[step[1]].append(index)
+                    dispatched = progress = True
+        if dispatched:
+            pending.pop(0)
+        cycle += 1
+    return starts, cycle if program else 0
+
+
+def run(program):
+    timing = TimingModel(EDGE)
+    costs, starts = [], {}
+    timing.costs = SimpleNamespace(cost=lambda *_: costs[-1])
+    for index, step in enumerate(program):
+        if step[0] == "scalar":
+            timing.scalar(0, ROW)
+        elif step[0] == "smem":
+            timing.smem(0, ROW, step[1] * GRANULE, (step[1] + 1) * GRANULE, step[2])
+        else:
+            _, engine, cycles, latency, mine = step
+            spans = tuple(
+                Span(0, int(Region.SMEM), low * GRANULE, (low + size) * GRANULE, GRANULE, write)
+                for low, size, write in mine
+            )
+            costs.append(Cost(int(engine), cycles, latency, 0.0, 0.0, False, spans, ()))
+            td = Descriptor(0, Region.SMEM, Dtype.I8, (1, 1, 1, 1), (1, 0, 0, 0))
+            timing.engine(0, ROW, 0, 0, (td, None, None, None))
+            starts[index] = timing._free[engine] - cycles
+    return timing, starts
+
+
+@settings(max_examples=150, deadline=None)
+@given(programs)
+def test_every_start_is_that_of_the_cycle_model(program):
+    timing, starts = run(program)
+    expected, end = cycle_by_cycle(program, EDGE.core.seq.queue_depth.value)
+    assert starts == expected
+    assert timing.cycles == end
+
+
+@settings(max_examples=100, deadline=None)
+@given(programs)
+def test_busy_and_idle_are_the_total_of_every_engine(program):
+    timing, _ = run(program)
+    for engine in ENGINES:
+        profile = timing.engines[engine]
+        assert profile.busy == sum(step[2] for step in program if step[0] == "engine" and step[1] == engine)
+        assert profile.busy + sum(profile.interlock) <= timing.cycles
+    assert timing.instructions == len(program)
+    assert timing.instructions + timing.seq.stalled == timing.now <= timing.cycles
+
+
+@pytest.mark.parametrize("ignored", ["raw", "war", "waw"])
+def test_a_missing_comparison_would_be_noticed(ignored, monkeypatch):
+    """The programs of the property above distinguish every comparison of the interlock: without one, starts differ."""
+    complete = Interlock.blocked
+
+    def incomplete(self, region, low, high, write):
+        reads, writes = self._reads, self._writes
+        if ignored == "raw" and not write:
+            return 0, -1
+        if write and ignored == "war":
+            self._reads = [[] for _ in reads]
+        if write and ignored == "waw":
+            self._writes = [[] for _ in writes]
+        try:
+            return complete(self, region, low, high, write)
+        finally:
+            self._reads, self._writes = reads, writes
+
+    older_write, younger_write = {"raw": (True, False), "war": (False, True), "waw": (True, True)}[ignored]
+    program = [
+        ("engine", Engine.MXU, 20, 5, [(0, 2, older_write)]),
+        ("engine", Engine.VPU, 3, 2, [(1, 1, younger_write)]),
+    ]
+    expected, _ = cycle_by_cycle(program, 4)
+    assert run(program)[1] == expected
+    monkeypatch.setattr(Interlock, "blocked", incomplete)
+    assert run(program)[1] != expected
+
+
+pieces = st.lists(
+    st.tuples(st.integers(0, 40), st.integers(1, 60), st.floats(0.05, 1.0), st.floats(0.05, 1.0)), max_size=12
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(pieces)
+def test_shares_never_exceed_a_resource_and_all_work_is_done(work):
+    one, two = SharedResource(), SharedResource()
+    for start, cycles, first, second in work:
+        before = len(one.segments)
+        end = place(start, cycles, [(one, first), (two, second)], 0)
+        assert end >= start + cycles
+        received = sum((b - a) * share for a, b, share in one.segments[before:])
+        assert received == pytest.approx(cycles * first, rel=1e-4)
+    for resource in (one, two):
+        borders = sorted({t for a, b, _ in resource.segments for t in (a, b)})
+        for low, high in zip(borders, borders[1:], strict=False):
+            middle = (low + high) / 2
+            load = sum(share for a, b, share in resource.segments if a <= middle < b)
+            assert load <= 1.0 + 1e-3 or high - low < 1e-3
