@@ -14,6 +14,7 @@ from compiler.dialects.slm import Slm
 from compiler.interpreters.errors import InterpreterError
 from compiler.interpreters.slm import ACTIVATIONS, interpret_slm
 from compiler.program import Program
+from frontends import load_program
 
 PUBLISHED = Path(__file__).parents[1] / "golden" / "published"
 TOLERANCE = 2e-4
@@ -182,3 +183,23 @@ def test_foreign_operations_are_named():
     """
     with pytest.raises(InterpreterError, match="func.call"):
         interpret_slm(program(text, {}), [1])
+
+
+@pytest.mark.parametrize("directory", sorted(p.parent for p in PUBLISHED.glob("*/golden.npz")), ids=lambda p: p.name)
+def test_published_logits(directory):
+    with np.load(directory / "golden.npz", allow_pickle=False) as golden:
+        tokens, logits = golden["tokens"].tolist(), golden["logits"]
+    loaded = load_program(directory)
+    for dtype in (np.float64, np.float32):
+        found = interpret_slm(loaded, tokens, dtype)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, logits, rtol=0, atol=TOLERANCE)
+
+
+def test_large_weights_are_cast_by_blocks(monkeypatch):
+    directory = PUBLISHED / "odd_sizes"
+    tokens = [1, 2, 3]
+    whole = interpret_slm(load_program(directory), tokens)
+    monkeypatch.setattr("compiler.interpreters.slm.CAST_ELEMENTS", 1000)
+    monkeypatch.setattr("compiler.interpreters.slm.QUERY_ROWS", 2)
+    np.testing.assert_allclose(interpret_slm(load_program(directory), tokens), whole, atol=1e-6)
