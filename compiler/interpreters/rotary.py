@@ -27,7 +27,7 @@ def rotary_tables(
     """cos and sin for positions 0 .. positions-1, each float32 [positions, dim / 2], attention factor included.
 
     total_length: tokens of the whole sequence; `dynamic` and `longrope` choose their frequencies by it.
-    Raises ValueError if the scaling record is of an unknown kind or lacks a key.
+    Raises ValueError if the scaling record is of an unknown kind or lacks a key or a length.
     """
     cos, sin = rotary_tables_f64(rotary, positions, total_length)
     return cos.astype(np.float32), sin.astype(np.float32)
@@ -45,6 +45,9 @@ def rotary_frequencies(rotary: RotaryAttr, total_length: int) -> tuple[F64, floa
     dim, theta = rotary.dim.data, float(rotary.theta.value.data)
     scaling = rotary.scaling.data
     kind = _kind(scaling)
+    needed = {"dynamic": rotary.max_positions, "llama3": rotary.original_positions, "yarn": rotary.original_positions}
+    if needed.get(kind, rotary.dim).data < 1 or (kind == "longrope" and rotary.original_positions.data < 2):
+        raise ValueError(f'rope scaling "{kind}" needs the length of the original or the longest sequence')
     if kind == "dynamic":
         longest, factor = rotary.max_positions.data, _number(scaling, "factor")
         if total_length > longest:

@@ -31,6 +31,8 @@ from compiler.interpreters.slmq_kernels import QuantizedWeight
 from compiler.program import WeightStore
 
 CACHE_BYTES = 256 << 20
+MAX_CONTEXT = 1 << 20
+"""Rotary tables are made for the whole context: at most a few hundred MB."""
 BINARY: dict[type[Operation], Callable[[F32, F32], F32]] = {
     slmq.AddOp: np.add,
     slmq.SubOp: np.subtract,
@@ -104,8 +106,8 @@ class SlmqInterpreter:
     """
 
     def __init__(self, module: ModuleOp, weights: WeightStore, context: int):
-        if context < 1:
-            raise InterpreterError(f"the context must be positive, found {context}")
+        if not 1 <= context <= MAX_CONTEXT:
+            raise InterpreterError(f"the context must be 1 .. {MAX_CONTEXT}, found {context}")
         self.body = forward_function(module)
         self.prepared = PreparedWeights(weights)
         self.context = context

@@ -1,0 +1,180 @@
+"""The compiler as one readable tuple of stages, and the function that runs it."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from xdsl.context import Context
+from xdsl.dialects.arith import Arith
+from xdsl.dialects.builtin import Builtin, ModuleOp
+from xdsl.dialects.func import Func
+from xdsl.dialects.scf import Scf
+from xdsl.passes import ModulePass
+from xdsl.transforms.canonicalize import CanonicalizePass
+from xdsl.transforms.common_subexpression_elimination import CommonSubexpressionElimination
+from xdsl.transforms.loop_invariant_code_motion import LoopInvariantCodeMotionPass
+
+from compiler.dialects.isa import Isa
+from compiler.dialects.slm import Slm
+from compiler.dialects.slmq import Slmq
+from compiler.dialects.tile import Tile
+from compiler.emit.executable import Progress, write_executable
+from compiler.errors import CompileError
+from compiler.invariants import check_isa, check_slm, check_slmq, check_tile
+from compiler.program import Program
+from compiler.schemes import find_scheme
+from compiler.transforms.add_sampling import AddSamplingPass
+from compiler.transforms.allocate_dram import AllocateDramPass
+from compiler.transforms.allocate_registers import AllocateRegistersPass
+from compiler.transforms.allocate_sram import AllocateSramPass
+from compiler.transforms.choose_tiling import ChooseTilingPass
+from compiler.transforms.convert_slm_to_slmq import ConvertSlmToSlmqPass
+from compiler.transforms.convert_slmq_to_tile import ConvertSlmqToTilePass
+from compiler.transforms.convert_tile_to_isa import ConvertTileToIsaPass
+from compiler.transforms.double_buffer import DoubleBufferPass
+from compiler.transforms.fuse_strips import FuseStripsPass
+from isa.machine import Machine
+
+Observe = Callable[[str, ModulePass | None, ModuleOp], None]  # stage, the pass that has run (None: the stage's end)
+
+PASSES: dict[str, type[ModulePass]] = {
+    made.name: made
+    for made in (
+        CanonicalizePass, CommonSubexpressionElimination, LoopInvariantCodeMotionPass, ConvertSlmToSlmqPass,
+        AddSamplingPass, FuseStripsPass, ChooseTilingPass, ConvertSlmqToTilePass, AllocateDramPass, DoubleBufferPass,
+        AllocateSramPass, ConvertTileToIsaPass, AllocateRegistersPass,
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Passes that run in order, and what holds behind them."""
+
+    name: str
+    passes: tuple[ModulePass, ...]
+    invariant: Callable[[ModuleOp], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to compile for. chunk 0: the compiler chooses."""
+
+    machine: Machine
+    scheme: str = "w8a8"
+    context: int = 512
+    chunk: int = 0
+
+
+def pipeline(options: Options) -> tuple[Stage, ...]:
+    """The stages, first to last."""
+    clean = (CanonicalizePass(), CommonSubexpressionElimination())
+    sram_bytes = options.machine.sram_bytes
+    return (
+        Stage("slm", clean, check_slm),
+        Stage(
+            "slmq",
+            (
+                ConvertSlmToSlmqPass(options.scheme),
+                CommonSubexpressionElimination(),
+                AddSamplingPass(),
+                FuseStripsPass(),
+            ),
+            check_slmq,
+        ),
+        Stage(
+            "tile",
+            (
+                ChooseTilingPass(sram_bytes, options.context, options.chunk),
+                ConvertSlmqToTilePass(),
+                AllocateDramPass(),
+                DoubleBufferPass(),
+                *clean,
+                LoopInvariantCodeMotionPass(),
+                CommonSubexpressionElimination(),
+                AllocateSramPass(sram_bytes),
+            ),
+            check_tile,
+        ),
+        Stage("isa", (ConvertTileToIsaPass(), AllocateRegistersPass()), check_isa),
+    )
+
+
+STAGE_NAMES = ("slm", "slmq", "tile", "isa")
+
+
+def make_context() -> Context:
+    """A context that knows every dialect of the pipeline."""
+    ctx = Context()
+    for dialect in (Builtin, Func, Arith, Scf, Slm, Slmq, Tile, Isa):
+        ctx.load_dialect(dialect)
+    return ctx
+
+
+@contextmanager
+def paused_gc() -> Generator[None]:
+    """The cyclic garbage collector costs a third of the time of IR building, and passes leave few cycles."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def run_stages(
+    module: ModuleOp, stages: tuple[Stage, ...], stop_after: str = "", observe: Observe | None = None
+) -> None:
+    """Runs passes on a module in place; verifies the IR after each pass and the invariant after each stage."""
+    ctx = make_context()
+    with paused_gc():
+        for stage in stages:
+            for transform in stage.passes:
+                transform.apply(ctx, module)
+                module.verify()
+                if observe is not None:
+                    observe(stage.name, transform, module)
+            stage.invariant(module)
+            if observe is not None:
+                observe(stage.name, None, module)
+            if stage.name == stop_after:
+                return
+
+
+def check_options(program: Program, options: Options) -> None:
+    """Raises CompileError for a context or scheme that makes no sense."""
+    find_scheme(options.scheme)
+    if not 1 <= options.context <= 1 << 20:
+        raise CompileError(f"the context is {options.context}, expected 1 to {1 << 20} positions")
+    if program.max_positions and options.context > program.max_positions:
+        raise CompileError(
+            f"a context of {options.context} is longer than the model's {program.max_positions} positions"
+        )
+    if not 0 <= options.chunk <= 256:
+        raise CompileError(f"the chunk is {options.chunk} tokens, expected 1 to 256, or 0 to let the compiler choose")
+
+
+def lower(program: Program, options: Options, stop_after: str = "", observe: Observe | None = None) -> ModuleOp:
+    """The module after a stage (the last one by default); the program's own module stays as it is."""
+    check_options(program, options)
+    module = program.module.clone()
+    run_stages(module, pipeline(options), stop_after, observe)
+    return module
+
+
+def compile_program(
+    program: Program,
+    options: Options,
+    path: Path,
+    observe: Observe | None = None,
+    progress: Progress | None = None,
+) -> ModuleOp:
+    """Compiles to an executable file. Returns the last module. Raises CompileError."""
+    module = lower(program, options, observe=observe)
+    write_executable(path, module, program, options.machine, options.scheme, progress)
+    return module

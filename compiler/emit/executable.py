@@ -1,0 +1,155 @@
+"""Writes the executable: text, SMEM image, tables, symbols, debug map, META, and the weights streamed tensor by tensor."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from xdsl.dialects.builtin import ArrayAttr, DenseArrayBase, DictionaryAttr, IntegerAttr, ModuleOp, StringAttr
+
+from compiler.dialects.isa import ProgramOp
+from compiler.dialects.slm import LAYER
+from compiler.emit.packing import Bytes, Recipe, pack
+from compiler.emit.tables import table_content
+from compiler.emit.text import debug_map, encode_text, smem_image
+from compiler.errors import CompileError
+from compiler.lowering.plan import TilePlan
+from compiler.program import Program
+from compiler.transforms.allocate_dram import LOGITS_ATTRIBUTE, PLACES_ATTRIBUTE, REGIONS_ATTRIBUTE
+from isa.canonical_json import canonical_json
+from isa.container import ExecutableWriter, Section, Symbol, symbols_to_bytes
+from isa.machine import Machine
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Place:
+    """One thing in DRAM, for one layer (-1: not per layer)."""
+
+    region: str
+    what: DictionaryAttr
+    layer: int
+    offset: int
+    size_bytes: int
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        parts = [
+            value.data for key in ("name", "key", "kind") if isinstance(value := self.what.data.get(key), StringAttr)
+        ]
+        part = self.what.data.get("part")
+        name = parts[0].replace(LAYER, str(self.layer)) if parts else self.region
+        return f"{name}.{part.data}" if isinstance(part, StringAttr) else name
+
+
+def places_of(module: ModuleOp) -> list[Place]:
+    """Everything that lies in DRAM, in the order of its offsets."""
+    found: list[Place] = []
+    entries = module.attributes[PLACES_ATTRIBUTE]
+    for entry in entries if isinstance(entries, ArrayAttr) else ():
+        region, what, size, offsets = (entry.data[key] for key in ("region", "what", "size_bytes", "offsets"))
+        layers = what.data.get("layers")
+        numbers = list(layers.get_values()) if isinstance(layers, DenseArrayBase) else [-1]
+        for layer, offset in zip(numbers, offsets.get_values(), strict=True):
+            found.append(Place(region.data, what, int(layer), int(offset), size.value.data))
+    return sorted(found, key=lambda place: place.offset)
+
+
+def region_sizes(module: ModuleOp) -> dict[str, int]:
+    sizes = module.attributes[REGIONS_ATTRIBUTE]
+    if not isinstance(sizes, DictionaryAttr):
+        raise TypeError(f"{REGIONS_ATTRIBUTE} is missing")
+    return {name: size.value.data for name, size in sizes.data.items() if isinstance(size, IntegerAttr)}
+
+
+def weight_chunks(places: list[Place], program: Program, total: int, progress: Progress | None) -> Iterator[Bytes]:
+    """The WEIGHT region from its first byte to its last, one tensor in memory at a time."""
+    position = 0
+    for place in places:
+        if place.offset > position:
+            yield np.zeros(place.offset - position, np.uint8)
+        written = place.offset
+        for chunk in pack(Recipe.of(place.what), program.weights, place.layer):
+            written += len(chunk)
+            yield chunk
+        if written != place.offset + place.size_bytes:
+            raise CompileError(f"weight {place.name} has {written - place.offset} bytes, {place.size_bytes} expected")
+        position = written
+        if progress is not None:
+            progress(position, total)
+    if position < total:
+        yield np.zeros(total - position, np.uint8)
+
+
+def table_region(places: list[Place], size_bytes: int) -> Bytes:
+    region = np.zeros(size_bytes, np.uint8)
+    for place in places:
+        region[place.offset : place.offset + place.size_bytes] = table_content(place.what)
+    return region
+
+
+def meta_of(module: ModuleOp, program: Program, machine: Machine, scheme: str) -> dict[str, Any]:
+    """META: what the host and the report need to know."""
+    plan, sizes = TilePlan.of(module), region_sizes(module)
+    logits = module.attributes[LOGITS_ATTRIBUTE]
+    return {
+        "model": program.architecture,
+        "source": program.source,
+        "config": program.config,
+        "scheme": scheme,
+        "context": plan.context,
+        "chunk": plan.chunk,
+        "plan": vars(plan),
+        "vocabulary": vocabulary_of(program),
+        "regions": {"KV": sizes["kv"], "IO": sizes["io"], "SCRATCH": sizes["scratch"]},
+        "logits_offset": logits.value.data if isinstance(logits, IntegerAttr) else 0,
+        "entry": {"generate": 0},
+        "machine": json.loads(machine.canonical_json()),
+        "stop_tokens": list(program.stop_tokens),
+        "tokenizer": None if program.tokenizer_json is None else program.tokenizer_json.decode(),
+    }
+
+
+def vocabulary_of(program: Program) -> int:
+    """The number of logits."""
+    for op in program.module.walk():
+        if op.name == "func.func":
+            outputs: Any = op.properties["function_type"]
+            return int(outputs.outputs.data[0].get_shape()[-1])
+    raise CompileError("the program has no function")
+
+
+def symbols_of(places: list[Place]) -> list[Symbol]:
+    return [
+        Symbol(
+            place.name,
+            place.region.upper(),
+            place.offset,
+            place.size_bytes,
+            "tensor" if place.region != "kv" else "state",
+        )
+        for place in places
+    ]
+
+
+def write_executable(
+    path: Path, module: ModuleOp, program: Program, machine: Machine, scheme: str, progress: Progress | None = None
+) -> None:
+    """Writes the `.slx` file of a compiled module; an existing file is replaced only by a complete one."""
+    code = next(op for op in module.walk() if isinstance(op, ProgramOp))
+    places, sizes = places_of(module), region_sizes(module)
+    by_region = {name: [p for p in places if p.region == name] for name in ("weight", "table")}
+    with ExecutableWriter(path, machine.hash) as writer:
+        writer.add(Section.TEXT, encode_text(code))
+        writer.add(Section.SMEM, smem_image(module, code))
+        writer.add(Section.TABLE, table_region(by_region["table"], sizes["table"]))
+        writer.add(Section.SYM, symbols_to_bytes(symbols_of(places)))
+        writer.add(Section.DBG, debug_map(code).to_bytes())
+        writer.add(Section.META, canonical_json(meta_of(module, program, machine, scheme)))
+        writer.stream(Section.WEIGHTS, weight_chunks(by_region["weight"], program, sizes["weight"], progress))
