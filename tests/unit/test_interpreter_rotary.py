@@ -137,6 +137,10 @@ def test_numbers_may_be_integers_and_dense_arrays():
         (rotary(rope_type="linear"), "factor"),
         (rotary(rope_type="divisors", divisors=[1.0]), "8 numbers"),
         (rotary(rope_type="divisors"), "divisors"),
+        (rotary(rope_type="dynamic", factor=2.0), "length"),
+        (rotary(**LLAMA3), "length"),
+        (rotary(rope_type="yarn", factor=2.0), "length"),
+        (rotary(**LONGROPE, longest=9, original=1), "length"),
     ],
 )
 def test_wrong_records_are_named(attr, message):
