@@ -34,7 +34,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Cycles are those without contention; shares are the parts of the SRAM banks and of the DRAM used meanwhile."""
+    """Cycles are those without contention; shares are the parts of the SRAM banks and of the DRAM bus used meanwhile."""
 
     engine: int
     cycles: int
@@ -119,7 +119,7 @@ class CostModel:
         in_sram = inside.region == Region.SRAM
         share = port_access.bank_accesses / (self._core.sram.banks.value * cycles) if in_sram else 0.0
         latency = self.dram.write_latency if write else self.dram.read_latency
-        return Cost(row.engine, cycles, latency, share, transfer.cycles / cycles, write, spans, actions)
+        return Cost(row.engine, cycles, latency, share, transfer.bus_cycles / cycles, write, spans, actions)
 
     def _inside(self, td: Descriptor, write: bool) -> tuple[Access, tuple[int, int]]:
         """The on-chip side of a copy: port cycles, and the action it counts as."""

@@ -22,11 +22,15 @@ PICOSECONDS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """What one transfer does in the DRAM. Time in core cycles, refresh included, without the latency of first access."""
+    """What one transfer does in the DRAM. Time in core cycles, refresh included, without the latency of first access.
+
+    `bus_cycles` is the part in which the data bus of the busiest channel is occupied.
+    """
 
     bursts: int
     activates: int
     cycles: int
+    bus_cycles: int
 
     @property
     def row_hits(self) -> int:
@@ -81,15 +85,18 @@ class Dram:
         for start in _starts(td, runs, counted):
             self._add_run(channels, start - skipped, runs.run_bytes)
         picoseconds = max(self._channel_ps(channel, write) for channel in channels)
+        bus = max(self._bus_ps(channel) for channel in channels)
         bursts = sum(sum(channel.bursts) for channel in channels)
         activates = sum(sum(channel.activates.values()) for channel in channels)
         if counted < runs.count:
-            picoseconds, bursts, activates = (
-                ceil_div(number * runs.count, counted) for number in (picoseconds, bursts, activates)
+            picoseconds, bus, bursts, activates = (
+                ceil_div(number * runs.count, counted) for number in (picoseconds, bus, bursts, activates)
             )
+        return Transfer(bursts, activates, self._refreshed_cycles(picoseconds), self._refreshed_cycles(bus))
+
+    def _refreshed_cycles(self, picoseconds: int) -> int:
         interval, available = self._refresh_ps
-        cycles = ceil_div(picoseconds * interval * self._clock_hz, available * 1_000_000_000_000)
-        return Transfer(bursts, activates, max(1, cycles))
+        return max(1, ceil_div(picoseconds * interval * self._clock_hz, available * 1_000_000_000_000))
 
     def _add_run(self, channels: list[_Channel], low: int, size: int) -> None:
         """Adds the bursts that cover [low, low + size) to the channels they fall on."""
@@ -126,10 +133,12 @@ class Dram:
 
     def _channel_ps(self, channel: _Channel, write: bool) -> int:
         """The slowest of data bus, activates of the channel, and the row cycles of its busiest bank."""
-        bus = max(sum(channel.bursts) * self._burst_ps, max(channel.bursts) * self._same_group_ps)
         activates = sum(channel.activates.values()) * self._activate_ps
         chain = max(channel.activates.values(), default=0) * self._bank_cycle_ps[write]
-        return max(bus, activates, chain)
+        return max(self._bus_ps(channel), activates, chain)
+
+    def _bus_ps(self, channel: _Channel) -> int:
+        return max(sum(channel.bursts) * self._burst_ps, max(channel.bursts) * self._same_group_ps)
 
 
 def _ps(nanoseconds: float) -> int:

@@ -5,7 +5,7 @@ The sum of shares never exceeds 1, so no bandwidth is spent twice.
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, inf
 
 PRUNE_LENGTH = 16
 # A rate below this is no progress; finish times are rounded up to cycles with this slack.
@@ -20,14 +20,14 @@ class SharedResource:
     def __init__(self) -> None:
         self.segments: list[Segment] = []
 
-    def busy(self, start: int, end: int) -> list[Segment]:
-        """The segments that overlap [start, end)."""
-        return [segment for segment in self.segments if segment[0] < end and segment[1] > start]
+    def after(self, start: int) -> list[Segment]:
+        """The segments that are not over at `start`."""
+        return [segment for segment in self.segments if segment[1] > start]
 
     def add(self, start: float, end: float, share: float, now: int) -> None:
         """Promises a share. Nothing is placed before `now` any more."""
         if len(self.segments) > PRUNE_LENGTH:
-            self.segments = [segment for segment in self.segments if segment[1] > now]
+            self.segments = self.after(now)
         self.segments.append((start, end, share))
 
 
@@ -36,31 +36,36 @@ def place(start: int, cycles: int, demands: list[tuple[SharedResource, float]], 
 
     Work proceeds at the rate the scarcest resource allows in each stretch of time.
     """
-    if all(_fits(resource, share, start, start + cycles) for resource, share in demands):
+    scarce: list[tuple[float, list[Segment]]] = []
+    for resource, share in demands:
+        busy = resource.after(start)
+        if busy and sum([segment[2] for segment in busy]) + share > 1.0 + EPSILON:
+            scarce.append((share, busy))
+    if not scarce:
         for resource, share in demands:
             resource.add(start, start + cycles, share, now)
         return start + cycles
-    segments = [(resource, share, list(resource.segments)) for resource, share in demands]
-    borders = sorted({t for _, _, busy in segments for s in busy for t in s[:2] if t > start})
     time, work = float(start), float(cycles)
-    for border in [*borders, float("inf")]:
-        rate = min([1.0, *(_rate(busy, share, time) for _, share, busy in segments)])
-        end = min(border, time + work / rate) if rate > EPSILON else border
+    for border in _borders(start, scarce):
+        rate = min([1.0, *[_rate(busy, share, time) for share, busy in scarce]])
         if rate > EPSILON:
-            for resource, share, _ in segments:
+            end = min(border, time + work / rate)
+            for resource, share in demands:
                 resource.add(time, end, share * rate, now)
-        work -= (end - time) * max(rate, 0.0) if rate > EPSILON else 0.0
-        time = end
-        if work <= EPSILON:
-            break
+            work -= (end - time) * rate
+            if end < border or work <= EPSILON:
+                time = end
+                break
+        time = border
     return max(start + cycles, ceil(time - EPSILON))
 
 
-def _fits(resource: SharedResource, share: float, start: int, end: int) -> bool:
-    """Cheap and conservative: all overlapping promises together leave enough."""
-    return sum(segment[2] for segment in resource.busy(start, end)) + share <= 1.0 + EPSILON
+def _borders(start: int, scarce: list[tuple[float, list[Segment]]]) -> list[float]:
+    """The times after `start` at which a promise begins or ends, and infinity."""
+    times = {time for _, busy in scarce for segment in busy for time in segment[:2] if time > start}
+    return [*sorted(times), inf]
 
 
 def _rate(busy: list[Segment], share: float, time: float) -> float:
-    load = sum(segment[2] for segment in busy if segment[0] <= time < segment[1])
+    load = sum([segment[2] for segment in busy if segment[0] <= time < segment[1]])
     return max(0.0, 1.0 - load) / share
