@@ -99,7 +99,7 @@ def load_program(
     else:
         store = _checkpoint_weights(model, cast(Path, inputs.directory), allow_unread, inputs.notes)
     return Program(
-        module=trace(file, config, model.scope, store),
+        module=trace(file, config, model.scope, store, evaluator),
         weights=store,
         architecture=file.architecture.name if file.architecture else file.source.name,
         config=document.values,

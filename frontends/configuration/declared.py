@@ -97,7 +97,7 @@ class _Declarer:
             return Group(name, variable, ())
         count = self.evaluator.dimension(declaration.count, environment)
         if count > MAX_GROUP_MEMBERS:
-            hint = self.evaluator.origin_hint(declaration.count, count)
+            hint = self.evaluator.origin_hint(declaration.count)
             message = f'group "{name}" has {count} members, the largest accepted is {MAX_GROUP_MEMBERS}'
             raise self.evaluator.error(declaration.count.place, message, hint)
         members = tuple(
@@ -159,7 +159,7 @@ class _Declarer:
         try:
             return checks[key](value, key)
         except ValueError as error:
-            hint = self.evaluator.origin_hint(expression, value)
+            hint = self.evaluator.origin_hint(expression)
             raise self.evaluator.error(expression.place, str(error), hint) from error
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
 from frontends.configuration.rotary import checked_rotary
 from frontends.configuration.values import (
     Activation,
+    ArgumentError,
     Missing,
     arithmetic,
     boolean,
@@ -46,12 +47,19 @@ class Evaluator:
         return self.source.error(place, message, hint)
 
     @contextmanager
-    def located(self, place: Place, expression: Expression | None = None):
-        """Gives the ValueErrors of value functions a place in the file and the origin of the values."""
+    def located(
+        self, place: Place, expression: Expression | None = None, arguments: Mapping[str, Expression] | None = None
+    ) -> Generator[None]:
+        """Gives the ValueErrors of value functions a place in the file and the origin of the values.
+
+        The origin is that of the wrong one of `arguments` if the error names it, else of `expression`.
+        """
         try:
             yield
         except ValueError as error:
-            hint = self.origin_hint(expression, None) if expression is not None else None
+            if isinstance(error, ArgumentError) and arguments:
+                expression = arguments.get(error.argument, expression)
+            hint = self.origin_hint(expression) if expression is not None else None
             raise self.error(place, str(error), hint) from error
 
     def evaluate(self, expression: Expression, environment: Environment) -> Any:
@@ -91,11 +99,13 @@ class Evaluator:
         try:
             return positive_integer(value, "a dimension")
         except ValueError as error:
-            raise self.error(expression.place, str(error), self.origin_hint(expression, value)) from error
+            hints = [self.origin_hint(expression), "use // for exact division" if isinstance(value, float) else None]
+            hint = "; ".join(hint for hint in hints if hint) or None
+            raise self.error(expression.place, str(error), hint) from error
 
-    def origin_hint(self, expression: Expression, value: Any) -> str | None:
-        """Where a wrong value comes from; subclasses know more."""
-        return "use // for exact division" if isinstance(value, float) else None
+    def origin_hint(self, expression: Expression) -> str | None:
+        """Where a wrong value comes from, if that is known."""
+        return None
 
     def _evaluate(self, expression: Expression, environment: Environment) -> Any:
         match expression:
@@ -226,7 +236,7 @@ class Evaluator:
         for value in values.values():
             if isinstance(value, Missing):
                 return value
-        with self.located(expression.place, expression):
+        with self.located(expression.place, expression, arguments):
             return self._function(name, values)
 
     def other(self, expression: syntax.Reduce | syntax.Arrow, environment: Environment) -> Any:

@@ -37,13 +37,9 @@ class ConfigEvaluator(Evaluator):
         super().__init__(file.source, document.values, document.name)
         self._lets = {line.name: line.value for line in file.config if isinstance(line, syntax.Let)}
 
-    def origin_hint(self, expression: Expression, value: Any) -> str | None:
+    def origin_hint(self, expression: Expression) -> str | None:
         fields = list(dict.fromkeys(self._fields(expression, set())))
-        general = super().origin_hint(expression, value)
-        if not fields:
-            return general
-        origin = f"comes from {', '.join(fields[:MAX_REPORTED])} of {self.document_name}"
-        return f"{origin}; {general}" if general else origin
+        return f"comes from {', '.join(fields[:MAX_REPORTED])} of {self.document_name}" if fields else None
 
     def _fields(self, expression: Expression, seen: set[str]) -> Iterable[str]:
         for node, _ in syntax.walk(expression):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from typing import Any, cast
 
-from frontends.configuration.values import Rotary, number, positive_integer, positive_number
+from frontends.configuration.values import ArgumentError, Rotary, number, positive_integer, positive_number
 from frontends.errors import did_you_mean, show
 
 MAX_THETA = 1e15
@@ -50,27 +51,44 @@ NEEDS_ORIGINAL = ("llama3", "yarn", "longrope")
 NEEDS_MAXIMUM = ("dynamic", "longrope")
 
 
+@contextmanager
+def _argument(name: str) -> Generator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise ArgumentError(name, str(error)) from error
+
+
 def checked_rotary(
     dim: object, theta: object, scaling: object, max_positions: object, original_positions: object
 ) -> Rotary:
-    """Raises ValueError that names the wrong key or value."""
-    rotated = positive_integer(dim, "the rotary dimension", MAX_HEAD_DIM)
-    if rotated % 2:
-        raise ValueError(f"the rotary dimension must be even, found {rotated}")
-    base = number(theta, "rope theta")
-    if not 1 <= base <= MAX_THETA:
-        raise ValueError(f"rope theta must be between 1 and {MAX_THETA:.0e}, found {show(theta)}")
-    longest = _positions(max_positions, "max_positions")
-    original = _positions(original_positions, "original_positions")
+    """Raises ArgumentError that names the wrong argument, key and value."""
+    with _argument("dim"):
+        rotated = positive_integer(dim, "the rotary dimension", MAX_HEAD_DIM)
+        if rotated % 2:
+            raise ValueError(f"the rotary dimension must be even, found {rotated}")
+    with _argument("theta"):
+        base = number(theta, "rope theta")
+        if not 1 <= base <= MAX_THETA:
+            raise ValueError(f"rope theta must be between 1 and {MAX_THETA:.0e}, found {show(theta)}")
+    with _argument("max_positions"):
+        longest = _positions(max_positions, "max_positions")
+    with _argument("original_positions"):
+        original = _positions(original_positions, "original_positions")
+    with _argument("scaling"):
+        return _scaled(Rotary(rotated, base, {}, longest, original), scaling)
+
+
+def _scaled(rotary: Rotary, scaling: object) -> Rotary:
     if scaling is None:
-        return Rotary(rotated, base, {}, longest, original)
+        return rotary
     if not isinstance(scaling, dict):
         raise ValueError(f"rope scaling must be a record, found {show(scaling)}")
-    record = _checked_record(cast(dict[str, Any], scaling), rotated)
+    record = _checked_record(cast(dict[str, Any], scaling), rotary.dim)
     if not record:
-        return Rotary(rotated, base, {}, longest, original)
-    original = int(record.pop("original_max_position_embeddings", 0)) or original
-    return _with_lengths(Rotary(rotated, base, record, longest, original))
+        return rotary
+    original = int(record.pop("original_max_position_embeddings", 0)) or rotary.original_positions
+    return _with_lengths(Rotary(rotary.dim, rotary.theta, record, rotary.max_positions, original))
 
 
 def _positions(value: object, what: str) -> int:

@@ -40,6 +40,14 @@ class Rotary:
     original_positions: int = 0
 
 
+class ArgumentError(ValueError):
+    """A ValueError that knows which argument of a function is wrong."""
+
+    def __init__(self, argument: str, message: str):
+        super().__init__(message)
+        self.argument = argument
+
+
 def is_number(value: object) -> TypeGuard[int | float]:
     """An int or a finite float; a bool is not a number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -31,13 +31,20 @@ MAX_CALL_DEPTH = 16
 class ExpressionTracer(Evaluator):
     """Expressions of `forward`. Statements are in statements.py, which sets the emitter's block and layer."""
 
-    def __init__(self, file: ArchitectureFile, config: dict[str, Any], scope: Scope, emitter: Emitter):
-        super().__init__(file.source, {}, "the config")
+    def __init__(
+        self, file: ArchitectureFile, config: dict[str, Any], scope: Scope, emitter: Emitter, origins: Evaluator
+    ):
+        """`origins` has evaluated the config: it knows which fields a name comes from."""
+        super().__init__(file.source, origins.document, origins.document_name)
+        self._origins = origins
         self.file = file
         self.emitter = emitter
         self.globals: dict[str, Any] = {**config, **scope}
         self.attention_count = 0
         self._call_depth = 0
+
+    def origin_hint(self, expression: syntax.Expression) -> str | None:
+        return self._origins.origin_hint(expression)
 
     def unavailable(self, place: Place, what: str) -> FrontendError:
         return self.error(place, f"{what} is in the language, but the compiler does not have it yet")
@@ -119,7 +126,7 @@ class ExpressionTracer(Evaluator):
             raise self.error(function.place, f'unknown operation or weight "{name}"', hint)
         bound = bind_arguments(self.source, name, OPERATIONS[name], expression.arguments, expression.place)
         values = {key: self.known(value, environment) for key, value in bound.items()}
-        return self._operation(expression.place, name, values)
+        return self._operation(expression.place, name, values, bound)
 
     def _call_definition(self, expression: syntax.Call, definition: syntax.Function, environment: Environment) -> Any:
         values = [self.known(argument.value, environment) for argument in expression.arguments]
@@ -191,28 +198,28 @@ class ExpressionTracer(Evaluator):
         if len(x.shape) != 3 or rotary.dim > x.shape[2]:
             raise self.error(place, f"rotary of {rotary.dim} dimensions on {token_shape(x)}")
 
-    def _operation(self, place: Place, name: str, values: dict[str, Any]) -> Any:
+    def _operation(self, place: Place, name: str, values: dict[str, Any], bound: dict[str, syntax.Expression]) -> Any:
         if name in ACTIVATIONS:
             return self._activation(place, name, self._tensor(place, values["x"]))
         if name == "sqrt" and not isinstance(values["value"], Tensor):
             with self.located(place):
                 return positive_number(values["value"], "the value of sqrt") ** 0.5
         if name == "attention":
-            return self._attention(place, values)
+            return self._attention(place, values, bound)
         if name == "softcap":
-            return self._softcap(place, self._tensor(place, values["x"]), values["cap"])
+            return self._softcap(place, self._tensor(place, values["x"]), values["cap"], bound["cap"])
         raise self.unavailable(place, name)
 
-    def _softcap(self, place: Place, x: Tensor, cap: Any) -> Tensor:
+    def _softcap(self, place: Place, x: Tensor, cap: Any, expression: syntax.Expression) -> Tensor:
         """c tanh(x / c)."""
         if cap is None:
             return x
-        with self.located(place):
+        with self.located(place, expression):
             limit = self.emitter.constant(place, positive_number(cap, "a softcap"))
         scaled = self._binary_op(place, "/", x, limit)
         return self._binary_op(place, "*", self.emitter.activation(place, "tanh", scaled), limit)
 
-    def _attention(self, place: Place, values: dict[str, Any]) -> Tensor:
+    def _attention(self, place: Place, values: dict[str, Any], bound: dict[str, syntax.Expression]) -> Tensor:
         q, k, v = (self._tensor(place, values[key]) for key in ("q", "k", "v"))
         if len(q.shape) != 3 or k.shape != v.shape or len(k.shape) != 3 or q.shape[2] != k.shape[2]:
             shapes = ", ".join(token_shape(tensor) for tensor in (q, k, v))
@@ -225,9 +232,11 @@ class ExpressionTracer(Evaluator):
         if values.get("causal", True) is not True or q.shape[0] != TOKENS or k.shape[0] != TOKENS:
             raise self.unavailable(place, "attention that is not causal over the tokens")
         window, scale, softcap = (values.get(key) for key in ("window", "scale", "softcap"))
-        with self.located(place):
+        with self.located(place, bound.get("window")):
             width = None if window is None else positive_integer(window, "a window")
+        with self.located(place, bound.get("scale")):
             factor = q.shape[2] ** -0.5 if scale is None else number(scale, "the attention scale")
+        with self.located(place, bound.get("softcap")):
             cap = None if softcap is None else positive_number(softcap, "a softcap")
         state = self.attention_count
         self.attention_count += 1

@@ -14,6 +14,7 @@ from xdsl.printer import Printer
 from compiler.dialects import slm
 from compiler.program import WeightStore
 from frontends.configuration.declared import Group, Scope
+from frontends.configuration.evaluator import Evaluator
 from frontends.language import syntax
 from frontends.language.syntax import ArchitectureFile
 from frontends.tracing.emitter import TOKENS, Emitter, Layer, Tensor
@@ -150,12 +151,14 @@ def _distinct_layers(
     return regions, order
 
 
-def trace(file: ArchitectureFile, config: dict[str, Any], scope: Scope, store: WeightStore) -> ModuleOp:
+def trace(
+    file: ArchitectureFile, config: dict[str, Any], scope: Scope, store: WeightStore, origins: Evaluator
+) -> ModuleOp:
     """The module with `func.func @forward`: tokens [T] i32 -> logits [T, V] f32."""
     forward = file.functions["forward"]
     block = Block(arg_types=[TensorType(i32, [TOKENS])])
     emitter = Emitter(file.source.name, store, block)
-    tracer = Tracer(file, config, scope, emitter)
+    tracer = Tracer(file, config, scope, emitter, origins)
     environment = dict(tracer.globals)
     for position, parameter in enumerate(forward.parameters):
         if position and not parameter.optional:
