@@ -12,7 +12,8 @@ from isa.machine import Machine
 from simulator.timing.actions import ACTION_INDEX, MAC_PAIRS, SRAM_PORTS, VPU_CLASSES
 
 PICOJOULE = 1e-12
-COMPONENTS: tuple[str, ...] = ("mac", "accumulator", "vpu", "sram", "smem", "seq", "dram", "dram_interface", "static")
+STATIC = ("static_sram", "static_logic", "static_dram")
+COMPONENTS: tuple[str, ...] = ("mac", "accumulator", "vpu", "sram", "smem", "seq", "dram", "dram_interface", *STATIC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class EnergyModel:
             self._charge(f"dram.{direction}", "dram", rows[f"dram.{direction}"])
             self._charge(f"dram.{direction}", "dram_interface", rows["dram.controller"])
         self._instruction_picojoules = rows["instruction"]
-        self.static_watts = rows["sram_static"] + rows["logic_static"] + rows["dram.static"]
+        self._static_watts = (rows["sram_static"], rows["logic_static"], rows["dram.static"])
         self._clock_hz = machine.clock_hz
 
     def breakdown(self, actions: Sequence[int], instructions: int, cycles: int) -> EnergyBreakdown:
@@ -56,7 +57,8 @@ class EnergyModel:
         for index, component, picojoules in self._picojoules:
             joules[component] += actions[index] * picojoules * PICOJOULE
         joules["seq"] = instructions * self._instruction_picojoules * PICOJOULE
-        joules["static"] = self.static_watts * cycles / self._clock_hz
+        for name, watts in zip(STATIC, self._static_watts, strict=True):
+            joules[name] = watts * cycles / self._clock_hz
         return EnergyBreakdown(joules)
 
     @property

@@ -122,7 +122,8 @@ def _b_access(core: Core, b: Descriptor, s: Descriptor | None, n: int, k: int) -
     cost = access(_weight_runs(b, n, k, bits), port, sram)
     if s is None:
         return cost.beats, cost.bank_accesses
-    scale_bytes = n * ceil_div(k, 1 << b.glog2) * ELEMENT_BITS[s.dtype] // 8
+    logical_k = 2 * k if b.fmt & FMT_SPARSE else k  # groups count logical k
+    scale_bytes = n * ceil_div(logical_k, 1 << b.glog2) * ELEMENT_BITS[s.dtype] // 8
     weight_bytes = n * k * bits // 8
     packed = access(Runs(1, weight_bytes + scale_bytes), port, sram)
     scales = access(Runs(1, max(1, scale_bytes)), port, sram)

@@ -40,7 +40,8 @@ def test_the_price_of_each_action(counts, expected):
 def test_instructions_and_time_cost_too():
     found = MODEL.breakdown([0] * len(ACTIONS), 1_000_000, EDGE.clock_hz)
     assert found.joules["seq"] == pytest.approx(7.718e-6)
-    assert found.joules["static"] == pytest.approx(STATIC_WATTS)
+    static = [found.joules[f"static_{part}"] for part in ("sram", "logic", "dram")]
+    assert static == pytest.approx([0.329, 0.0356, 0.305])
     assert found.total == pytest.approx(STATIC_WATTS + 7.718e-6)
     assert tuple(found.joules) == COMPONENTS
 
