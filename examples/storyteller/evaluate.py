@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from stories import generate
 from train import END, HERE, TRAIN_SEED, WINDOW
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 
 PROTOCOL = (
     "heldout.txt is tokenised as a whole (it begins with <|endoftext|>, and each story ends with it; nothing is "
@@ -25,7 +25,7 @@ PROTOCOL = (
 )
 
 
-def mean_nll(model: PreTrainedModel, ids: list[int]) -> tuple[float, int, int]:
+def mean_nll(model: LlamaForCausalLM, ids: list[int]) -> tuple[float, int, int]:
     """Mean loss per predicted token in nats, the number of predicted tokens, and the number of windows."""
     windows = [ids[start : start + WINDOW] for start in range(0, len(ids) - WINDOW + 1, WINDOW)]
     total, count = 0.0, 0
@@ -49,14 +49,18 @@ def training_ids(tokenizer: PreTrainedTokenizerFast, minimum_tokens: int) -> lis
     return ids
 
 
-def tell(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, opening: str, temperature: float) -> str:
+def tell(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, opening: str, temperature: float) -> str:
     """One story from an opening; greedy if the temperature is 0."""
     torch.manual_seed(1)
     sampling = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature else {"do_sample": False}
     ids = tokenizer(opening, return_tensors="pt").input_ids
     mask = torch.ones_like(ids)
-    output = model.generate(ids, attention_mask=mask, max_length=WINDOW, pad_token_id=0, **sampling)
-    return tokenizer.decode(output[0], skip_special_tokens=True)
+    with torch.no_grad():
+        # The mixin asks for a writable device, which no model of transformers has.
+        output = model.generate(  # pyright: ignore[reportAttributeAccessIssue]
+            ids, attention_mask=mask, max_length=WINDOW, pad_token_id=0, **sampling
+        )
+    return str(tokenizer.decode(output[0], skip_special_tokens=True))
 
 
 def main() -> None:
@@ -68,7 +72,7 @@ def main() -> None:
     directory: Path = options.directory
     torch.set_num_threads(1)
     tokenizer = AutoTokenizer.from_pretrained(directory)
-    model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32).eval()
+    model = LlamaForCausalLM.from_pretrained(directory, dtype=torch.float32).eval()
     held_out = tokenizer.encode((directory / "heldout.txt").read_text(encoding="utf-8"))
     nll, tokens, windows = mean_nll(model, held_out)
     train_nll, train_tokens, _ = mean_nll(model, training_ids(tokenizer, len(held_out)))
