@@ -66,7 +66,7 @@ def test_missing_tensor(tmp_path: Path) -> None:
     assert error.headline() == (
         'llama.slm:52:5: error: tensor "model.layers.0.self_attn.k_proj.weight" (for "k") is not in the checkpoint'
     )
-    assert error.hint == 'did you mean "model.layers.0.self_attn.q_proj.weight"?'
+    assert error.hint == 'did you mean "model.layers.0.self_attn.v_proj.weight"?'
 
 
 def test_wrong_shape(tmp_path: Path) -> None:

@@ -1,0 +1,259 @@
+"""load_program: parameter counts of real configs, the module's structure, aliases, overrides, models of one's own."""
+
+from __future__ import annotations
+
+import json
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from xdsl.context import Context
+from xdsl.dialects.builtin import Builtin, FileLineColLoc, ModuleOp
+from xdsl.dialects.func import Func
+from xdsl.parser import Parser
+
+from compiler.dialects import slm
+from frontends import FrontendError, known_architectures, load_program
+
+CONFIGS = Path(__file__).parents[2] / "examples" / "configs"
+# Counted from the published implementation on the meta device, tied tensors once.
+PARAMETERS = {
+    "llama-3.2-1b": 1_235_814_400, "tinyllama-1.1b": 1_100_048_384, "mistral-7b-v0.1": 7_241_732_096,
+    "orca-2-7b": 6_738_440_192, "solar-10.7b": 10_731_524_096, "llama-3-8b": 8_030_261_248,
+    "smollm2-135m": 134_515_008, "smollm2-1.7b": 1_711_376_384, "mobilellm-125m": 124_635_456,
+    "mobilellm-1b": 1_005_461_760, "falcon3-1b": 1_669_408_768,
+}  # fmt: skip
+TINY: dict[str, Any] = {
+    "model_type": "llama", "vocab_size": 32, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2,
+    "num_key_value_heads": 1, "intermediate_size": 24, "max_position_embeddings": 64, "tie_word_embeddings": True,
+}  # fmt: skip
+
+OWN = """
+architecture own for "own"
+config {
+  V = .vocab_size ?? 30
+  d = .hidden_size ?? 16
+  L = 4
+  H = 2
+  hd = d // H
+  cap = .cap ?? null
+  rope = rotary(hd, 1e4)
+}
+weights {
+  embed: embedding(V, d)
+  layers[i < L] {
+    q, k, v: linear(d -> [H, hd])
+    o: linear([H, hd] -> d)
+  }
+  extra[j < 2] {
+    up: linear(d -> d, bias=true)
+  }
+  head: linear(d -> V)
+}
+def step(x) {
+  return softcap(-x, cap)
+}
+def forward(tokens: [T]) {
+  x = embed(tokens) * sqrt(d)
+  y = x + x
+  z = x
+  for i in layers {
+    turn = rope if i % 3 == 0 else null
+    window = 16 if i % 2 == 0 else null
+    x += o(attention(turn?(q(x)), turn?(k(x)), v(x), window=window, scale=hd ** -0.25)) / (i + 1 if i == 3 else 1)
+  }
+  for i in extra {
+    x = relu(up(x)) ** 2 + y
+  }
+  return head(step(x) - z)
+}
+"""
+
+
+def _write(path: Path, config: dict[str, Any]) -> Path:
+    path.write_text(json.dumps(config))
+    return path
+
+
+def _reparsed(module: ModuleOp) -> ModuleOp:
+    context = Context()
+    for dialect in (Builtin, Func, slm.Slm):
+        context.load_dialect(dialect)
+    result = Parser(context, str(module)).parse_module()
+    result.verify()
+    return result
+
+
+@pytest.mark.parametrize("name", sorted(PARAMETERS))
+def test_real_configs(name: str) -> None:
+    program = load_program(CONFIGS / f"{name}.json", random_seed=1)
+    weights = program.weights
+    count = sum(prod(weights.shape(key)) for key in weights.names() if weights.alias_of(key) is None)
+    assert count == PARAMETERS[name]
+    assert program.notes == []
+    assert _reparsed(program.module).is_structurally_equivalent(program.module)
+
+
+def test_every_committed_config_is_tested() -> None:
+    assert {path.stem for path in CONFIGS.glob("*.json")} == set(PARAMETERS)
+
+
+def test_facts_of_real_configs() -> None:
+    llama = load_program(CONFIGS / "llama-3.2-1b.json", random_seed=1)
+    (rope, *_) = [op for op in llama.module.walk() if isinstance(op, slm.RopeOp)]
+    assert (rope.rotary.dim.data, rope.rotary.theta.value.data, rope.rotary.original_positions.data) == (64, 5e5, 8192)
+    assert {key: str(value) for key, value in rope.rotary.scaling.data.items()} == {
+        "rope_type": '"llama3"',
+        "factor": "3.200000e+01 : f64",
+        "low_freq_factor": "1.000000e+00 : f64",
+        "high_freq_factor": "4.000000e+00 : f64",
+    }
+    assert llama.weights.alias_of("head.weight") == "embed.weight"
+    assert llama.stop_tokens == (128001,)
+    mistral = load_program(CONFIGS / "mistral-7b-v0.1.json", random_seed=1)
+    (attention,) = [op for op in mistral.module.walk() if isinstance(op, slm.AttentionOp)]
+    assert attention.window is not None and attention.window.value.data == 4096
+    tiny = load_program(CONFIGS / "tinyllama-1.1b.json", random_seed=1)
+    assert (tiny.architecture, tiny.max_positions, tiny.stop_tokens) == ("llama", 2048, (2,))
+    assert tiny.config["num_key_value_heads"] == 4
+    assert tiny.weights.alias_of("head.weight") is None
+
+
+def test_layers_are_rolled() -> None:
+    """The size of the module does not depend on the number of layers."""
+    counts = {len(list(load_program(CONFIGS / f"{name}.json", random_seed=1).module.walk())) for name in PARAMETERS}
+    assert len(counts) == 1
+
+
+def test_locations(tmp_path: Path) -> None:
+    """Every operation knows its line; `gate` is called in line 43 of llama.slm."""
+    program = load_program(_write(tmp_path / "config.json", TINY), random_seed=1)
+    for op in program.module.walk():
+        if not isinstance(op, ModuleOp | slm.YieldOp):
+            assert isinstance(op.location, FileLineColLoc), op.name
+            assert op.location.filename.data == "llama.slm"
+    (activation,) = [op for op in program.module.walk() if isinstance(op, slm.ActivationOp)]
+    assert isinstance(activation.location, FileLineColLoc) and activation.location.line.data == 43
+
+
+def test_both_dialects_of_rope(tmp_path: Path) -> None:
+    """transformers 5 writes rope_parameters, hub files rope_theta and rope_scaling."""
+    old = {**TINY, "rope_theta": 5e4, "rope_scaling": {"type": "linear", "factor": 2.0}}
+    new = {**TINY, "rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 5e4}}
+    modules = [load_program(_write(tmp_path / "config.json", config), random_seed=1).module for config in (old, new)]
+    assert modules[0].is_structurally_equivalent(modules[1])
+    assert "#slm.rotary<8, 50000.0, 64, 0" in str(modules[0])
+
+
+def test_model_of_ones_own(tmp_path: Path) -> None:
+    path = tmp_path / "own.slm"
+    path.write_text(OWN)
+    program = load_program(path, random_seed=1)
+    assert _reparsed(program.module).is_structurally_equivalent(program.module)
+    layers, extra = [op for op in program.module.walk() if isinstance(op, slm.LayersOp)]
+    # Layers 0 .. 3: window and rope; rope only in none but 0 and 3; window in 0 and 2; 3 divides: four kinds.
+    assert layers.layer_kinds == (0, 1, 2, 3)
+    assert len(layers.values) == 1
+    # y is read in the second loop, so it is carried; z is not.
+    assert extra.layer_kinds == (0, 0)
+    assert len(extra.values) == 2
+    states = [op.state.data for op in layers.walk() if isinstance(op, slm.AttentionOp)]
+    assert states == ["layers.{i}.attention.0"] * 4
+    assert program.weights.shape("extra.1.up.bias") == (16,)
+    assert "tanh" not in str(program.module)
+
+
+def test_overrides(tmp_path: Path) -> None:
+    path = tmp_path / "own.slm"
+    path.write_text(OWN)
+    program = load_program(path, random_seed=1, overrides={"L": "2", "hidden_size": "32", ".cap": "30.0"})
+    assert program.weights.shape("layers.1.q.weight") == (32, 32)
+    assert "layers.2.q.weight" not in program.weights.names()
+    assert '"tanh"' in str(program.module)
+    with pytest.raises(FrontendError) as caught:
+        load_program(path, random_seed=1, overrides={"hiden_size": "32"})
+    assert caught.value.headline() == 'own.slm: error: "hiden_size" is not a config value of this architecture'
+    assert caught.value.hint == 'did you mean "hidden_size"?'
+    with pytest.raises(FrontendError, match='a dimension must be a positive integer, found "x"'):
+        load_program(path, random_seed=1, overrides={"V": "x"})
+
+
+def test_architecture_file_beside_the_config(tmp_path: Path) -> None:
+    (tmp_path / "own.slm").write_text(OWN)
+    _write(tmp_path / "config.json", {"vocab_size": 40})
+    assert load_program(tmp_path, random_seed=1).weights.shape("embed.weight") == (40, 16)
+    (tmp_path / "other.slm").write_text(OWN)
+    with pytest.raises(FrontendError, match="there are 2 .slm files in this directory, expected one"):
+        load_program(tmp_path, random_seed=1)
+
+
+REFUSED = {
+    "softmax(x)": "softmax",
+    "top_k(x, 3)": "top_k",
+    "x * sum(x)": "sum",
+    "l2_normalize(x)": "l2_normalize",
+    "softplus(x)": 'the activation "softplus"',
+    "x[0]": "a column of a tensor",
+    "x ** 3": '"**" on these tensors',
+    "x + sinusoid(positions, d)": "positions",
+    "x + table": "a tensor weight as a value",
+    "ln(x)": "layer_norm",
+    "conv(x)": "causal_conv",
+    "sum(e1(x) for e in experts)": "a sum over a group (a mixture of experts)",
+}
+
+
+@pytest.mark.parametrize("expression", REFUSED)
+def test_what_the_compiler_does_not_have_yet(expression: str, tmp_path: Path) -> None:
+    declarations = {
+        "table": "table: tensor(d)",
+        "ln(": "ln: layer_norm(d, 1e-5)",
+        "conv(": "conv: causal_conv(d, kernel=3)",
+        "experts": "experts[e < 2] { e1: linear(d -> d) }",
+    }
+    weights = "\n".join(line for word, line in declarations.items() if word in expression)
+    text = OWN.replace("  head: linear(d -> V)", f"  head: linear(d -> V)\n{weights}")
+    path = tmp_path / "own.slm"
+    path.write_text(text.replace("return head(step(x) - z)", f"x = {expression}\nreturn head(step(x) - z)"))
+    with pytest.raises(FrontendError) as caught:
+        load_program(path, random_seed=1)
+    message = f"{REFUSED[expression]} is in the language, but the compiler does not have it yet"
+    assert caught.value.message == message
+    assert caught.value.line > 0
+
+
+def test_stop_tokens(tmp_path: Path) -> None:
+    _write(tmp_path / "config.json", {**TINY, "eos_token_id": 3})
+    assert load_program(tmp_path, random_seed=1).stop_tokens == (3,)
+    _write(tmp_path / "generation_config.json", {"eos_token_id": [5, 6]})
+    assert load_program(tmp_path, random_seed=1).stop_tokens == (5, 6)
+    _write(tmp_path / "generation_config.json", {"eos_token_id": None})
+    assert load_program(tmp_path, random_seed=1).stop_tokens == (3,)
+
+
+def test_known_architectures() -> None:
+    assert known_architectures()["llama.slm"] == ("llama", "mistral", "mobilellm")
+
+
+def test_random_weights(tmp_path: Path) -> None:
+    path = _write(tmp_path / "config.json", {**TINY, "vocab_size": 4096, "hidden_size": 128, "attention_bias": True})
+    weights = load_program(path, random_seed=7).weights
+    again = load_program(path, random_seed=7).weights
+    other = load_program(path, random_seed=8).weights
+    for name in reversed(weights.names()):
+        values = weights.load(name)
+        assert values.dtype == np.float32 and values.shape == weights.shape(name)
+        assert not (values.view(np.uint32) & 0xFFFF).any(), "exactly representable in bf16"
+        assert np.array_equal(values, again.load(name))
+        assert not np.array_equal(values, other.load(name))
+        assert weights.storage_dtype(name) == "bf16"
+    assert np.array_equal(weights.load("head.weight"), weights.load("embed.weight"))
+    assert not np.array_equal(weights.load("layers.0.q.weight"), weights.load("layers.1.q.weight"))
+    down = weights.load("layers.0.down.weight")
+    assert abs(down.mean()) < 0.01 and down.std() == pytest.approx(24**-0.5, rel=0.05)
+    assert weights.load("embed.weight").std() == pytest.approx(0.02, rel=0.01)
+    norm = weights.load("norm.weight")
+    assert norm.mean() == pytest.approx(1, abs=0.01) and 0 < norm.std() < 0.05
+    assert 0 < weights.load("layers.0.q.bias").std() < 0.05
