@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from frontends.configuration.declared import Group, Scope, Weight
 from frontends.configuration.evaluator import Evaluator
-from frontends.errors import show
+from frontends.errors import shape_text, show
 from frontends.language import syntax
 from frontends.language.syntax import ArchitectureFile, Expression
 
@@ -99,8 +100,20 @@ def alias_targets(rows: dict[str, WeightRow], evaluator: Evaluator) -> dict[str,
     for path, row in rows.items():
         target = _alias(row.row.source, row.environment, evaluator)
         if target is not None:
+            _check_alias(row, target, evaluator)
             direct[path] = target.path
     return {path: _root(path, direct, rows[path], evaluator) for path in direct}
+
+
+def _check_alias(row: WeightRow, target: Weight, evaluator: Evaluator) -> None:
+    parts, shared = row.weight.parts(), target.parts()
+    for part, shape in parts.items():
+        if part not in shared:
+            raise evaluator.error(row.row.place, f'"{target.name}" has no {part or "value"} to share')
+        if prod(shape) != prod(shared[part]):
+            found = f'but it shares "{target.name}", which is {shape_text(shared[part])}'
+            message = f'"{row.weight.name}" is {row.weight.declaration}: {shape_text(shape)}, {found}'
+            raise evaluator.error(row.weight.place, message)
 
 
 def _alias(expression: Expression, environment: dict[str, Any], evaluator: Evaluator) -> Weight | None:

@@ -189,6 +189,40 @@ def test_architecture_file_beside_the_config(tmp_path: Path) -> None:
         load_program(tmp_path, random_seed=1)
 
 
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        ("linear(8 -> 11)", '"head" is linear(8 -> 11): [11, 8], but it shares "embed", which is [10, 8]'),
+        ("linear(8 -> 10, bias=true)", '"embed" has no bias to share'),
+    ],
+)
+def test_tied_weights_must_fit(head: str, message: str, tmp_path: Path) -> None:
+    """Also without a checkpoint."""
+    path = tmp_path / "tied.slm"
+    path.write_text(f"""architecture tied for "tied"
+weights {{
+  embed: embedding(10, 8)
+  head: {head}
+  last: linear({"11" if "11" in head else "10"} -> 10)
+}}
+def forward(tokens: [T]) {{ return last(head(embed(tokens))) }}
+checkpoint hf {{ embed = "e"; head = embed; last = "l" }}
+""")
+    with pytest.raises(FrontendError) as caught:
+        load_program(path, random_seed=1)
+    assert caught.value.message == message
+
+
+def test_examples_of_the_documentation(tmp_path: Path) -> None:
+    text = (CONFIGS.parents[1] / "docs" / "slm-language.md").read_text(encoding="utf-8")
+    examples = [block.split("```")[0] for block in text.split("```slm\n")[1:]]
+    assert examples
+    for example in examples:
+        path = tmp_path / "example.slm"
+        path.write_text(example)
+        load_program(path, random_seed=1, overrides={"hidden_size": "64", "L": "2"}).module.verify()
+
+
 REFUSED = {
     "softmax(x)": "softmax",
     "top_k(x, 3)": "top_k",
