@@ -76,6 +76,13 @@ class Descriptor:
         """Bytes of one run along dimension 0 of a dense tensor (i4: packed nibbles)."""
         return self.extents[0] * ELEMENT_BITS[self.dtype] // 8
 
+    def block_bytes(self) -> int:
+        """Bytes of one block of 16 rows (fmt bit 1); K is padded to whole groups of 4 (i8) or 8 (i4)."""
+        if self.dtype in (Dtype.I8, Dtype.I4):
+            group = 4 if self.dtype == Dtype.I8 else 8
+            return -(-self.extents[0] // group) * 4 * BLOCK_ROWS
+        return self.row_bytes() * BLOCK_ROWS
+
     def interval(self) -> tuple[int, int]:
         """The bounding interval [low, high) in bytes, relative to the region; extents must be at least 1."""
         low = high = self.base
@@ -85,7 +92,7 @@ class Descriptor:
             blocks = -(-self.extents[1] // BLOCK_ROWS)
             reach = (blocks - 1) * self.strides[1]
             low, high = low + min(0, reach), high + max(0, reach)
-            first, span = 2, self.row_bytes() * BLOCK_ROWS
+            first, span = 2, self.block_bytes()
         elif self.dtype == Dtype.I4:
             first, span = 1, self.row_bytes()
         for extent, stride in zip(self.extents[first:], self.strides[first:], strict=True):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isa.descriptor import Descriptor
-from isa.spec import BLOCK_ROWS, ELEMENT_BITS, FMT_BLOCKED, SMEM_BYTES, Dtype, Region
+from isa.spec import BLOCK_ROWS, ELEMENT_BITS, SMEM_BYTES, Dtype, Region
 
 Bytes = NDArray[np.uint8]
 Array = NDArray[Any]
@@ -107,15 +107,6 @@ def blocked(array: Bytes, d: Descriptor, dtype: np.dtype[Any]) -> Array:
         shape = (e3, e2, blocks, BLOCK_ROWS, d.extents[0])
         steps = (s3, s2, s1, size, size * BLOCK_ROWS)
     return np.ndarray(shape, dtype, array, d.base, steps)
-
-
-def bounds(d: Descriptor) -> tuple[int, int]:
-    """The interval [low, high) of bytes an operand touches, relative to its region."""
-    low, high = d.interval()
-    if d.fmt & FMT_BLOCKED and d.dtype == Dtype.I8:  # K is padded to whole groups of four
-        padded = blocked_columns(d) * _BLOCK_BYTES_I8_I4 - d.row_bytes() * BLOCK_ROWS
-        high += padded
-    return low, high
 
 
 def element_bytes(dtype: Dtype) -> int:

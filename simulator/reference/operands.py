@@ -22,7 +22,7 @@ from isa.spec import (
     Region,
     Trap,
 )
-from simulator.memory import Memory, bounds, element_bytes
+from simulator.memory import Memory, element_bytes
 from simulator.traps import Fault
 
 ON_CHIP = (Region.SRAM, Region.SMEM)
@@ -110,7 +110,7 @@ def source(context: Context, operand: str, d: Descriptor) -> None:
     s0, s1, s2, s3 = d.strides
     if d.base % size or s0 % size or s1 % size or s2 % size or s3 % size:
         raise Fault(Trap.MISALIGNED, operand, f"base {d.base:#x}, strides {d.strides}, elements of {size} bytes")
-    low, high = bounds(d)
+    low, high = d.interval()
     limit = context.memory.sizes[d.region]
     if low < 0 or high > limit:
         raise Fault(
@@ -146,8 +146,8 @@ def same_elements(a: Descriptor, b: Descriptor) -> bool:
 
 def disjoint(a: Descriptor, b: Descriptor) -> bool:
     """Disjoint bounding intervals (of the same region)."""
-    a_low, a_high = bounds(a)
-    b_low, b_high = bounds(b)
+    a_low, a_high = a.interval()
+    b_low, b_high = b.interval()
     return a_high <= b_low or b_high <= a_low
 
 
