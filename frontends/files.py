@@ -9,7 +9,7 @@ from typing import Any
 
 from frontends.errors import FrontendError, show
 
-KIB, MIB = 1024, 1024 * 1024
+MIB = 1024 * 1024
 MAX_JSON_BYTES = 4 * MIB
 MAX_INDEX_BYTES = 16 * MIB
 

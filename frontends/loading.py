@@ -124,7 +124,7 @@ def _read_inputs(path: Path) -> _Inputs:
     if not path.exists():
         raise FrontendError("there is no such file or directory", str(path))
     if path.suffix == ".slm":
-        return _Inputs(Document({}, path.name), _read_file(path), None)
+        return _Inputs(Document({}, "the config"), _read_file(path), None)
     if path.suffix == ".json":
         return _Inputs(Document(read_json_object(path), str(path)), None, None)
     hint = "expected a Hugging Face directory, a config.json or a .slm file"

@@ -18,7 +18,8 @@ from frontends.language.syntax import ArchitectureFile, Expression
 
 MAX_GROUP_MEMBERS = 4096
 MAX_WEIGHTS = 1 << 20
-MAX_ELEMENTS = 2**40
+MAX_ELEMENTS = 2**32
+"""Of one weight: 16 GiB as float32, eight times the largest embedding known."""
 
 
 @dataclass(frozen=True)

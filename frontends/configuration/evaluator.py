@@ -86,7 +86,9 @@ class Evaluator:
             return boolean(value, "a condition")
 
     def missing(self, place: Place, value: Missing) -> FrontendError:
-        hint = did_you_mean(value.path, value.near) or "give a default with ??"
+        hint = (
+            did_you_mean(value.path, value.near) or f"give a default with ??, or a value (--set {value.path[1:]}=VALUE)"
+        )
         return self.error(place, f"{self.document_name} has no field {value.path}, or it is null", hint)
 
     def dimensions(self, expression: Expression, environment: Environment) -> tuple[int, ...]:

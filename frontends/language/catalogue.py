@@ -83,7 +83,6 @@ POSITIONS = "positions"
 RESERVED_NAMES = (TOKEN_COUNT, POSITIONS)
 
 ROW_FORMATS = ("hf", "gguf")
-DIALECT_FORMATS = ("any", *ROW_FORMATS)
 
 
 def bind_arguments(

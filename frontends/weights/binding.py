@@ -13,6 +13,7 @@ from frontends.configuration.values import Missing, is_integer, is_number, posit
 from frontends.errors import FrontendError, did_you_mean, shape_text, show
 from frontends.language import syntax
 from frontends.language.catalogue import SOURCE_FUNCTIONS, bind_arguments
+from frontends.language.source import Place
 from frontends.language.syntax import ArchitectureFile
 from frontends.weights.checkpoint import TensorSource
 from frontends.weights.recipes import (
@@ -70,7 +71,7 @@ class Binder(Evaluator):
         self._row, self._part = outer
         del self._active[name]
         if isinstance(recipe, Missing):
-            raise missing_tensor(self.source.error, row.row.place, recipe.path, weight, self._source)
+            raise missing_tensor(self, row.row.place, recipe.path, weight, self._source)
         if not isinstance(recipe, RECIPES):
             raise self.error(row.row.source.place, "a row needs a tensor")
         self._bound[name] = checked_recipe(self, recipe, weight, part, self._source)
@@ -192,9 +193,11 @@ def _pairs_to_halves(source: Recipe, options: dict[str, Any]) -> Recipe:
     return PairsToHalves(source, heads, dim)
 
 
-def missing_tensor(error: Any, place: Any, tensor: str, weight: Weight, source: TensorSource) -> FrontendError:
+def missing_tensor(
+    evaluator: Evaluator, place: Place, tensor: str, weight: Weight, source: TensorSource
+) -> FrontendError:
     hint = did_you_mean(tensor, source.tensor_names())
-    return error(place, f'tensor "{tensor}" (for "{weight.name}") is not in the checkpoint', hint)
+    return evaluator.error(place, f'tensor "{tensor}" (for "{weight.name}") is not in the checkpoint', hint)
 
 
 def checked_recipe(evaluator: Evaluator, recipe: Recipe, weight: Weight, part: str, source: TensorSource) -> Recipe:
@@ -236,7 +239,7 @@ def bind_own_names(scope: Scope, evaluator: Evaluator, source: TensorSource) -> 
         for part in weight.parts():
             name = weight.stored_name(part)
             if name not in source:
-                raise missing_tensor(evaluator.error, weight.place, name, weight, source)
+                raise missing_tensor(evaluator, weight.place, name, weight, source)
             recipes[name] = checked_recipe(evaluator, Stored(source, name), weight, part, source)
     return recipes
 

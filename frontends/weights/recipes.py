@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from typing import Protocol
@@ -13,11 +12,10 @@ from numpy.typing import NDArray
 from frontends.weights.checkpoint import TensorSource
 
 Array = NDArray[np.float32]
-LoadWeight = Callable[[str], Array]
 
 
 class Recipe(Protocol):
-    """`tensors` are the stored tensors it reads, `weights` the weights whose storage it shares."""
+    """`tensors` are the names of the stored tensors that it reads."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...

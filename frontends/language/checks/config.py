@@ -34,7 +34,6 @@ from frontends.language.syntax import ArchitectureFile, Expression
 
 MAX_STEPS = 200_000
 MAX_EVALUATION_DEPTH = 150
-NUMBER_OPERATORS = ("+", "-", "*", "/", "//", "%", "**", "<", ">", "<=", ">=")
 
 
 class ConfigChecker:
