@@ -38,6 +38,7 @@ from simulator.state import State
 MAX_DUMP_BYTES = 4 << 30
 TOKEN_BYTES = 4
 LOGIT_BYTES = 4
+LARGEST_FP32 = float(np.finfo(np.float32).max)
 NO_FLAGS = RunFlag(0)
 _ABSENT_WHEN_TIMING = frozenset({Region.WEIGHT, Region.KV, Region.SRAM})
 
@@ -244,8 +245,8 @@ class Session:
         except RegionTooLarge as error:
             raise SessionError(str(error)) from None
 
-    def _mailbox(self, request: Request) -> dict[Mailbox, int]:
-        words = {
+    def _mailbox(self, request: Request) -> dict[int, int]:
+        words: dict[int, int] = {
             Mailbox.MAGIC_ABI: MAILBOX_MAGIC | ABI_VERSION << 32,
             Mailbox.ENTRY: self.entry,
             Mailbox.N_TOKENS: self._tokens,
@@ -269,7 +270,7 @@ class Session:
             Mailbox.TRAP_OPERAND: 0,
         }
         for place, token in enumerate(request.stop_tokens):
-            words[Mailbox(Mailbox.STOP_0 + place)] = token
+            words[Mailbox.STOP_0 + place] = token
         return words
 
 
@@ -284,7 +285,7 @@ def _check_sampling(request: Request) -> None:
         raise SessionError(
             f"the temperature is {request.temperature}, expected a number above 0 (greedy sampling needs none)"
         )
-    if not np.isfinite(np.float64(1.0 / request.temperature).astype(np.float32)):
+    if 1.0 / request.temperature > LARGEST_FP32:
         raise SessionError(f"the temperature {request.temperature} is too small: its inverse is not a finite fp32")
     if not 0 <= request.top_k <= MAX_TOPK:
         raise SessionError(f"top_k is {request.top_k}, expected 1 to {MAX_TOPK}, or 0 for {MAX_TOPK}")

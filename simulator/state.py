@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 
-from isa.abi import Mailbox
 from isa.descriptor import Descriptor, field_range
 from isa.spec import TD_FIELDS, TD_FUNCTIONS, TD_REGISTERS, X_REGISTERS, Dtype, Region
 from simulator.memory import Memory
@@ -16,6 +15,7 @@ _WIDTHS = {name: (width, signed) for name, width, signed in TD_FIELDS}
 TD_RANGES = tuple(field_range(*_WIDTHS[name]) for name in TD_FUNCTIONS)
 """Smallest and largest value of each field tdset and tdadd can change, in the order of TD_FUNCTIONS."""
 
+WORD_BYTES = 8
 _WORD = struct.Struct("<Q")
 _SIGNED_WORD = struct.Struct("<q")
 
@@ -51,10 +51,10 @@ class State:
         self.td_fixed[t] = (value.region, value.dtype, value.glog2, value.fmt)
         self.captured[t] = value
 
-    def read_mailbox(self, word: Mailbox) -> int:
-        """The word as a signed 64-bit integer."""
-        return int(_SIGNED_WORD.unpack_from(self.memory.smem, word.address)[0])
+    def read_mailbox(self, word: int) -> int:
+        """Mailbox word `word` (its index) as a signed 64-bit integer."""
+        return int(_SIGNED_WORD.unpack_from(self.memory.smem, WORD_BYTES * word)[0])
 
-    def write_mailbox(self, word: Mailbox, value: int) -> None:
-        """Stores the low 64 bits of value."""
-        _WORD.pack_into(self.memory.smem, word.address, value & (1 << 64) - 1)
+    def write_mailbox(self, word: int, value: int) -> None:
+        """Stores the low 64 bits of value in mailbox word `word`."""
+        _WORD.pack_into(self.memory.smem, WORD_BYTES * word, value & (1 << 64) - 1)
