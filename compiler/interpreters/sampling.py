@@ -41,9 +41,9 @@ class SamplerSettings:
             raise ValueError(f"seed must be 0 .. 2^64 - 1, found {self.seed}")
 
 
-def philox_words(count: int, second: int, seed: int) -> NDArray[np.uint32]:
-    """The first output word of Philox4x32-10 for the counters (i, second, 0, 0), i < count."""
-    words = [np.arange(count, dtype=np.uint64)]
+def philox_words(first: int, count: int, second: int, seed: int) -> NDArray[np.uint32]:
+    """The first output word of Philox4x32-10 for the counters (first + i, second, 0, 0), i < count."""
+    words = [np.arange(first, first + count, dtype=np.uint64)]
     words += [np.full(count, value, np.uint64) for value in (second, 0, 0)]
     keys = [seed & 0xFFFFFFFF, seed >> 32]
     for _ in range(ROUNDS):
@@ -56,7 +56,12 @@ def philox_words(count: int, second: int, seed: int) -> NDArray[np.uint32]:
 
 def uniforms(count: int, position: int, seed: int) -> F32:
     """u_i of the counters (i, position), strictly between 0 and 1."""
-    words = philox_words(count, position, seed)
+    return uniforms_from(0, count, position, seed)
+
+
+def uniforms_from(first: int, count: int, position: int, seed: int) -> F32:
+    """u_i of the counters (first + i, position), i < count."""
+    words = philox_words(first, count, position, seed)
     return ((words >> np.uint32(9)).astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-23)
 
 

@@ -15,7 +15,10 @@ MARK_LAYER = 0
 
 
 def lower_layers(low: Lowering, op: slm.LayersOp, lower_block: Callable[[Lowering, Block], None]) -> None:
-    """Layer i reads and writes the same buffers; a body whose result is elsewhere copies it there."""
+    """Layer i reads and writes the same buffers; a body whose result is elsewhere copies it there.
+
+    Each layer is marked for the profile; the mark behind the last one ends it.
+    """
     b, count = low.builder, len(op.layer_kinds)
     carried = [low.values[value] for value in op.values]
 
@@ -31,6 +34,7 @@ def lower_layers(low: Lowering, op: slm.LayersOp, lower_block: Callable[[Lowerin
         return []
 
     b.loop(0, count, 1, layer)
+    b.mark(MARK_LAYER, count)
     low.layer = None
     for out, tensor in zip(op.outs, carried, strict=True):
         low.values[out] = tensor

@@ -153,11 +153,9 @@ def lower_matmul(
     place = Place("sram", b.alloc("products", low.plan.chunk * rows * 4))
     extents: list[Index] = [strip.count, low.rows]
     products = b.view(place, "i32" if integer else "f32", extents, [4, rows * 4])
-    header = header_bytes(op, rows)
-    scales = load_header(low, header, offset) if header else None
     if not integer and op.bias is None and final is not None:
         products = final
-    multiply(low, op, shape, b.add(offset, header), strip, x, products)
+    scales = multiply(low, op, shape, offset, strip, x, products)
     current = products
     out = final if final is not None else b.view(place, "f32", extents, [4, rows * 4])
     if integer and op.scale is not None and scales is not None:
@@ -174,6 +172,18 @@ def lower_matmul(
     return current
 
 
+def multiply(
+    low: Lowering, op: slmq.MatmulOp, shape: StripShape, offset: SSAValue, strip: Strip, x: Tensor, products: SSAValue
+) -> Place | None:
+    """products = x * rows. Returns where the strip's header is: with whole rows it comes in the same load."""
+    header = header_bytes(op, strip.shape.rows)
+    if shape.k_tile == op.columns:
+        return whole_rows(low, op, shape, offset, strip, x, products, header)
+    scales = load_header(low, header, offset) if header else None
+    accumulate_tiles(low, op, shape, low.builder.add(offset, header), strip, x, products)
+    return scales
+
+
 def load_header(low: Lowering, size_bytes: int, offset: SSAValue) -> Place:
     """The scales and biases of a strip, in SRAM."""
     b, words = low.builder, size_bytes // 4
@@ -182,29 +192,37 @@ def load_header(low: Lowering, size_bytes: int, offset: SSAValue) -> Place:
     return place
 
 
-def multiply(
+def whole_rows(
+    low: Lowering, op: slmq.MatmulOp, shape: StripShape, offset: SSAValue, strip: Strip, x: Tensor, products: SSAValue,
+    header: int,
+) -> Place | None:  # fmt: skip
+    """One load brings header and rows, one contiguous run in DRAM."""
+    b, dtype, row_bytes = low.builder, op.format.data, op.columns * element_bytes(op.format.data)
+    buffer = Place("sram", b.alloc("weights", header + shape.rows * row_bytes, stream=True))
+    size = b.add(b.mul(strip.count, row_bytes), header)
+    b.load(b.view(buffer, "u8", [size], [1]), b.view(Place("weight", offset=offset), "u8", [size], [1]))
+    strides = [element_bytes(dtype), row_bytes]
+    weights = b.view(buffer, dtype, [op.columns, strip.count], strides, header)
+    b.mm(products, b.view(x.place, dtype, [op.columns, low.rows], [strides[0], x.row_bytes]), weights)
+    return buffer if header else None
+
+
+def accumulate_tiles(
     low: Lowering, op: slmq.MatmulOp, shape: StripShape, offset: Index, strip: Strip, x: Tensor, products: SSAValue
 ) -> None:
-    """products = x * rows; over k-tiles it accumulates from +0, which is where a sum starts anyway."""
+    """Over k-tiles the products accumulate from +0, which is where a sum starts anyway."""
     b, dtype, columns = low.builder, op.format.data, op.columns
     size = element_bytes(dtype)
-
-    def tile_of(first: Index, count: Index, source: Index, accumulate: bool) -> None:
-        buffer = Place("sram", b.alloc("weights", shape.rows * shape.k_tile * size, stream=True))
-        stride = b.mul(count, size)
-        weights = b.view(buffer, dtype, [count, strip.count], [size, stride])
-        b.load(weights, b.view(Place("weight", offset=source), dtype, [count, strip.count], [size, stride]))
-        a = b.view(x.place, dtype, [count, low.rows], [size, x.row_bytes], b.mul(first, size))
-        b.mm(products, a, weights, accumulate)
-
-    if shape.k_tile == columns:
-        tile_of(0, columns, offset, accumulate=False)
-        return
     b.vun("mov", products, 0.0)
 
     def k_tile(first: SSAValue, offsets: list[SSAValue]) -> list[Index]:
         count = shape.k_tile if columns % shape.k_tile == 0 else b.least(b.sub(columns, first), shape.k_tile)
-        tile_of(first, count, offsets[0], accumulate=True)
+        buffer = Place("sram", b.alloc("weights", shape.rows * shape.k_tile * size, stream=True))
+        stride = b.mul(count, size)
+        weights = b.view(buffer, dtype, [count, strip.count], [size, stride])
+        b.load(weights, b.view(Place("weight", offset=offsets[0]), dtype, [count, strip.count], [size, stride]))
+        a = b.view(x.place, dtype, [count, low.rows], [size, x.row_bytes], b.mul(first, size))
+        b.mm(products, a, weights, accumulate=True)
         return [b.add(offsets[0], b.mul(b.mul(count, strip.count), size))]
 
     b.loop(0, columns, shape.k_tile, k_tile, [offset])

@@ -47,7 +47,7 @@ def test_the_plain_philox_gives_the_known_answers(counter, key, expected):
 @pytest.mark.parametrize(("position", "seed"), [(0, 0), (1, 5), (2**31, 2**64 - 1), (77, 0x123456789ABCDEF0)])
 def test_philox_words(position, seed):
     expected = [philox([i, position, 0, 0], [seed % 2**32, seed >> 32])[0] for i in range(40)]
-    assert philox_words(40, position, seed).tolist() == expected
+    assert philox_words(0, 40, position, seed).tolist() == expected
 
 
 def scalar_uniform(i, position, seed):
