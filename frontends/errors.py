@@ -32,7 +32,7 @@ class FrontendError(Exception):
     def headline(self) -> str:
         """One line: `file:line:column: error: message`."""
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        return f"{place}: error: {self.message}" if place else f"error: {self.message}"
+        return printable(f"{place}: error: {self.message}" if place else f"error: {self.message}")
 
     def render(self) -> str:
         """The headline, the source line with a caret, and the hint."""
@@ -40,7 +40,7 @@ class FrontendError(Exception):
         if self.line and self.source_line is not None:
             lines += _caret_lines(self.source_line, self.column)
         if self.hint:
-            lines.append(f"  hint: {self.hint}")
+            lines.append(printable(f"  hint: {self.hint}"))
         return "\n".join(lines)
 
 

@@ -66,7 +66,7 @@ def test_mutated_architecture(text: str, tmp_path_factory: pytest.TempPathFactor
     try:
         load_program(directory, random_seed=1).module.verify()
     except FrontendError as error:
-        assert error.render()
+        assert error.render().encode("utf-8")
 
 
 @FAST
@@ -129,7 +129,7 @@ def test_mutated_config(
     try:
         load_program(path, random_seed=1).module.verify()
     except FrontendError as error:
-        assert error.render()
+        assert error.render().encode("utf-8")
 
 
 @FAST
@@ -142,7 +142,7 @@ def test_mutated_config_text(text: str, tmp_path_factory: pytest.TempPathFactory
     try:
         load_program(path, random_seed=1)
     except FrontendError as error:
-        assert error.render()
+        assert error.render().encode("utf-8")
 
 
 def test_deep_json(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def _read(content: bytes, path: Path) -> None:
             if entry.dtype in ("F32", "F16", "BF16"):
                 assert file.load(name).shape == entry.shape
     except FrontendError as error:
-        assert error.render()
+        assert error.render().encode("utf-8")
 
 
 HEADER_PIECES = [
@@ -234,7 +234,7 @@ def test_random_tokenizer(content: bytes) -> None:
     try:
         TextTokenizer(content).decode([0, 1])
     except FrontendError as error:
-        assert error.render()
+        assert error.render().encode("utf-8")
 
 
 @FAST

@@ -250,3 +250,9 @@ def test_rotary_records() -> None:
     longrope = checked_rotary(4, 10000, record, 128, 64)
     assert longrope.scaling["long_factor"] == [2.0, 2.5]
     assert (longrope.max_positions, longrope.original_positions) == (128, 64)
+
+
+def test_foreign_text_cannot_drive_the_terminal() -> None:
+    """Control characters and unpaired surrogates of a file become spaces in the message."""
+    error = FrontendError("found \x1b[2J\ud800", "a\nb.json", 1, 2, "\x07", "x\x1b]0;y")
+    assert error.render() == "a b.json:1:2: error: found  [2J \n    x ]0;y\n     ^\n  hint:  "

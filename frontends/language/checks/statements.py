@@ -156,15 +156,8 @@ class StatementChecker(ForwardChecker):
         self.one_sided |= then.keys() ^ otherwise.keys()
         for name in then:
             if name in otherwise:
-                known = names.get(name)
-                unchanged = then[name] is otherwise[name]
-                if isinstance(known, MaybeNull) and isinstance(statement.condition, syntax.Name):
-                    unchanged = unchanged or name == statement.condition.name
-                    names[name] = known if name == statement.condition.name else names[name]
-                if not unchanged:
-                    names[name] = self._join_branches(statement, f'"{name}"', then[name], otherwise[name])
-                elif known is None:
-                    names[name] = then[name]
+                left, right = then[name], otherwise[name]
+                names[name] = left if left is right else self._join_branches(statement, f'"{name}"', left, right)
         return None
 
     def _join_branches(self, statement: syntax.If, what: str, left: Abstract, right: Abstract) -> Abstract:
