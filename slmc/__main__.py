@@ -1,0 +1,5 @@
+"""`python -m slmc` is `slmc`."""
+
+from slmc.cli import main
+
+main()

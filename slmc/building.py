@@ -1,0 +1,70 @@
+"""From a checkpoint to an executable, as the commands and the Python API do it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.passes import ModulePass
+
+from compiler.driver import Observe, Options, compile_program
+from compiler.program import Program
+from frontends import load_program
+from isa.machine import load_machine
+from slmc.progress import steps
+
+DEFAULT_MACHINE, DEFAULT_SCHEME, DEFAULT_CONTEXT = "edge", "w8a8", 512
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What the user says about a model: `overrides` are config values by name, as text."""
+
+    path: Path
+    random_seed: int | None = None
+    allow_unread: bool = False
+    overrides: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def load(self) -> Program:
+        """Raises FrontendError."""
+        return load_program(
+            self.path,
+            random_seed=self.random_seed,
+            allow_unread=self.allow_unread,
+            overrides=self.overrides,
+        )
+
+
+@dataclass(frozen=True)
+class Target:
+    """What to compile for; context None: 512, or what the model has if that is less."""
+
+    machine: str = DEFAULT_MACHINE
+    scheme: str = DEFAULT_SCHEME
+    context: int | None = None
+
+    def options(self, program: Program) -> Options:
+        """Raises MachineError for an unknown machine."""
+        context = self.context
+        if context is None:
+            context = min(DEFAULT_CONTEXT, program.max_positions or DEFAULT_CONTEXT)
+        return Options(load_machine(self.machine), self.scheme, context)
+
+
+def build(program: Program, options: Options, output: Path, observe: Observe | None = None) -> ModuleOp:
+    """Compiles to `output`, with progress on stderr. Raises CompileError, ContainerError."""
+    with steps() as progress:
+
+        def follow(stage: str, transform: ModulePass | None, module: ModuleOp) -> None:
+            if transform is not None:
+                progress.say(f"compile: {stage}, {transform.name}")
+            if observe is not None:
+                observe(stage, transform, module)
+
+        def written(done: int, total: int) -> None:
+            progress.say("write weights")
+            progress.count(done, total)
+
+        return compile_program(program, options, output, follow, written)

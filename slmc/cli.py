@@ -1,0 +1,77 @@
+"""The command line: a group with one command per file of slmc/commands/. Exit codes: 0 done, 1 failed, 2 wrong usage."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from typing import Any
+
+import click
+
+from slmc.commands.asm import asm
+from slmc.commands.compile import compile_checkpoint
+from slmc.commands.demo import demo
+from slmc.commands.disasm import disasm
+from slmc.commands.inspect import inspect
+from slmc.commands.interpret import interpret
+from slmc.commands.machines import machines
+from slmc.commands.models import models
+from slmc.commands.opt import opt
+from slmc.commands.run import run
+from slmc.commands.tokenize import tokenize
+from slmc.errors import explain, one_line
+from slmc.options import DEBUG_KEY, debug_option
+
+FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+
+
+class Commands(click.Group):
+    """A group whose errors are one line each, and which shows tracebacks only with --debug."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            if ctx.meta.get(DEBUG_KEY):
+                raise
+            line, excerpt = explain(error)
+            click.echo(line, err=True)
+            if excerpt and sys.stderr.isatty():
+                click.echo(excerpt, err=True)
+            ctx.exit(FAILED)
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Like click's, but a wrong usage is told in one line."""
+        extra["standalone_mode"] = False
+        try:
+            code = super().main(*args, **extra)
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            sys.exit(WRONG_USAGE)
+        except click.ClickException as error:
+            command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "slmc"
+            click.echo(one_line(f"error: {error.format_message().rstrip('.')}; see {command} --help"), err=True)
+            sys.exit(WRONG_USAGE)
+        except click.Abort:
+            click.echo("error: interrupted", err=True)
+            sys.exit(INTERRUPTED)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(version("slmc"), prog_name="slmc")
+@debug_option
+def main() -> None:
+    """Compile a small language model to a binary for the SLX accelerator, and run it on the simulator.
+
+    Try `slmc demo` first. CHECKPOINT is a Hugging Face directory, a .slm file, or a bare config.json together with
+    --random-weights SEED.
+    """
+
+
+for command in (
+    demo, compile_checkpoint, run, interpret, inspect, opt, asm, disasm, tokenize, machines, models,
+):  # fmt: skip
+    main.add_command(command)

@@ -1,0 +1,62 @@
+"""slmc compile"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from compiler.driver import STAGE_NAMES, lower
+from slmc.building import Target, build
+from slmc.dumps import NAMES, Dumper
+from slmc.files import write_text
+from slmc.ir_text import module_text
+from slmc.options import FILE, checkpoint_of, checkpoint_options, debug_option, target_options
+from slmc.progress import tell_notes
+from slmc.summary import summary_of
+
+
+@click.command("compile", no_args_is_help=True)
+@click.argument("checkpoint", type=FILE)
+@target_options()
+@checkpoint_options
+@click.option("-o", "--output", type=FILE, help="The executable to write (with --stop-after: the IR text).")
+@click.option(
+    "--dump-after",
+    type=click.Choice(NAMES),
+    multiple=True,
+    metavar="STAGE_OR_PASS",
+    help="Write the IR behind this stage or pass; may be repeated.",
+)
+@click.option("--dump-dir", type=FILE, help="Where the dumps go, one file each (default: stdout).")
+@click.option("--stop-after", type=click.Choice(STAGE_NAMES), help="Write the IR behind this stage and stop.")
+@debug_option
+def compile_checkpoint(
+    checkpoint: Path,
+    machine: str,
+    scheme: str,
+    context: int | None,
+    random_seed: int | None,
+    settings: tuple[tuple[str, str], ...],
+    allow_unread: bool,
+    output: Path | None,
+    dump_after: tuple[str, ...],
+    dump_dir: Path | None,
+    stop_after: str | None,
+) -> None:
+    """Compile CHECKPOINT to an executable."""
+    if output is None and stop_after is None:
+        raise click.UsageError("expected -o OUT.slx, the executable to write")
+    program = checkpoint_of(checkpoint, random_seed, settings, allow_unread).load()
+    tell_notes(program)
+    options = Target(machine, scheme, context).options(program)
+    dumper = Dumper(dump_after or (STAGE_NAMES if dump_dir else ()), dump_dir)
+    if stop_after is not None:
+        text = module_text(lower(program, options, stop_after, dumper))
+        if output is None:
+            click.echo(text, nl=False)
+        else:
+            write_text(output, text)
+    elif output is not None:
+        build(program, options, output, dumper)
+        click.echo(summary_of(output))

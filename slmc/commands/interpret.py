@@ -1,0 +1,44 @@
+"""slmc interpret"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from slmc.files import write_npz
+from slmc.inputs import TOKENS
+from slmc.interpreting import interpret_level
+from slmc.options import FILE, checkpoint_of, checkpoint_options, debug_option, scheme_option
+from slmc.progress import tell_notes
+
+
+@click.command(no_args_is_help=True)
+@click.argument("checkpoint", type=FILE)
+@click.option("--level", type=click.Choice(["slm", "slmq"]), default="slm", show_default=True, help="Which IR to run.")
+@click.option("--tokens", type=TOKENS, required=True, metavar="1,2,3|@ids.json", help="The tokens to process.")
+@click.option("--logits", type=FILE, help="Write an .npz: logits float32 [positions, vocabulary].")
+@scheme_option()
+@checkpoint_options
+@debug_option
+def interpret(
+    checkpoint: Path,
+    level: str,
+    tokens: list[int],
+    logits: Path | None,
+    scheme: str,
+    random_seed: int | None,
+    settings: tuple[tuple[str, str], ...],
+    allow_unread: bool,
+) -> None:
+    """Run the compiler's IR without compiling to a machine, and print the most probable next token.
+
+    Level slm is the model in floating point, as published; slmq has the number formats of the scheme and gives the
+    same bits as the executable.
+    """
+    program = checkpoint_of(checkpoint, random_seed, settings, allow_unread).load()
+    tell_notes(program)
+    rows = interpret_level(program, level, scheme, tokens)
+    if logits is not None:
+        write_npz(logits, logits=rows)
+    click.echo(f"{len(rows)} positions; the most probable next token is {int(rows[-1].argmax())}")

@@ -1,0 +1,18 @@
+"""slmc models"""
+
+from __future__ import annotations
+
+import click
+from rich.console import Console
+
+from frontends import known_architectures
+from slmc.options import debug_option
+from slmc.tables import table_of
+
+
+@click.command()
+@debug_option
+def models() -> None:
+    """List the model families that checkpoints may have (others: write a .slm file, docs/slm-language.md)."""
+    rows = [(file.removesuffix(".slm"), ", ".join(types)) for file, types in known_architectures().items()]
+    Console(highlight=False).print(table_of("", ("family", "model_type of config.json"), rows))

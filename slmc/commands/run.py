@@ -1,0 +1,70 @@
+"""slmc run"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from isa.spec import MAX_TOPK
+from slmc.executables import opened
+from slmc.inputs import TOKENS
+from slmc.options import FILE, checkpoint_of, checkpoint_options, debug_option, target_options
+from slmc.session import Session
+from slmc.streaming import Request, print_report, stream, write_results
+
+
+@click.command(no_args_is_help=True)
+@click.argument("executable", type=FILE, metavar="OUT.slx|CHECKPOINT")
+@click.option("--prompt", metavar="TEXT", help="The text to continue; generation ends at the model's stop tokens.")
+@click.option("--tokens", type=TOKENS, metavar="1,2,3|@ids.json", help="Token ids to continue; no stop tokens.")
+@click.option("-n", "--max-new", type=click.IntRange(1), metavar="N", help="Most tokens to generate.  [default: 128]")
+@target_options(None, None)
+@checkpoint_options
+@click.option("--temperature", type=click.FloatRange(0), help="0 takes the most probable token.  [default: 0]")
+@click.option("--top-k", type=click.IntRange(1, MAX_TOPK), help="Choose among the K most probable tokens.")
+@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), help="Choose among this much probability.")
+@click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True, help="Of the sampling.")
+@click.option("--timing-only", is_flag=True, help="Time and energy without tensor values; tokens mean nothing.")
+@click.option("--prompt-length", type=click.IntRange(1), metavar="N", help="A prompt of N tokens, with --timing-only.")
+@click.option("--logits", type=FILE, help="Write an .npz: tokens int32 [n], logits float32 [n, vocabulary].")
+@click.option("--stats", type=FILE, help="Write the report as JSON (docs/stats.md).")
+@debug_option
+def run(
+    executable: Path,
+    prompt: str | None,
+    tokens: list[int] | None,
+    max_new: int | None,
+    machine: str | None,
+    scheme: str | None,
+    context: int | None,
+    random_seed: int | None,
+    settings: tuple[tuple[str, str], ...],
+    allow_unread: bool,
+    temperature: float | None,
+    top_k: int | None,
+    top_p: float | None,
+    seed: int,
+    timing_only: bool,
+    prompt_length: int | None,
+    logits: Path | None,
+    stats: Path | None,
+) -> None:
+    """Generate on the simulator: print tokens as they arrive, then time and energy.
+
+    A checkpoint is compiled to a temporary file first.
+    """
+    if sum(given is not None for given in (prompt, tokens, prompt_length)) != 1:
+        raise click.UsageError("expected one of --prompt TEXT, --tokens IDS and --prompt-length N")
+    if prompt_length is not None and not timing_only:
+        raise click.UsageError("--prompt-length goes with --timing-only")
+    if logits is not None and timing_only:
+        raise click.UsageError("a run with --timing-only has no logits to write")
+    given = prompt if prompt is not None else tokens if tokens is not None else [0] * (prompt_length or 0)
+    request = Request(given, max_new, temperature, top_k or 0, 1.0 if top_p is None else top_p, seed)
+    source = checkpoint_of(executable, random_seed, settings, allow_unread)
+    with opened(source, machine, scheme, context) as program:
+        session = Session(program, timing_only=timing_only, seed=seed)
+        generated = stream(session, request, keep_logits=logits is not None)
+        write_results(session, generated, logits, stats)
+        print_report(session)

@@ -1,0 +1,58 @@
+"""Executables the commands run: opened as they are, or compiled from a checkpoint on the way."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from isa.container import Executable
+from isa.container_format import MAGIC
+from isa.machine import Machine, load_machine
+from slmc.building import DEFAULT_MACHINE, DEFAULT_SCHEME, Checkpoint, Target, build
+from slmc.errors import CommandError
+from slmc.progress import tell_notes
+
+
+def is_executable(path: Path) -> bool:
+    """Whether the path is to be read as an executable: by its first bytes, or by its name."""
+    if not path.is_file():
+        return path.suffix == ".slx"
+    with path.open("rb") as file:
+        return path.suffix == ".slx" or file.read(len(MAGIC)) == MAGIC
+
+
+@contextmanager
+def opened(source: Checkpoint, machine: str | None, scheme: str | None, context: int | None) -> Generator[Executable]:
+    """The executable at source.path, or one compiled from the checkpoint there, which is removed at the end.
+
+    None stands for the default. Raises CommandError if an executable was compiled for something else.
+    """
+    if is_executable(source.path):
+        executable = Executable.open(source.path)
+        _check_options(executable, source, machine, scheme, context)
+        yield executable
+        return
+    program = source.load()
+    tell_notes(program)
+    options = Target(machine or DEFAULT_MACHINE, scheme or DEFAULT_SCHEME, context).options(program)
+    with tempfile.TemporaryDirectory(prefix="slmc-") as directory:
+        path = Path(directory) / "model.slx"
+        build(program, options, path)
+        yield Executable.open(path, verify=False)
+
+
+def _check_options(
+    executable: Executable, source: Checkpoint, machine: str | None, scheme: str | None, context: int | None
+) -> None:
+    meta = executable.meta
+    hint = "compile the checkpoint with these options"
+    if source.random_seed is not None or source.overrides or source.allow_unread:
+        raise CommandError(f"{source.path} is an executable: its weights and config are fixed", hint)
+    if machine is not None and load_machine(machine).hash != executable.machine_hash:
+        known = Machine.from_canonical(meta["machine"]).name
+        raise CommandError(f"{source.path} was compiled for machine {known}, not for {machine} as it is now", hint)
+    for name, wanted in (("scheme", scheme), ("context", context)):
+        if wanted is not None and wanted != meta[name]:
+            raise CommandError(f"{source.path} was compiled with {name} {meta[name]}, not {wanted}", hint)

@@ -1,0 +1,36 @@
+"""Files the commands write: each appears complete or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Lets `write` fill a temporary file beside `path`, then moves it into place. Raises OSError."""
+    partial = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.partial")
+    try:
+        with partial.open("xb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot write: {error.strerror}", str(path)) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    write_atomically(path, lambda file: file.write(text.encode("utf-8")))
+
+
+def write_npz(path: Path, **arrays: NDArray[Any]) -> None:
+    """NumPy's archive format, exactly at `path` whatever its suffix."""
+    write_atomically(path, lambda file: np.savez(file, **arrays))

@@ -1,0 +1,74 @@
+"""Modules as text and back; the text keeps locations, so that a dumped stage can go on where it stopped."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.scf import WhileOp
+from xdsl.ir import Operation
+from xdsl.parser import Parser
+from xdsl.printer import Printer
+
+from compiler.driver import make_context
+from slmc.errors import CommandError, text_place
+
+MAX_CHARACTERS = 16 << 20
+
+
+class LocationPrinter(Printer):
+    """Prints locations. xDSL's custom format of scf.while would print its location between type and region."""
+
+    def __init__(self, stream: StringIO, generic: bool) -> None:
+        super().__init__(stream, print_generic_format=generic, print_debuginfo=True)
+
+    def print_operation_type(self, op: Operation) -> None:
+        if isinstance(op, WhileOp) and not self.print_generic_format:
+            self.print_function_type(op.operand_types, op.result_types)
+        else:
+            super().print_operation_type(op)
+
+
+def module_text(module: ModuleOp, generic: bool = False, locations: bool = True) -> str:
+    """The text of a module. `generic`: MLIR's generic format instead of the short one of each operation."""
+    stream = StringIO()
+    printer = LocationPrinter(stream, generic) if locations else Printer(stream, print_generic_format=generic)
+    printer.print_op(module)
+    return stream.getvalue() + "\n"
+
+
+class PlaceParser(Parser):
+    """Remembers where each operation begins, for messages about operations that do not verify."""
+
+    def __init__(self, text: str, name: str) -> None:
+        super().__init__(make_context(), text, name)
+        self.offsets: dict[Operation, int] = {}
+
+    def parse_optional_operation(self) -> Operation | None:
+        start = self.pos
+        op = super().parse_optional_operation()
+        if op is not None:
+            self.offsets[op] = start
+        return op
+
+
+def parse_module(text: str, name: str) -> ModuleOp:
+    """The verified module of a text; `name` names it in messages. Raises CommandError or ParseError."""
+    if len(text) > MAX_CHARACTERS:
+        raise CommandError(f"the text has {len(text)} characters, at most {MAX_CHARACTERS} are read", place=name)
+    try:
+        parser = PlaceParser(text, name)
+        module = parser.parse_module()
+        for op in module.walk(reverse=True, region_first=True):
+            _verify(op, text_place(text, name, parser.offsets.get(op, 0)))
+        module.verify()
+    except RecursionError:
+        raise CommandError("the text is nested too deeply", place=name) from None
+    return module
+
+
+def _verify(op: Operation, place: str) -> None:
+    try:
+        op.verify(verify_nested_ops=False)
+    except Exception as error:
+        raise CommandError(f"{op.name}: {error}", place=place) from error

@@ -1,0 +1,98 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from compiler.schemes import SCHEMES
+from slmc.building import DEFAULT_MACHINE, DEFAULT_SCHEME, Checkpoint
+from slmc.inputs import SETTING
+
+F = TypeVar("F", bound=Callable[..., Any])
+DEBUG_KEY = "slmc.debug"
+MAX_SEED = 2**63 - 1
+FILE = click.Path(path_type=Path)
+
+
+def _remember_debug(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.meta[DEBUG_KEY] = True
+
+
+debug_option = click.option(
+    "--debug", is_flag=True, expose_value=False, callback=_remember_debug, help="Show tracebacks of errors."
+)
+
+
+def applied(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    """Several decorators as one, the first on top."""
+
+    def apply(function: F) -> F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return apply
+
+
+def checkpoint_options(function: F) -> F:
+    """How a checkpoint is read: --random-weights, --set, --allow-unread."""
+    return applied(
+        click.option(
+            "--random-weights",
+            "random_seed",
+            type=click.IntRange(0, MAX_SEED),
+            metavar="SEED",
+            help="Use random weights made from SEED instead of those of the checkpoint.",
+        ),
+        click.option(
+            "--set", "settings", type=SETTING, multiple=True, help="Change a value of the config; may be repeated."
+        ),
+        click.option(
+            "--allow-unread",
+            is_flag=True,
+            help="Accept config fields and tensors that the architecture does not read.",
+        ),
+    )(function)
+
+
+def checkpoint_of(
+    path: Path, random_seed: int | None, settings: tuple[tuple[str, str], ...], allow_unread: bool
+) -> Checkpoint:
+    return Checkpoint(path, random_seed, allow_unread, dict(settings))
+
+
+def scheme_option(default: str | None = DEFAULT_SCHEME) -> Callable[[F], F]:
+    return click.option(
+        "-q",
+        "--scheme",
+        type=click.Choice(list(SCHEMES)),
+        default=default,
+        show_default=DEFAULT_SCHEME,
+        help="Number formats of weights and activations.",
+    )
+
+
+def target_options(machine: str | None = DEFAULT_MACHINE, scheme: str | None = DEFAULT_SCHEME) -> Callable[[F], F]:
+    """What to compile for: -t, -q, --context."""
+    return applied(
+        click.option(
+            "-t",
+            "--machine",
+            default=machine,
+            show_default=DEFAULT_MACHINE,
+            metavar="MACHINE",
+            help="A built-in machine (see slmc machines) or a TOML file.",
+        ),
+        scheme_option(scheme),
+        click.option(
+            "--context",
+            type=click.IntRange(1),
+            metavar="N",
+            help="Positions of a conversation.  [default: 512, or what the model has if that is less]",
+        ),
+    )

@@ -1,0 +1,83 @@
+"""Runs a session and prints tokens as they arrive, then the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+from rich.console import Console
+
+from simulator.report import render, write_json
+from slmc.files import write_npz
+from slmc.session import Session, Token
+
+DEFAULT_NEW_TOKENS = 128
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to generate; `prompt` is a text or token ids. max_new None: up to 128, as far as the context reaches.
+
+    temperature None: greedy, or 1 if `top_k` or `top_p` cut the choice.
+    """
+
+    prompt: str | list[int]
+    max_new: int | None = None
+    temperature: float | None = None
+    top_k: int = 0
+    top_p: float = 1.0
+    seed: int = 0
+
+    @property
+    def effective_temperature(self) -> float:
+        if self.temperature is not None:
+            return self.temperature
+        return 1.0 if self.top_k or self.top_p != 1.0 else 0.0
+
+
+def stream(session: Session, request: Request, keep_logits: bool = False, bold_prompt: bool = False) -> list[int]:
+    """Generates and prints: text after a text prompt, ids after ids. Returns the generated ids."""
+    is_text = isinstance(request.prompt, str)
+    prompt = session.encode(request.prompt) if isinstance(request.prompt, str) else request.prompt
+    max_new = request.max_new
+    if max_new is None:
+        max_new = max(1, min(DEFAULT_NEW_TOKENS, session.executable.meta["context"] - len(prompt)))
+    tokens = session.generate(
+        request.prompt,
+        max_new,
+        temperature=request.effective_temperature,
+        top_k=request.top_k,
+        top_p=request.top_p,
+        seed=request.seed,
+        keep_logits=keep_logits,
+    )
+    if is_text:
+        click.secho(request.prompt, nl=False, bold=bold_prompt)
+    generated: list[int] = []
+    for token in tokens:
+        click.echo(_shown(token, is_text, first=not generated), nl=False)
+        generated.append(int(token))
+    click.echo()
+    return generated
+
+
+def _shown(token: Token, is_text: bool, first: bool) -> str:
+    if is_text:
+        return token.text
+    return f"{token}" if first else f" {token}"
+
+
+def write_results(session: Session, generated: Sequence[int], logits: Path | None, stats: Path | None) -> None:
+    """The files of --logits and --stats."""
+    if logits is not None:
+        write_npz(logits, tokens=np.array(generated, np.int32), logits=session.logits())
+    if stats is not None:
+        write_json(session.report(), stats)
+
+
+def print_report(session: Session) -> None:
+    """The report for people, on stdout."""
+    render(session.report(), Console(highlight=False))
