@@ -153,7 +153,7 @@ def choose(low: Lowering, scores: SSAValue, sampler: Sampler) -> None:
     """Moves the token of the best-scored entry to the first entry."""
     b = low.builder
     winner = b.alloc("winner", ENTRY_BYTES, "smem")
-    best = b.view(Place("smem", winner), "f32", [1])
+    best = b.view(Place("smem", winner), "f32", [1], [ENTRY_BYTES])
     b.vun("mov", best, -inf)
     topk(low, best, scores, 0)
     entry = b.lds(4, buffer=winner, displacement=4)
