@@ -38,6 +38,7 @@ from simulator.reference.sums import quantum_sums, sum_fp
 
 I32 = NDArray[np.int32]
 EXACT_CHUNK = 1024  # 1024 products of two int8 stay below 2^24: binary32 adds them exactly in any order
+MAX_WORK = 1 << 37  # multiplications of one instruction; beyond it the watchdog traps
 BLOCK_TERMS = 1 << 16  # products computed at a time
 
 
@@ -85,6 +86,13 @@ def _check_shapes(issue: Issue) -> None:
     has_extents("tc", b, (k, b.extents[1], 1 if b.extents[2] == 1 else batch, 1))
     has_extents("ta", c, (b.extents[1], m, batch, outer))
     require(k <= MAX_MM_K, Trap.K_TOO_LONG, "tb", f"K = {k}")
+    work = k * c.elements
+    require(
+        work <= MAX_WORK,
+        Trap.WATCHDOG,
+        "ta",
+        f"{work} multiplications, at most {MAX_WORK} are simulated in one instruction",
+    )
 
 
 def mm(context: Context, issue: Issue) -> None:

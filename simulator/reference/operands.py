@@ -29,6 +29,8 @@ ON_CHIP = (Region.SRAM, Region.SMEM)
 BLOCKED_DTYPES = (Dtype.I8, Dtype.I4, Dtype.F16, Dtype.BF16, Dtype.F32, Dtype.E8M0)
 SPARSE_DTYPES = (Dtype.I8, Dtype.F16, Dtype.BF16, Dtype.F32)
 MIN_GLOG2_I4 = 5
+MAX_ELEMENTS = 1 << 26
+"""Logical elements of one operand: stride 0 could name far more than any memory holds. Beyond it the watchdog traps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,12 @@ def require(condition: bool, cause: Trap, operand: str, detail: str) -> None:
 
 def legal(context: Context, operand: str, d: Descriptor, formats: int = 0) -> None:
     """Extents, 4-bit groups and storage format; `formats` are the fmt bits this operand may have."""
-    require(min(d.extents) > 0, Trap.TD_ILLEGAL, operand, "an extent is 0")
+    elements = d.elements
+    if not 0 < elements <= MAX_ELEMENTS:
+        require(elements > 0, Trap.TD_ILLEGAL, operand, "an extent is 0")
+        raise Fault(
+            Trap.WATCHDOG, operand, f"{elements} elements, at most {MAX_ELEMENTS} are simulated in one instruction"
+        )
     if d.fmt:
         _legal_format(context, operand, d, formats)
     if d.dtype == Dtype.I4:
@@ -110,7 +117,7 @@ def source(context: Context, operand: str, d: Descriptor) -> None:
     s0, s1, s2, s3 = d.strides
     if d.base % size or s0 % size or s1 % size or s2 % size or s3 % size:
         raise Fault(Trap.MISALIGNED, operand, f"base {d.base:#x}, strides {d.strides}, elements of {size} bytes")
-    low, high = d.interval()
+    low, high = bounds(d)
     limit = context.memory.sizes[d.region]
     if low < 0 or high > limit:
         raise Fault(
@@ -136,6 +143,19 @@ def destination(
             require(disjoint(d, other), Trap.ILLEGAL_OVERLAP, operand, "overlaps a source without being equal to it")
 
 
+def bounds(d: Descriptor) -> tuple[int, int]:
+    """`d.interval()`, remembered for all bases."""
+    low, high = _reach(d.dtype, d.extents, d.strides, d.fmt)
+    return d.base + low, d.base + high
+
+
+@lru_cache(maxsize=4096)
+def _reach(
+    dtype: Dtype, extents: tuple[int, int, int, int], strides: tuple[int, int, int, int], fmt: int
+) -> tuple[int, int]:
+    return Descriptor(0, Region.SRAM, dtype, extents, strides, fmt=fmt).interval()
+
+
 def same_elements(a: Descriptor, b: Descriptor) -> bool:
     """Equal base, extents, strides and element size."""
     if (a.base, a.extents, a.strides, a.fmt) != (b.base, b.extents, b.strides, b.fmt):
@@ -146,8 +166,8 @@ def same_elements(a: Descriptor, b: Descriptor) -> bool:
 
 def disjoint(a: Descriptor, b: Descriptor) -> bool:
     """Disjoint bounding intervals (of the same region)."""
-    a_low, a_high = a.interval()
-    b_low, b_high = b.interval()
+    a_low, a_high = bounds(a)
+    b_low, b_high = bounds(b)
     return a_high <= b_low or b_high <= a_low
 
 
