@@ -85,19 +85,20 @@ class Descriptor:
 
     def interval(self) -> tuple[int, int]:
         """The bounding interval [low, high) in bytes, relative to the region; extents must be at least 1."""
-        low = high = self.base
-        first = 0
-        span = ELEMENT_BITS[self.dtype] // 8
+        e0, e1, e2, e3 = self.extents
+        s0, s1, s2, s3 = self.strides
         if self.fmt & FMT_BLOCKED:
-            blocks = -(-self.extents[1] // BLOCK_ROWS)
-            reach = (blocks - 1) * self.strides[1]
-            low, high = low + min(0, reach), high + max(0, reach)
-            first, span = 2, self.block_bytes()
+            span, reaches = self.block_bytes(), ((-(-e1 // BLOCK_ROWS) - 1) * s1, (e2 - 1) * s2, (e3 - 1) * s3)
         elif self.dtype == Dtype.I4:
-            first, span = 1, self.row_bytes()
-        for extent, stride in zip(self.extents[first:], self.strides[first:], strict=True):
-            reach = (extent - 1) * stride
-            low, high = low + min(0, reach), high + max(0, reach)
+            span, reaches = self.row_bytes(), ((e1 - 1) * s1, (e2 - 1) * s2, (e3 - 1) * s3)
+        else:
+            span, reaches = ELEMENT_BITS[self.dtype] // 8, ((e0 - 1) * s0, (e1 - 1) * s1, (e2 - 1) * s2, (e3 - 1) * s3)
+        low = high = self.base
+        for reach in reaches:
+            if reach > 0:
+                high += reach
+            else:
+                low += reach
         return low, high + span
 
 

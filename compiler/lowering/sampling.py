@@ -37,9 +37,9 @@ def chosen_rows(low: Lowering) -> SSAValue:
 
 
 def start_sampling(low: Lowering) -> None:
-    """Empties the candidate list."""
+    """Empties the candidate list: an entry is empty if its value is -inf, whatever its index."""
     b = low.builder
-    b.vun("mov", b.view(Place("smem", low.sampler.candidates), "f32", [MAX_TOPK], [ENTRY_BYTES]), -inf)
+    b.vun("mov", b.view(Place("smem", low.sampler.candidates), "f32", [2 * MAX_TOPK]), -inf)
 
 
 def dump_strip(
@@ -154,7 +154,7 @@ def choose(low: Lowering, scores: SSAValue, sampler: Sampler) -> None:
     b = low.builder
     winner = b.alloc("winner", ENTRY_BYTES, "smem")
     best = b.view(Place("smem", winner), "f32", [1], [ENTRY_BYTES])
-    b.vun("mov", best, -inf)
+    b.vun("mov", b.view(Place("smem", winner), "f32", [2]), -inf)
     topk(low, best, scores, 0)
     entry = b.lds(4, buffer=winner, displacement=4)
     token = b.lds(4, b.mul(entry, ENTRY_BYTES), sampler.candidates, displacement=4)
