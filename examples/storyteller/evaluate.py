@@ -12,8 +12,9 @@ from itertools import islice
 from pathlib import Path
 
 import torch
+from batches import WINDOW
 from stories import generate
-from train import END, HERE, TRAIN_SEED, WINDOW
+from train import END, HERE, STAGES
 from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 
 PROTOCOL = (
@@ -42,7 +43,7 @@ def mean_nll(model: LlamaForCausalLM, ids: list[int]) -> tuple[float, int, int]:
 def training_ids(tokenizer: PreTrainedTokenizerFast, minimum_tokens: int) -> list[int]:
     """The first stories that the model was trained on, laid out like heldout.txt."""
     ids = [0]
-    for story in islice(generate("train", TRAIN_SEED), minimum_tokens):
+    for story in islice(generate("train", STAGES[0].story_seed), minimum_tokens):
         ids += tokenizer.encode(story.text + END)
         if len(ids) >= minimum_tokens:
             break

@@ -1,36 +1,47 @@
 """Trains the storyteller: a byte-level BPE tokenizer and a small Llama model, on stories of the grammar.
 
 Needs torch and transformers (the optional extra `published`). The same seed and thread count give the same files.
-Run `python train.py`: five and a half million tokens, about 20 minutes on one core.
+Run `python train.py`: seven and a half million tokens, about half an hour on one core.
 """
 
 import argparse
 import json
 import math
 import os
-import random
 import time
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import save_file
-from stories import Story, generate
+from batches import IGNORED, VOCABULARY_TOKENS, WINDOW, SingleStories, Windows, copy_weights, things
+from safetensors.torch import load_file, save_file
+from stories import generate
 from story_words import BOYS, GIRLS
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM
 
 END = "<|endoftext|>"
 HERE = Path(__file__).resolve().parent
-TRAIN_SEED, TOKENIZER_SEED, HELD_OUT_SEED = 1, 2, 3
-VOCABULARY_TOKENS = 2048
-WINDOW, WINDOWS_PER_BATCH, STORIES_PER_BATCH = 512, 4, 8
-# The share of the steps with one story per row, and the loss weight of names in these steps.
-SINGLE_SHARE, NAME_WEIGHT = 0.6, 3.0
-IGNORED = -100
-PEAK_RATE, FINAL_RATE, WARMUP_STEPS = 3e-3, 1e-4, 100
+TOKENIZER_SEED, HELD_OUT_SEED = 2, 3
+FINAL_RATE, WARMUP_STEPS = 1e-4, 100
+
+
+class Stage(NamedTuple):
+    """One run of the optimizer: its stories, its length in steps, and whether it starts from the saved model.
+
+    `single_share` is the part of the steps that may have one story per row; a resumed stage uses every other step
+    of it for full windows.
+    """
+
+    resumes: bool
+    story_seed: int
+    steps: int
+    peak_rate: float
+    single_share: float
+
+
+STAGES = (Stage(False, 1, 2800, 3e-3, 0.6), Stage(True, 101, 1000, 1.5e-3, 0.8))
 CONFIG: dict[str, Any] = {
     "architectures": ["LlamaForCausalLM"],
     "attention_bias": False,
@@ -102,70 +113,6 @@ def write_held_out(directory: Path, tokenizer: Tokenizer, minimum_tokens: int) -
     return tokens
 
 
-def encode_story(tokenizer: Tokenizer, story: str) -> list[int]:
-    """The token ids of a story, with the end-of-text token before and after."""
-    return [0, *tokenizer.encode(story).ids, 0]
-
-
-class SingleStories:
-    """Batches with one story per row, for the first part of the training.
-
-    With nothing else in sight, the model soon learns to look back for the name and the wanted thing. In half of the
-    rows the end-of-text token before the story is left out, because a user's opening comes without it too.
-    """
-
-    def __init__(self, tokenizer: Tokenizer, stories: Iterator[Story], seed: int) -> None:
-        self.tokenizer, self.stories, self.rng = tokenizer, stories, random.Random(seed)
-
-    def batch(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Inputs and targets [STORIES_PER_BATCH, T], int64; padded targets are IGNORED."""
-        stories = islice(self.stories, STORIES_PER_BATCH)
-        rows = [encode_story(self.tokenizer, s.text)[self.rng.randrange(2) :] for s in stories]
-        length = max(len(row) for row in rows) - 1
-        inputs = torch.zeros(len(rows), length, dtype=torch.int64)
-        targets = torch.full_like(inputs, IGNORED)
-        for index, row in enumerate(rows):
-            inputs[index, : len(row) - 1] = torch.tensor(row[:-1])
-            targets[index, : len(row) - 1] = torch.tensor(row[1:])
-        return inputs[:, :WINDOW], targets[:, :WINDOW]
-
-
-class Windows:
-    """Batches of full windows cut from the endless stream of stories, for the second part of the training.
-
-    Three windows in four start anywhere; the others start exactly at the first word of a story.
-    """
-
-    def __init__(self, tokenizer: Tokenizer, stories: Iterator[Story], seed: int) -> None:
-        self.tokenizer, self.stories, self.rng = tokenizer, stories, random.Random(seed)
-        self.buffer: list[int] = []
-
-    def window(self) -> list[int]:
-        """The next WINDOW + 1 tokens."""
-        while len(self.buffer) < 3 * WINDOW:
-            self.buffer += encode_story(self.tokenizer, next(self.stories).text)[:-1]
-        if self.rng.random() < 0.25:
-            self.buffer = self.buffer[self.buffer.index(0) + 1 :]
-        window, self.buffer = self.buffer[: WINDOW + 1], self.buffer[WINDOW:]
-        return window
-
-    def batch(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Inputs and targets [WINDOWS_PER_BATCH, WINDOW], int64."""
-        windows = torch.tensor([self.window() for _ in range(WINDOWS_PER_BATCH)])
-        return windows[:, :-1], windows[:, 1:]
-
-
-def name_weights(tokenizer: Tokenizer) -> torch.Tensor:
-    """Loss weight of each token id [VOCABULARY_TOKENS]: names, which must be copied, weigh more."""
-    weights = torch.ones(VOCABULARY_TOKENS)
-    for name in (*GIRLS, *BOYS):
-        for text in (name, " " + name):
-            ids = tokenizer.encode(text).ids
-            if len(ids) == 1:
-                weights[ids[0]] = NAME_WEIGHT
-    return weights
-
-
 def make_model() -> LlamaForCausalLM:
     """The untrained model in float32."""
     names = set(CONFIG) - {"architectures", "torch_dtype", "model_type", "rope_scaling", "rope_theta"}
@@ -188,12 +135,12 @@ def mean_loss(
     )
 
 
-def learning_rate(step: int, steps: int) -> float:
-    """Linear warm-up, then half a cosine from PEAK_RATE to FINAL_RATE."""
+def learning_rate(step: int, stage: Stage) -> float:
+    """Linear warm-up, then half a cosine from the peak rate to FINAL_RATE."""
     if step < WARMUP_STEPS:
-        return PEAK_RATE * (step + 1) / WARMUP_STEPS
-    progress = (step - WARMUP_STEPS) / max(1, steps - WARMUP_STEPS)
-    return FINAL_RATE + (PEAK_RATE - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * progress))
+        return stage.peak_rate * (step + 1) / WARMUP_STEPS
+    progress = (step - WARMUP_STEPS) / max(1, stage.steps - WARMUP_STEPS)
+    return FINAL_RATE + (stage.peak_rate - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def make_optimizer(model: LlamaForCausalLM) -> torch.optim.AdamW:
@@ -201,7 +148,7 @@ def make_optimizer(model: LlamaForCausalLM) -> torch.optim.AdamW:
     matrices = [p for p in model.parameters() if p.dim() > 1]
     vectors = [p for p in model.parameters() if p.dim() == 1]
     groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=PEAK_RATE, betas=(0.9, 0.95))
+    return torch.optim.AdamW(groups, lr=FINAL_RATE, betas=(0.9, 0.95))
 
 
 def save_model(directory: Path, model: LlamaForCausalLM) -> None:
@@ -218,29 +165,37 @@ def save_model(directory: Path, model: LlamaForCausalLM) -> None:
     write_json(directory / "generation_config.json", {"bos_token_id": 0, "eos_token_id": 0})
 
 
-def train(directory: Path, tokenizer: Tokenizer, steps: int, seed: int) -> None:
-    """Trains for a number of steps and writes the model at the end."""
-    torch.manual_seed(seed)
+def load_model(directory: Path) -> LlamaForCausalLM:
+    """The model of an earlier run in float32."""
     model = make_model()
-    print(f"{sum(p.numel() for p in model.parameters())} parameters, {steps} steps", flush=True)
+    missing, unexpected = model.load_state_dict(load_file(str(directory / "model.safetensors")), strict=False)
+    if unexpected or missing != ["lm_head.weight"]:
+        raise SystemExit(f"unfit model file: missing {missing}, unexpected {unexpected}")
+    model.tie_weights()
+    return model
+
+
+def train(directory: Path, tokenizer: Tokenizer, stage: Stage, seed: int) -> None:
+    """Trains one stage and writes the model at the end."""
+    torch.manual_seed(seed)
+    model = load_model(directory) if stage.resumes else make_model()
+    print(f"{sum(p.numel() for p in model.parameters())} parameters, {stage.steps} steps", flush=True)
     optimizer, start, running = make_optimizer(model), time.monotonic(), 0.0
-    stories = generate("train", TRAIN_SEED)
+    stories = generate("train", stage.story_seed)
     singles, windows = SingleStories(tokenizer, stories, seed), Windows(tokenizer, stories, seed)
-    weights = name_weights(tokenizer)
-    for step in range(steps):
+    weights = copy_weights(tokenizer, [*GIRLS, *BOYS, *(things() if stage.resumes else ())])
+    for step in range(stage.steps):
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, steps)
-        first_part = step < steps * SINGLE_SHARE
-        batch = singles.batch() if first_part else windows.batch()
-        loss = mean_loss(model, batch, weights if first_part else None)
+            group["lr"] = learning_rate(step, stage)
+        single = step < stage.steps * stage.single_share and not (stage.resumes and step % 2)
+        loss = mean_loss(model, singles.batch() if single else windows.batch(), weights if single else None)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         running += loss.item()
         if (step + 1) % 50 == 0:
-            seconds = time.monotonic() - start
-            print(f"step {step + 1} loss {running / 50:.4f} {seconds:.0f} s", flush=True)
+            print(f"step {step + 1} loss {running / 50:.4f} {time.monotonic() - start:.0f} s", flush=True)
             running = 0.0
     save_model(directory, model)
 
@@ -249,7 +204,7 @@ def main() -> None:
     """Writes tokenizer, held-out text and model."""
     parser = argparse.ArgumentParser(description="Trains the storyteller.")
     parser.add_argument("--output", type=Path, default=HERE)
-    parser.add_argument("--steps", type=int, default=2800, help="optimizer steps of about 2000 tokens")
+    parser.add_argument("--stage", type=int, choices=(1, 2), help="only this stage; 2 starts from the saved model")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--tokenizer-stories", type=int, default=8000)
@@ -260,7 +215,9 @@ def main() -> None:
     tokenizer = train_tokenizer(options.output, options.tokenizer_stories)
     held_out = write_held_out(options.output, tokenizer, options.held_out_tokens)
     print(f"{tokenizer.get_vocab_size()} tokens in the vocabulary, {held_out} held-out tokens", flush=True)
-    train(options.output, tokenizer, options.steps, options.seed)
+    for number, stage in enumerate(STAGES, 1):
+        if options.stage in (None, number):
+            train(options.output, tokenizer, stage, options.seed)
 
 
 if __name__ == "__main__":
