@@ -19,6 +19,7 @@ from xdsl.pattern_rewriter import (
     RewritePattern,
     op_type_rewrite_pattern,
 )
+from xdsl.rewriter import Rewriter
 
 from compiler.dialects import slm, slmq
 from compiler.errors import CompileError
@@ -155,6 +156,13 @@ class ConvertBinary(RewritePattern):
         replace_keep_loc(rewriter, op, new)
 
 
+def erase_unused_constants(module: ModuleOp) -> None:
+    """Those that have become factors of slmq.scale."""
+    for op in list(module.walk()):
+        if isinstance(op, slm.ConstantOp) and not op.result.uses:
+            Rewriter.erase_op(op)
+
+
 @dataclass(frozen=True)
 class ConvertSlmToSlmqPass(ModulePass):
     """See the module docstring. Options: scheme, a name of compiler.schemes."""
@@ -170,6 +178,7 @@ class ConvertSlmToSlmqPass(ModulePass):
         ]  # fmt: skip
         applier = GreedyRewritePatternApplier(patterns)
         PatternRewriteWalker(applier, apply_recursively=False).rewrite_module(op)
+        erase_unused_constants(op)
         for left in op.walk():
             if left.name.startswith("slm.") and not isinstance(left, slm.LayersOp | slm.YieldOp):
                 raise CompileError(f"{left.name} has no exact form yet", source_of(left.location))
