@@ -291,3 +291,57 @@ def test_random_weights(tmp_path: Path) -> None:
     norm = weights.load("norm.weight")
     assert norm.mean() == pytest.approx(1, abs=0.01) and 0 < norm.std() < 0.05
     assert 0 < weights.load("layers.0.q.bias").std() < 0.05
+
+
+SMALL = """
+architecture small for "small"
+weights {
+  embed: embedding(10, 8)
+  layers[i < 3] { norm: rms_norm(8, 0.5, offset=1); up: linear(8 -> 8, bias=true) if i != 1 }
+  head: linear(8 -> 10)
+}
+def forward(tokens: [T]) {
+  x = embed(tokens)
+  for i in layers { x += silu(up?(norm(x))) * 2 }
+  return head(x)
+}
+checkpoint hf { embed = "e"; layers[i] = "l.{i}" { norm = "n"; up = "u" }; head = embed }
+"""
+
+
+MODULE = """\
+builtin.module {
+  func.func @forward(%0: tensor<?xi32>) -> tensor<?x10xf32> {
+    %1 = slm.embedding %0, #slm.weight<"embed.weight", tensor<10x8xbf16>> : tensor<?xi32> -> tensor<?x8xf32>
+    %2 = slm.layers "layers" [0, 1, 0](%1) {
+    ^bb0(%3: tensor<?x8xf32>):
+      %4 = slm.rms_norm %3, #slm.weight<"layers.{i}.norm.weight", tensor<8xbf16>> eps 5.000000e-01 offset \
+1.000000e+00 axes 1 : tensor<?x8xf32>
+      %5 = slm.linear %4, #slm.weight<"layers.{i}.up.weight", tensor<8x8xbf16>> bias \
+#slm.weight<"layers.{i}.up.bias", tensor<8xbf16>> : tensor<?x8xf32> -> tensor<?x8xf32>
+      %6 = slm.activation "silu" %5 : tensor<?x8xf32>
+      %7 = slm.constant 2.000000e+00 : tensor<f32>
+      %8 = slm.mul %6, %7 : tensor<?x8xf32>, tensor<f32> -> tensor<?x8xf32>
+      %9 = slm.add %3, %8 : tensor<?x8xf32>, tensor<?x8xf32> -> tensor<?x8xf32>
+      slm.yield %9 : tensor<?x8xf32>
+    } {
+    ^bb0(%10: tensor<?x8xf32>):
+      %11 = slm.rms_norm %10, #slm.weight<"layers.{i}.norm.weight", tensor<8xbf16>> eps 5.000000e-01 offset \
+1.000000e+00 axes 1 : tensor<?x8xf32>
+      %12 = slm.activation "silu" %11 : tensor<?x8xf32>
+      %13 = slm.constant 2.000000e+00 : tensor<f32>
+      %14 = slm.mul %12, %13 : tensor<?x8xf32>, tensor<f32> -> tensor<?x8xf32>
+      %15 = slm.add %10, %14 : tensor<?x8xf32>, tensor<?x8xf32> -> tensor<?x8xf32>
+      slm.yield %15 : tensor<?x8xf32>
+    } : tensor<?x8xf32> -> tensor<?x8xf32>
+    %16 = slm.linear %2, #slm.weight<"head.weight", tensor<10x8xbf16>> : tensor<?x8xf32> -> tensor<?x10xf32>
+    func.return %16 : tensor<?x10xf32>
+  }
+}"""
+
+
+def test_the_text_of_a_module(tmp_path: Path) -> None:
+    """A layer without `up` is another kind of layer; a tied head keeps its own name."""
+    path = tmp_path / "small.slm"
+    path.write_text(SMALL)
+    assert str(load_program(path, random_seed=1).module) == MODULE
