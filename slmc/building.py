@@ -10,7 +10,9 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
 from compiler.driver import Observe, Options, compile_program
+from compiler.emit.executable import vocabulary_of
 from compiler.program import Program
+from compiler.verify_each import StageVerifier
 from frontends import load_program
 from isa.machine import load_machine
 from slmc.progress import steps
@@ -68,3 +70,18 @@ def build(program: Program, options: Options, output: Path, observe: Observe | N
             progress.count(done, total)
 
         return compile_program(program, options, output, follow, written)
+
+
+def all_of(*observers: Observe) -> Observe:
+    """Observers one after the other."""
+
+    def observe(stage: str, transform: ModulePass | None, module: ModuleOp) -> None:
+        for observer in observers:
+            observer(stage, transform, module)
+
+    return observe
+
+
+def verifier_of(program: Program, options: Options) -> StageVerifier:
+    """Compares the interpreters' bits after each pass from the exact level on."""
+    return StageVerifier(program, options.context, vocabulary_of(program))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from time import perf_counter
 
-from rich.console import Console
 from rich.rule import Rule
 
 from isa.spec import INSTRUCTION_BYTES
@@ -12,14 +11,15 @@ from slmc.building import DEFAULT_MACHINE, DEFAULT_SCHEME, Checkpoint
 from slmc.executables import opened
 from slmc.session import Session
 from slmc.storyteller import storyteller_path
-from slmc.streaming import Request, print_report, stream
+from slmc.streaming import Request, console_of, print_report, stream
 
 DEFAULT_PROMPT = "Once upon a time"
 DEFAULT_TOKENS = 256
+STORY_WIDTH = 100
 
 
 def demonstrate(prompt: str, max_new: int) -> None:
-    console = Console(highlight=False)
+    console = console_of()
     started = perf_counter()
     with opened(Checkpoint(storyteller_path()), DEFAULT_MACHINE, DEFAULT_SCHEME, None) as executable:
         text_bytes, weights = len(executable.text) * INSTRUCTION_BYTES, len(executable.weights)
@@ -30,7 +30,7 @@ def demonstrate(prompt: str, max_new: int) -> None:
         console.print(Rule("the story, token by token from the simulated machine", style="dim"))
         session = Session(executable)
         started = perf_counter()
-        generated = stream(session, Request(prompt, max_new), bold_prompt=True)
+        generated = stream(session, Request(prompt, max_new), width=min(console.width, STORY_WIDTH))
         console.print(Rule(style="dim"))
         console.print(f"[dim]simulated {len(generated)} tokens in {perf_counter() - started:.1f} s on this computer[/]")
         console.print()

@@ -72,7 +72,7 @@ def show_executable(description: dict[str, Any], console: Console) -> None:
 def describe_checkpoint(program: Program) -> dict[str, Any]:
     """Architecture, parameters and config; tied weights count once."""
     store = program.weights
-    weights = [
+    weights: list[dict[str, Any]] = [
         {
             "name": name,
             "shape": list(store.shape(name)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from io import StringIO
 
+import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.scf import WhileOp
 from xdsl.ir import Operation
@@ -38,11 +39,23 @@ def module_text(module: ModuleOp, generic: bool = False, locations: bool = True)
 
 
 class PlaceParser(Parser):
-    """Remembers where each operation begins, for messages about operations that do not verify."""
+    """Remembers where each operation begins, for messages about operations that do not verify.
+
+    It also reads the floats that xDSL prints as bits (infinities), which xDSL's parser does not where the type is known.
+    """
 
     def __init__(self, text: str, name: str) -> None:
         super().__init__(make_context(), text, name)
+        self.text = text
         self.offsets: dict[Operation, int] = {}
+
+    def parse_float(self, *, allow_negative: bool = True) -> float:
+        if not self.text.startswith("0x", self.pos):
+            return super().parse_float(allow_negative=allow_negative)
+        bits = self.parse_integer(allow_boolean=False, allow_negative=False)
+        if bits >= 1 << 64:
+            self.raise_error("expected at most 64 bits")
+        return float(np.uint32(bits).view(np.float32) if bits < 1 << 32 else np.uint64(bits).view(np.float64))
 
     def parse_optional_operation(self) -> Operation | None:
         start = self.pos

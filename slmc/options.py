@@ -72,8 +72,7 @@ def scheme_option(default: str | None = DEFAULT_SCHEME) -> Callable[[F], F]:
         "--scheme",
         type=click.Choice(list(SCHEMES)),
         default=default,
-        show_default=DEFAULT_SCHEME,
-        help="Number formats of weights and activations.",
+        help=f"Number formats of weights and activations.  [default: {DEFAULT_SCHEME}]",
     )
 
 
@@ -84,9 +83,8 @@ def target_options(machine: str | None = DEFAULT_MACHINE, scheme: str | None = D
             "-t",
             "--machine",
             default=machine,
-            show_default=DEFAULT_MACHINE,
             metavar="MACHINE",
-            help="A built-in machine (see slmc machines) or a TOML file.",
+            help=f"A built-in machine (see slmc machines) or a TOML file.  [default: {DEFAULT_MACHINE}]",
         ),
         scheme_option(scheme),
         click.option(

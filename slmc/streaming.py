@@ -13,8 +13,10 @@ from rich.console import Console
 from simulator.report import render, write_json
 from slmc.files import write_npz
 from slmc.session import Session, Token
+from slmc.wrapping import WordWrapper
 
 DEFAULT_NEW_TOKENS = 128
+PLAIN_WIDTH = 120
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,11 @@ class Request:
         return 1.0 if self.top_k or self.top_p != 1.0 else 0.0
 
 
-def stream(session: Session, request: Request, keep_logits: bool = False, bold_prompt: bool = False) -> list[int]:
-    """Generates and prints: text after a text prompt, ids after ids. Returns the generated ids."""
+def stream(session: Session, request: Request, keep_logits: bool = False, width: int | None = None) -> list[int]:
+    """Generates and prints: text after a text prompt, ids after ids. Returns the generated ids.
+
+    `width`: break lines at words to this width, and set off the prompt.
+    """
     is_text = isinstance(request.prompt, str)
     prompt = session.encode(request.prompt) if isinstance(request.prompt, str) else request.prompt
     max_new = request.max_new
@@ -54,13 +59,15 @@ def stream(session: Session, request: Request, keep_logits: bool = False, bold_p
         seed=request.seed,
         keep_logits=keep_logits,
     )
-    if is_text:
-        click.secho(request.prompt, nl=False, bold=bold_prompt)
+    wrapper = WordWrapper(width) if width else None
+    if isinstance(request.prompt, str):
+        click.secho(request.prompt if wrapper is None else wrapper.whole(request.prompt), nl=False, bold=bool(wrapper))
     generated: list[int] = []
     for token in tokens:
-        click.echo(_shown(token, is_text, first=not generated), nl=False)
+        text = _shown(token, is_text, first=not generated)
+        click.echo(text if wrapper is None else wrapper.push(text), nl=False)
         generated.append(int(token))
-    click.echo()
+    click.echo("" if wrapper is None else wrapper.finish())
     return generated
 
 
@@ -70,14 +77,20 @@ def _shown(token: Token, is_text: bool, first: bool) -> str:
     return f"{token}" if first else f" {token}"
 
 
+def console_of() -> Console:
+    """Standard output; tables are not squeezed where there is no terminal whose width would matter."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
+
+
 def write_results(session: Session, generated: Sequence[int], logits: Path | None, stats: Path | None) -> None:
     """The files of --logits and --stats."""
     if logits is not None:
-        write_npz(logits, tokens=np.array(generated, np.int32), logits=session.logits())
+        write_npz(logits, {"tokens": np.array(generated, np.int32), "logits": session.logits()})
     if stats is not None:
         write_json(session.report(), stats)
 
 
 def print_report(session: Session) -> None:
     """The report for people, on stdout."""
-    render(session.report(), Console(highlight=False))
+    render(session.report(), console_of())

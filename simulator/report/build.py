@@ -33,9 +33,14 @@ class Debug(Protocol):
 class Program(Protocol):
     """The part of an executable the report needs."""
 
-    meta: dict[str, Any]
-    debug: Debug
-    text: NDArray[np.void]
+    @property
+    def meta(self) -> dict[str, Any]: ...
+
+    @property
+    def debug(self) -> Debug: ...
+
+    @property
+    def text(self) -> NDArray[np.void]: ...
 
 
 def build_report(timing: TimingModel, executable: Program | None, prompt_tokens: int | None = None) -> Report:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from compiler.driver import STAGE_NAMES, lower
-from slmc.building import Target, build
+from slmc.building import Target, all_of, build, verifier_of
 from slmc.dumps import NAMES, Dumper
 from slmc.files import write_text
 from slmc.ir_text import module_text
@@ -30,6 +30,7 @@ from slmc.summary import summary_of
 )
 @click.option("--dump-dir", type=FILE, help="Where the dumps go, one file each (default: stdout).")
 @click.option("--stop-after", type=click.Choice(STAGE_NAMES), help="Write the IR behind this stage and stop.")
+@click.option("--verify-each", is_flag=True, help="Run the IR on a short prompt after each pass and compare the bits.")
 @debug_option
 def compile_checkpoint(
     checkpoint: Path,
@@ -43,6 +44,7 @@ def compile_checkpoint(
     dump_after: tuple[str, ...],
     dump_dir: Path | None,
     stop_after: str | None,
+    verify_each: bool,
 ) -> None:
     """Compile CHECKPOINT to an executable."""
     if output is None and stop_after is None:
@@ -51,12 +53,16 @@ def compile_checkpoint(
     tell_notes(program)
     options = Target(machine, scheme, context).options(program)
     dumper = Dumper(dump_after or (STAGE_NAMES if dump_dir else ()), dump_dir)
+    verifier = verifier_of(program, options)
+    observe = all_of(dumper, verifier) if verify_each else dumper
     if stop_after is not None:
-        text = module_text(lower(program, options, stop_after, dumper))
+        text = module_text(lower(program, options, stop_after, observe))
         if output is None:
             click.echo(text, nl=False)
         else:
             write_text(output, text)
     elif output is not None:
-        build(program, options, output, dumper)
+        build(program, options, output, observe)
         click.echo(summary_of(output))
+    if verify_each:
+        click.echo(f"the same bits after {len(verifier.checked)} passes: {', '.join(verifier.checked)}", err=True)

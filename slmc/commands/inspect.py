@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from isa.container import Executable
 from slmc.executables import is_executable
 from slmc.inspection import describe_checkpoint, describe_executable, show_checkpoint, show_executable
 from slmc.options import FILE, checkpoint_of, checkpoint_options, debug_option
+from slmc.streaming import console_of
 
 
 @click.command(no_args_is_help=True)
@@ -27,7 +27,7 @@ def inspect(
     as_json: bool,
 ) -> None:
     """Show what is in an executable (sections, memory map, symbols) or a checkpoint (parameters, config)."""
-    console = Console(highlight=False)
+    console = console_of()
     if is_executable(file):
         description = describe_executable(Executable.open(file))
         show = show_executable

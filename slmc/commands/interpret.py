@@ -40,5 +40,5 @@ def interpret(
     tell_notes(program)
     rows = interpret_level(program, level, scheme, tokens)
     if logits is not None:
-        write_npz(logits, logits=rows)
+        write_npz(logits, {"logits": rows})
     click.echo(f"{len(rows)} positions; the most probable next token is {int(rows[-1].argmax())}")

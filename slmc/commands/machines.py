@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import click
-from rich.console import Console
 
 from isa.machine import builtin_machines, load_machine
 from slmc.machine_table import machines_table, show_machine
 from slmc.options import debug_option
+from slmc.streaming import console_of
 
 
 @click.command()
@@ -18,7 +18,7 @@ from slmc.options import debug_option
 @debug_option
 def machines(name: str | None, as_json: bool) -> None:
     """List the built-in machines, or show all numbers of machine NAME (or of a TOML file) with their sources."""
-    console = Console(highlight=False)
+    console = console_of()
     if name is None:
         known = [load_machine(each) for each in builtin_machines()]
         if as_json:

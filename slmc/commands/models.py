@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
 
 from frontends import known_architectures
 from slmc.options import debug_option
+from slmc.streaming import console_of
 from slmc.tables import table_of
 
 
@@ -15,4 +15,4 @@ from slmc.tables import table_of
 def models() -> None:
     """List the model families that checkpoints may have (others: write a .slm file, docs/slm-language.md)."""
     rows = [(file.removesuffix(".slm"), ", ".join(types)) for file, types in known_architectures().items()]
-    Console(highlight=False).print(table_of("", ("family", "model_type of config.json"), rows))
+    console_of().print(table_of("", ("family", "model_type of config.json"), rows))
