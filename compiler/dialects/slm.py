@@ -48,7 +48,7 @@ LAYER = "{i}"
 
 
 def shape_of(value: SSAValue) -> tuple[int, ...]:
-    """The shape of a tensor value; -1 is the token count."""
+    """The shape of a tensor value; the token count is DYNAMIC_INDEX."""
     if not isinstance(value.type, TensorType):
         raise VerifyException(f"expected a tensor, found {value.type}")
     return value.type.get_shape()

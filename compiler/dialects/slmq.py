@@ -192,6 +192,19 @@ class ScaleOp(IRDLOperation):
 
 
 @irdl_op_definition
+class OffsetOp(IRDLOperation):
+    """x plus a constant, which is rounded to f32 once."""
+
+    name = "slmq.offset"
+    T: ClassVar = VarConstraint("T", AnyAttr())
+    x = operand_def(T)
+    constant = prop_def(FloatAttr[Float64Type])
+    result = result_def(T)
+    traits = traits_def(Pure())
+    assembly_format = "$x `by` $constant attr-dict `:` type($x)"
+
+
+@irdl_op_definition
 class ActivationOp(IRDLOperation):
     """One of slm.ACTIVATIONS by the formula of docs/numerics.md, f32."""
 
@@ -353,7 +366,7 @@ class StripsOp(IRDLOperation):
 
 
 SLMQ_OPS: list[type[Operation]] = [
-    EmbedOp, RmsNormOp, QuantizeOp, RoundOp, MatmulOp, RopeOp, ScaleOp, ActivationOp, AddOp, SubOp, MulOp, DivOp,
+    EmbedOp, RmsNormOp, QuantizeOp, RoundOp, MatmulOp, RopeOp, ScaleOp, OffsetOp, ActivationOp, AddOp, SubOp, MulOp, DivOp,
     AttentionOp, SelectRowsOp, SampleOp, StripsOp, YieldOp,
 ]  # fmt: skip
 Slmq = Dialect("slmq", SLMQ_OPS, [])

@@ -276,6 +276,10 @@ def _scale(run: SlmqInterpreter, op: slmq.ScaleOp) -> Results:
     return [run.values[op.x] * np.float32(float(op.factor.value.data))]
 
 
+def _offset(run: SlmqInterpreter, op: slmq.OffsetOp) -> Results:
+    return [run.values[op.x] + np.float32(float(op.constant.value.data))]
+
+
 def _activation(run: SlmqInterpreter, op: slmq.ActivationOp) -> Results:
     return [ACTIVATIONS[op.kind.data](run.values[op.x])]
 
@@ -323,6 +327,7 @@ HANDLERS: dict[type[Operation], Callable[[SlmqInterpreter, Any], Results]] = {
     slmq.MatmulOp: _matmul,
     slmq.RopeOp: _rope,
     slmq.ScaleOp: _scale,
+    slmq.OffsetOp: _offset,
     slmq.ActivationOp: _activation,
     slmq.AddOp: _binary,
     slmq.SubOp: _binary,

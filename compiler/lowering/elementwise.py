@@ -66,6 +66,8 @@ def apply(low: Lowering, op: Operation, target: SSAValue, sources: list[SSAValue
     b = low.builder
     if isinstance(op, slmq.ScaleOp):
         b.vbin("mul", target, sources[0], op.factor.value.data)
+    elif isinstance(op, slmq.OffsetOp):
+        b.vbin("add", target, sources[0], op.constant.value.data)
     elif isinstance(op, slmq.ActivationOp):
         activation(b, op.kind.data, target, sources[0], temp)
     else:

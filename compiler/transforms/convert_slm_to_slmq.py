@@ -136,28 +136,52 @@ BINARY: dict[type[Operation], type[Operation]] = {
 }
 
 
+def constant_of(value: SSAValue) -> float | None:
+    owner = value.owner
+    return owner.value.value.data if isinstance(owner, slm.ConstantOp) else None
+
+
+def scaled(value: SSAValue, factor: float) -> slmq.ScaleOp:
+    return slmq.ScaleOp(operands=[value], properties={"factor": FloatAttr(factor, f64)}, result_types=[value.type])
+
+
+def moved(value: SSAValue, constant: float) -> slmq.OffsetOp:
+    return slmq.OffsetOp(operands=[value], properties={"constant": FloatAttr(constant, f64)}, result_types=[value.type])
+
+
 class ConvertBinary(RewritePattern):
-    """Products with a constant become slmq.scale; x / c is x * (1/c)."""
+    """A constant becomes an attribute: x * c, x / c = x * (1/c), x + c, x - c = x + (-c), c - x = (x * -1) + c."""
 
     def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
         if type(op) not in BINARY:
             return
         lhs, rhs = op.operands
-        if isinstance(op, slm.MulOp) and isinstance(lhs.owner, slm.ConstantOp):
+        if isinstance(op, slm.AddOp | slm.MulOp) and constant_of(lhs) is not None:
             lhs, rhs = rhs, lhs
-        if isinstance(rhs.owner, slm.ConstantOp) and isinstance(op, slm.MulOp | slm.DivOp):
-            constant = rhs.owner.value.value.data
-            factor = FloatAttr(constant if isinstance(op, slm.MulOp) else 1.0 / constant, f64)
-            new: Operation = slmq.ScaleOp(
-                operands=[lhs], properties={"factor": factor}, result_types=[op.results[0].type]
-            )
+        left, right = constant_of(lhs), constant_of(rhs)
+        if right is not None:
+            new: list[Operation] = [self.by_constant(op, lhs, right)]
+        elif left is not None and isinstance(op, slm.SubOp):
+            negated = scaled(rhs, -1.0)
+            new = [negated, moved(negated.result, left)]
+        elif left is not None:
+            raise CompileError("a constant divided by a tensor has no exact form", source_of(op.location))
         else:
-            new = BINARY[type(op)](operands=[lhs, rhs], result_types=[op.results[0].type])
+            new = [BINARY[type(op)](operands=[lhs, rhs], result_types=[op.results[0].type])]
         replace_keep_loc(rewriter, op, new)
+
+    def by_constant(self, op: Operation, x: SSAValue, constant: float) -> Operation:
+        if isinstance(op, slm.MulOp):
+            return scaled(x, constant)
+        if isinstance(op, slm.DivOp):
+            if constant == 0:
+                raise CompileError("division by the constant 0", source_of(op.location))
+            return scaled(x, 1.0 / constant)
+        return moved(x, constant if isinstance(op, slm.AddOp) else -constant)
 
 
 def erase_unused_constants(module: ModuleOp) -> None:
-    """Those that have become factors of slmq.scale."""
+    """Those that have become attributes."""
     for op in list(module.walk()):
         if isinstance(op, slm.ConstantOp) and not op.result.uses:
             Rewriter.erase_op(op)

@@ -39,7 +39,7 @@ LOWERINGS: dict[type[Operation], Callable[[Lowering, Any], None]] = {
     slmq.RopeOp: lower_rope,
     slmq.AttentionOp: lower_attention,
     slmq.StripsOp: lower_strips,
-    **dict.fromkeys((slmq.ScaleOp, slmq.ActivationOp, *slmq.BINARY_FUNCTIONS), lower_elementwise),
+    **dict.fromkeys((slmq.ScaleOp, slmq.OffsetOp, slmq.ActivationOp, *slmq.BINARY_FUNCTIONS), lower_elementwise),
 }
 
 

@@ -21,7 +21,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 
 from compiler.dialects import slm, slmq
 
-ELEMENTWISE = (slmq.ScaleOp, slmq.ActivationOp, slmq.AddOp, slmq.SubOp, slmq.MulOp, slmq.DivOp)
+ELEMENTWISE = (slmq.ScaleOp, slmq.OffsetOp, slmq.ActivationOp, slmq.AddOp, slmq.SubOp, slmq.MulOp, slmq.DivOp)
 
 
 @dataclass
