@@ -11,6 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from simulator.report import render, write_json
+from slmc.errors import CommandError
 from slmc.files import write_npz
 from slmc.session import Session, Token
 from slmc.wrapping import WordWrapper
@@ -47,12 +48,9 @@ def stream(session: Session, request: Request, keep_logits: bool = False, width:
     """
     is_text = isinstance(request.prompt, str)
     prompt = session.encode(request.prompt) if isinstance(request.prompt, str) else request.prompt
-    max_new = request.max_new
-    if max_new is None:
-        max_new = max(1, min(DEFAULT_NEW_TOKENS, session.executable.meta["context"] - len(prompt)))
     tokens = session.generate(
         request.prompt,
-        max_new,
+        _max_new(request, session.executable.meta["context"], len(prompt)),
         temperature=request.effective_temperature,
         top_k=request.top_k,
         top_p=request.top_p,
@@ -69,6 +67,19 @@ def stream(session: Session, request: Request, keep_logits: bool = False, width:
         generated.append(int(token))
     click.echo("" if wrapper is None else wrapper.finish())
     return generated
+
+
+def _max_new(request: Request, context: int, prompt_tokens: int) -> int:
+    left = context - prompt_tokens
+    if left < 1:
+        message = f"the prompt has {prompt_tokens} tokens, which leaves nothing of the context of {context}"
+        raise CommandError(message, "give a shorter prompt, or compile with a larger --context")
+    if request.max_new is None:
+        return min(DEFAULT_NEW_TOKENS, left)
+    if request.max_new > left:
+        message = f"-n is {request.max_new}, but {left} positions are left: the prompt has {prompt_tokens} tokens, the context {context}"
+        raise CommandError(message, "give a smaller -n, or compile with a larger --context")
+    return request.max_new
 
 
 def _shown(token: Token, is_text: bool, first: bool) -> str:
