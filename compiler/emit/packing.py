@@ -117,8 +117,12 @@ def pack(recipe: Recipe, weights: WeightStore, layer: int) -> Iterator[Bytes]:
         for first in range(0, recipe.rows, 4096):
             yield as_bytes(finite(matrix[first : first + 4096], name), recipe.format)
     else:
-        bias = None if recipe.bias is None else weights.load(recipe.bias.replace(LAYER, str(layer))).reshape(-1)
+        bias = None if recipe.bias is None else bias_of(weights, recipe.bias.replace(LAYER, str(layer)))
         yield from strips(recipe, tensor.reshape(recipe.rows, recipe.columns), bias, name)
+
+
+def bias_of(weights: WeightStore, name: str) -> NDArray[np.float32]:
+    return finite(weights.load(name).reshape(-1), name)
 
 
 def finite(values: NDArray[np.float32], name: str) -> NDArray[np.float32]:
