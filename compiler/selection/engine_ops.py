@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from xdsl.dialects.builtin import FloatAttr
 from xdsl.ir import Operation, SSAValue
 
 from compiler.dialects import tile
 from compiler.dialects.isa import instruction
+from compiler.selection.emitter import Emitter
 from isa.spec import SMEM_WIDTHS, Flag
 
-if TYPE_CHECKING:
-    from compiler.selection.selector import Selector
 
-
-def select_copy(s: Selector, op: tile.LoadOp | tile.StoreOp) -> None:
+def select_copy(s: Emitter, op: tile.LoadOp | tile.StoreOp) -> None:
     mnemonic = "ld" if isinstance(op, tile.LoadOp) else "st"
     s.emit(instruction(mnemonic, ta=s.td(op.target), tb=s.td(op.source)))
 
 
-def select_mm(s: Selector, op: tile.MmOp) -> None:
+def select_mm(s: Emitter, op: tile.MmOp) -> None:
     flags = Flag.ACC if op.accumulate is not None else 0
     s.emit(instruction("mm", flags=flags, ta=s.td(op.c), tb=s.td(op.a), tc=s.td(op.b)))
 
 
 def last_source(
-    s: Selector, view: SSAValue | None, scalar: SSAValue | None, constant: FloatAttr | None, field: str
+    s: Emitter, view: SSAValue | None, scalar: SSAValue | None, constant: FloatAttr | None, field: str
 ) -> tuple[int, dict[str, int | float]]:
     """Flags and the field of a source that is a view, fp32 bits in a register, or a constant."""
     if view is not None:
@@ -37,40 +35,40 @@ def last_source(
     return Flag.I, {"imm": float(constant.value.data) if constant is not None else 0.0}
 
 
-def select_vbin(s: Selector, op: tile.VbinOp) -> None:
+def select_vbin(s: Emitter, op: tile.VbinOp) -> None:
     flags, last = last_source(s, op.b, op.scalar, op.constant, "tc")
     s.emit(instruction("vbin", op.function.data, flags, ta=s.td(op.target), tb=s.td(op.a), **last))
 
 
-def select_vmad(s: Selector, op: tile.VmadOp) -> None:
+def select_vmad(s: Emitter, op: tile.VmadOp) -> None:
     flags, last = last_source(s, op.b, op.scalar, op.constant, "tc")
     s.emit(instruction("vmad", op.function.data, flags, ta=s.td(op.target), tb=s.td(op.a), td=s.td(op.c), **last))
 
 
-def select_vun(s: Selector, op: tile.VunOp) -> None:
+def select_vun(s: Emitter, op: tile.VunOp) -> None:
     flags, last = last_source(s, op.a, op.scalar, op.constant, "tb")
     s.emit(instruction("vun", op.function.data, flags, ta=s.td(op.target), **last))
 
 
-def select_vred(s: Selector, op: tile.VredOp) -> None:
+def select_vred(s: Emitter, op: tile.VredOp) -> None:
     s.emit(instruction("vred", op.function.data, ta=s.td(op.target), tb=s.td(op.a)))
 
 
-def select_vsmx(s: Selector, op: tile.VsmxOp) -> None:
+def select_vsmx(s: Emitter, op: tile.VsmxOp) -> None:
     first, window = s.register(op.first), s.register(op.window)
     s.emit(instruction("vsmx", ta=s.td(op.p), tb=s.td(op.s), tc=s.td(op.ml), rs=first, rt=window))
 
 
-def select_vtopk(s: Selector, op: tile.VtopkOp) -> None:
+def select_vtopk(s: Emitter, op: tile.VtopkOp) -> None:
     s.emit(instruction("vtopk", ta=s.td(op.list), tb=s.td(op.a), rs=s.register(op.index)))
 
 
-def select_vrng(s: Selector, op: tile.VrngOp) -> None:
+def select_vrng(s: Emitter, op: tile.VrngOp) -> None:
     first, second, key = (s.register(value) for value in (op.first, op.second, op.key))
     s.emit(instruction("vrng", ta=s.td(op.target), rs=first, rt=second, rd=key))
 
 
-def smem_address(s: Selector, op: tile.LdsOp | tile.StsOp) -> tuple[int, int]:
+def smem_address(s: Emitter, op: tile.LdsOp | tile.StsOp) -> tuple[int, int]:
     """(register, displacement) of an access to SMEM."""
     displacement = op.displacement.value.data
     owner = op.buffer.owner if op.buffer is not None else None
@@ -79,7 +77,7 @@ def smem_address(s: Selector, op: tile.LdsOp | tile.StsOp) -> tuple[int, int]:
     return (s.register(op.address) if op.address is not None else 0), displacement
 
 
-def select_lds(s: Selector, op: tile.LdsOp) -> None:
+def select_lds(s: Emitter, op: tile.LdsOp) -> None:
     register, displacement = smem_address(s, op)
     width = str(op.width.value.data)
     if width not in SMEM_WIDTHS:
@@ -87,25 +85,25 @@ def select_lds(s: Selector, op: tile.LdsOp) -> None:
     s.emit(instruction("lds", width, rd=s.define(op.result), rs=register, imm=displacement))
 
 
-def select_sts(s: Selector, op: tile.StsOp) -> None:
+def select_sts(s: Emitter, op: tile.StsOp) -> None:
     register, displacement = smem_address(s, op)
     value = s.register(op.value)
     s.emit(instruction("sts", str(op.width.value.data), rt=value, rs=register, imm=displacement))
 
 
-def select_event(s: Selector, op: tile.EventOp) -> None:
+def select_event(s: Emitter, op: tile.EventOp) -> None:
     s.emit(instruction("yield", rs=s.register(op.value), imm=op.kind.value.data))
 
 
-def select_mark(s: Selector, op: tile.MarkOp) -> None:
+def select_mark(s: Emitter, op: tile.MarkOp) -> None:
     s.emit(instruction("mark", rs=s.register(op.value), imm=op.label.value.data))
 
 
-def select_trap(s: Selector, op: tile.TrapOp) -> None:
+def select_trap(s: Emitter, op: tile.TrapOp) -> None:
     s.emit(instruction("trap", imm=op.code.value.data))
 
 
-ENGINE_SELECTORS: dict[type[Operation], Callable[[Selector, Any], None]] = {
+ENGINE_SELECTORS: dict[type[Operation], Callable[[Emitter, Any], None]] = {
     tile.LoadOp: select_copy,
     tile.StoreOp: select_copy,
     tile.MmOp: select_mm,
