@@ -1,0 +1,32 @@
+// RUN: not slmc opt %s
+// CHECK: error: tile.alloc: a buffer is in sram or smem, found "dram"
+%b = tile.alloc "b" in "dram" bytes 16 : !tile.buffer
+// -----
+// CHECK: error: tile.alloc: a buffer has at least 1 byte, found 0
+%b = tile.alloc "b" in "sram" bytes 0 : !tile.buffer
+// -----
+// CHECK: error: tile.view: unknown space or dtype: {{.*}}f8
+%b = tile.alloc "b" in "sram" bytes 16 : !tile.buffer
+%v = tile.view %b in sram + 0 as f8 [4, 1, 1, 1] strides [4, 0, 0, 0]
+// -----
+// CHECK: error: tile.view: a view of sram or smem has a buffer, a view of DRAM has none
+%b = tile.alloc "b" in "sram" bytes 16 : !tile.buffer
+%v = tile.view %b in weight + 0 as f32 [4, 1, 1, 1] strides [4, 0, 0, 0]
+// -----
+// CHECK: error: tile.view: a view has four extents and four strides
+%b = tile.alloc "b" in "sram" bytes 16 : !tile.buffer
+%v = tile.view %b in sram + 0 as f32 [4, 1, 1] strides [4, 0, 0, 0]
+// -----
+// CHECK: error: tile.view: an extent is at least 1
+%b = tile.alloc "b" in "sram" bytes 16 : !tile.buffer
+%v = tile.view %b in sram + 0 as f32 [0, 1, 1, 1] strides [4, 0, 0, 0]
+// -----
+// CHECK: error: tile.vun: {{.*}} has no function "cosh" (known:
+%b = tile.alloc "b" in "sram" bytes 16 : !tile.buffer
+%v = tile.view %b in sram + 0 as f32 [4, 1, 1, 1] strides [4, 0, 0, 0]
+tile.vun "cosh" %v, %v
+// -----
+// CHECK: error: tile.vun: tile.vun takes exactly one of a view, a constant and a scalar
+%b = tile.alloc "b" in "sram" bytes 16 : !tile.buffer
+%v = tile.view %b in sram + 0 as f32 [4, 1, 1, 1] strides [4, 0, 0, 0]
+tile.vun "mov" %v, %v constant 1.000000e+00

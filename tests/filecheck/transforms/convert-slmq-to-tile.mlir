@@ -1,0 +1,38 @@
+// RUN: slmc opt --no-locations %s -p 'convert-slm-to-slmq{scheme="fp32"},add-sampling,fuse-strips,choose-tiling{sram_bytes=65536 context=64},convert-slmq-to-tile'
+// One generate loop around a chunk, one loop for all three layers, one loop per matrix for its strips.
+// CHECK: func.func @generate() {
+// CHECK: scf.while
+// CHECK: tile.mark 1
+// CHECK: tile.weight {kind = "rows", key = "embed"
+// CHECK: %[[LAYERS:.*]] = arith.constant 3 : index
+// CHECK: scf.for %[[LAYER:[0-9]+]] = %{{.*}} to %[[LAYERS]] step
+// CHECK-NEXT: tile.mark 0 %[[LAYER]]
+// CHECK-NEXT: tile.weight {kind = "vector", key = "layers.{i}.norm", {{.*}}layers = array<i64: 0, 1, 2>} layer %[[LAYER]] : index
+// CHECK: tile.vred "sum"
+// CHECK: tile.vun "sqrt"
+// CHECK: tile.weight {kind = "strips", key = "layers.{i}.up"
+// CHECK: scf.for
+// CHECK: %[[W:.*]] = tile.alloc "weights" in "sram" bytes 4096 stream
+// CHECK: tile.load
+// CHECK: tile.mm
+// CHECK: tile.vun "sigmoid"
+// CHECK: tile.weight {kind = "strips", key = "layers.{i}.down"
+// CHECK: tile.vbin "add"
+// CHECK: tile.weight {kind = "strips", key = "head"
+// CHECK: tile.vtopk
+// CHECK: tile.event 1
+// CHECK-NOT: slmq.
+func.func @forward(%tokens: tensor<?xi32>) -> tensor<?x64xf32> {
+  %x = slm.embedding %tokens, #slm.weight<"embed", tensor<64x32xf32>> : tensor<?xi32> -> tensor<?x32xf32>
+  %h = slm.layers "layers" [0, 0, 0](%x) {
+  ^bb0(%l: tensor<?x32xf32>):
+    %n = slm.rms_norm %l, #slm.weight<"layers.{i}.norm", tensor<32xf32>> eps 1.000000e-05 offset 0.000000e+00 axes 1 : tensor<?x32xf32>
+    %u = slm.linear %n, #slm.weight<"layers.{i}.up", tensor<96x32xf32>> : tensor<?x32xf32> -> tensor<?x96xf32>
+    %s = slm.activation "silu" %u : tensor<?x96xf32>
+    %d = slm.linear %s, #slm.weight<"layers.{i}.down", tensor<32x96xf32>> : tensor<?x96xf32> -> tensor<?x32xf32>
+    %r = slm.add %l, %d : tensor<?x32xf32>, tensor<?x32xf32> -> tensor<?x32xf32>
+    slm.yield %r : tensor<?x32xf32>
+  } : tensor<?x32xf32> -> tensor<?x32xf32>
+  %y = slm.linear %h, #slm.weight<"head", tensor<64x32xf32>> : tensor<?x32xf32> -> tensor<?x64xf32>
+  func.return %y : tensor<?x64xf32>
+}
