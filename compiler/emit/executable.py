@@ -100,7 +100,7 @@ def meta_of(module: ModuleOp, program: Program, machine: Machine, scheme: str) -
     logits = module.attributes[LOGITS_ATTRIBUTE]
     return {
         "model": program.architecture,
-        "source": program.source,
+        "source": Path(program.source).name,
         "config": program.config,
         "scheme": scheme,
         "context": plan.context,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from xdsl.dialects.builtin import IndexType
-from xdsl.ir import Block, Operation, SSAValue
+from xdsl.ir import Block, SSAValue
 
 from compiler.dialects import slm, tile
 from compiler.lowering.builder import Index
-from compiler.lowering.values import Lowering, Tensor
+from compiler.lowering.values import Lowering, Tensor, dies_at
 
 MARK_LAYER = 0
 
@@ -20,7 +20,7 @@ def lower_layers(low: Lowering, op: slm.LayersOp, lower_block: Callable[[Lowerin
     Each layer is marked for the profile; the mark behind the last one ends it.
     """
     b, count = low.builder, len(op.layer_kinds)
-    carried = [low.values[value] for value in op.values]
+    carried = [carried_tensor(low, op, value) for value in op.values]
 
     def layer(index: SSAValue, _: list[SSAValue]) -> list[Index]:
         low.layer = index
@@ -38,6 +38,15 @@ def lower_layers(low: Lowering, op: slm.LayersOp, lower_block: Callable[[Lowerin
     low.layer = None
     for out, tensor in zip(op.outs, carried, strict=True):
         low.values[out] = tensor
+
+
+def carried_tensor(low: Lowering, op: slm.LayersOp, value: SSAValue) -> Tensor:
+    """Where a carried value lives: the loop overwrites it, so a value that is still needed elsewhere is copied."""
+    if dies_at(value, op):
+        return low.values[value]
+    copy = low.result(value, "carried")
+    low.builder.vun("mov", low.view(copy), low.view(low.values[value]))
+    return copy
 
 
 def choose_kind(
@@ -65,6 +74,18 @@ def lower_kind(
         low.values[arg] = tensor
     lower_block(low, body)
     end = body.last_op
-    for value, tensor in zip(end.operands if isinstance(end, Operation) else (), carried, strict=True):
-        if low.values[value].place != tensor.place:
-            low.builder.vun("mov", low.view(tensor), low.view(low.values[value]))
+    yielded = [low.values[value] for value in end.operands] if end is not None else []
+    hand_over(low, carried, yielded)
+
+
+def hand_over(low: Lowering, carried: list[Tensor], yielded: list[Tensor]) -> None:
+    """carried[i] = yielded[i], all at once: a result that lives in another carried buffer is saved first."""
+    b, places = low.builder, [tensor.place for tensor in carried]
+    sources = list(yielded)
+    for index, source in enumerate(yielded):
+        if source.place in places and source.place != places[index]:
+            sources[index] = low.new("handed_over", source.dtype, source.shape, source.rows)
+            b.vun("mov", low.view(sources[index]), low.view(source))
+    for target, source in zip(carried, sources, strict=True):
+        if source.place != target.place:
+            b.vun("mov", low.view(target), low.view(source))

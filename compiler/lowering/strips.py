@@ -93,7 +93,7 @@ def recipe(op: slmq.MatmulOp, shape: StripShape) -> dict[str, Attribute]:
 def output_tensor(low: Lowering, value: SSAValue) -> Tensor:
     """Where a value that leaves the group goes: over an operand from outside that dies with it, or to a new buffer."""
     producer = value.owner
-    if isinstance(producer, Operation):
+    if isinstance(producer, Operation) and not isinstance(producer, slmq.MatmulOp):  # all strips read a matmul's input
         for operand in producer.operands:
             if operand in low.values and operand.type == value.type and dies_at(operand, producer):
                 return low.values[operand]
