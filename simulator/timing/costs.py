@@ -16,6 +16,7 @@ from simulator.timing.vpu import vector_cost
 MAX_MEMOISED = 1 << 16
 DRAM_GRANULE_BYTES = 64
 SMEM_GRANULE_BYTES = 8
+INDEX_BYTES = 4  # the descriptor of a vtopk list ends with its last value, the list with the index after it
 
 Operands = tuple[Descriptor | None, Descriptor | None, Descriptor | None, Descriptor | None]
 
@@ -142,6 +143,8 @@ def _spans(row: Instruction, tds: Operands) -> tuple[Span, ...]:
         if td is None or td.region in READ_ONLY_REGIONS or not (write or name in row.reads):
             continue
         low, high = td.interval()
+        if row.mnemonic == "vtopk" and write:
+            high += INDEX_BYTES
         granule = SMEM_GRANULE_BYTES if td.region == Region.SMEM else DRAM_GRANULE_BYTES
         spans.append(Span(index, int(td.region), low - td.base, high - td.base, granule, write))
     return tuple(spans)

@@ -1,0 +1,304 @@
+"""Engines that run ahead of each other, held up by nothing but the address interlock, leave the bytes of sequential execution.
+
+Random programs on small windows of memory: most operands overlap or touch others, by bytes or by granules.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from isa.descriptor import Descriptor
+from isa.encoding import decode, decode_text, encode
+from isa.machine import load_machine
+from isa.spec import Dtype, Engine, Feature, Flag, Region
+from simulator.memory import Memory
+from simulator.reference.engine import Options, ReferenceEngine
+from simulator.reference.kernels import KERNELS
+from simulator.reference.operands import Context, Issue
+from simulator.state import State
+from simulator.timing import TimingModel
+from simulator.timing.costs import CostModel
+from simulator.timing.interlock import Interlock
+from simulator.traps import Fault
+from tests.property.chaos_programs import BY_NAME, MIX, X_VALUES, Draft, Layout, Program, drafted
+from tests.property.chaos_support import (
+    Divergence,
+    Recorder,
+    Replay,
+    Rule,
+    Step,
+    access_smem,
+    check_equal,
+    copy_of,
+    execute,
+    inwards,
+)
+
+SMEM_FIRST = 512
+SIZES = {Region.SRAM: 8192, Region.KV: 8192, Region.IO: 8192, Region.SCRATCH: 8192}
+SCALAR_SHARE = 0.15
+LONG_CYCLES = 400
+
+
+@dataclass
+class Recorded:
+    """A program's stream, the memory before it and the memory after sequential execution."""
+
+    steps: list[Step]
+    before: Memory
+    after: Memory
+
+
+def random_program(rng: random.Random, length: int) -> Program:
+    """Legal instructions; those whose random operands overlap illegally are left out."""
+    layout = Layout(rng, rng.choice((512, 1024, 4096)), first_smem=SMEM_FIRST)
+    context = Context(filled_memory(), Feature.SPARSE)
+    program = Program()
+    for _ in range(length):
+        if rng.random() < SCALAR_SHARE:
+            program.words.append(scalar_access(rng, layout.window_bytes))
+            continue
+        draft = drafted(rng, rng.choice(BY_NAME[rng.choice(MIX)]), layout)
+        if legal(context, draft) and not program.add(draft):
+            break
+    return program
+
+
+def scalar_access(rng: random.Random, window_bytes: int) -> bytes:
+    code = rng.randint(0, 3)
+    address = SMEM_FIRST + rng.randrange(0, window_bytes, 1 << code)
+    if rng.random() < 0.5:
+        return encode("lds", fn=code, rd=31, rs=0, imm=address)
+    return encode("sts", fn=code, rt=rng.randint(0, len(X_VALUES) - 1), rs=0, imm=address)
+
+
+def legal(context: Context, draft: Draft) -> bool:
+    d = decode(draft.text(dict.fromkeys(draft.tds, 0)))
+    scalar = np.float32(0) if draft.form.fl & (Flag.I | Flag.X) else None
+    try:
+        KERNELS[d.row.mnemonic].check(context, Issue(d.row, d.function, d.fl, draft.tds, 0, 0, 0, scalar))
+    except Fault:
+        return False
+    return True
+
+
+@cache
+def initial_bytes() -> bytes:
+    """Small numbers of every dtype: floats around 1 in the first half, any bytes in the second."""
+    rng = np.random.default_rng(5)
+    return rng.normal(0, 2, 1024).astype(np.float32).tobytes() + rng.bytes(8192 - 4096)
+
+
+def filled_memory() -> Memory:
+    data = np.frombuffer(initial_bytes(), np.uint8)
+    memory = Memory(SIZES, {Region.WEIGHT: data, Region.TABLE: np.roll(data, 2048)})
+    for shift, region in enumerate(SIZES):
+        memory.arrays[region][...] = np.roll(data, 64 * shift)
+    memory.arrays[Region.SMEM][SMEM_FIRST : SMEM_FIRST + 8192] = data
+    return memory
+
+
+def recorded(program: Program) -> Recorded:
+    """Sequential execution by the reference engine, watched."""
+    memory = filled_memory()
+    before = copy_of(memory)
+    text = decode_text(program.text)
+    state = State(memory, len(text))
+    state.x[: len(X_VALUES)] = X_VALUES
+    for register, d in enumerate(program.tds):
+        state.set_descriptor(register, d)
+    recorder = Recorder()
+    recorder.watch(state, text)
+    assert not list(ReferenceEngine(text, state, recorder, Options(features=Feature.SPARSE)).run(0))
+    return Recorded(recorder.steps, before, memory)
+
+
+def replayed(run: Recorded, rng: random.Random, rule: Rule | None = None) -> list[int]:
+    """One random interleaving; raises Divergence if it can be told from the sequential run."""
+    memory = copy_of(run.before)
+    order = Replay(run.steps, memory, rng, rule or Rule()).run()
+    check_equal(memory, run.after)
+    return order
+
+
+randoms = st.randoms(use_true_random=False)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(randoms, st.integers(2, 30), st.integers(0, 2**32))
+def test_any_legal_interleaving_leaves_the_same_bytes(rng: random.Random, length: int, seed: int) -> None:
+    run = recorded(random_program(rng, length))
+    for attempt in range(3):
+        replayed(run, random.Random(seed + attempt))
+
+
+@cache
+def fixed_run(seed: int) -> Recorded:
+    return recorded(random_program(random.Random(seed), 30))
+
+
+def fixed_runs(count: int) -> list[Recorded]:
+    return [fixed_run(seed) for seed in range(count)]
+
+
+def test_fixed_programs_are_reordered_and_leave_the_same_bytes() -> None:
+    """Not vacuous: most replays run in another order than the program's."""
+    reordered = 0
+    for number, run in enumerate(fixed_runs(60)):
+        orders = [replayed(run, random.Random(1000 * number + attempt)) for attempt in range(5)]
+        reordered += sum(order != sorted(order) for order in orders)
+    assert reordered > 200
+
+
+@pytest.mark.long
+def test_many_programs_leave_the_same_bytes() -> None:
+    for seed in range(10_000, 13_000):
+        run = recorded(random_program(random.Random(seed), 30))
+        for attempt in range(8):
+            replayed(run, random.Random(1000 * seed + attempt))
+
+
+MUTATIONS = {
+    "raw": Rule(raw=False),
+    "war": Rule(war=False),
+    "waw": Rule(waw=False),
+    "scalars": Rule(scalars_wait=False),
+    "rounding": Rule(rounded=inwards),
+}
+
+
+@pytest.mark.parametrize("mutation", sorted(MUTATIONS))
+def test_a_compare_left_out_is_caught(mutation: str) -> None:
+    """Each part of the rule is needed: without it some replay differs."""
+    caught = 0
+    for number, run in enumerate(fixed_runs(60)):
+        for attempt in range(5):
+            try:
+                replayed(run, random.Random(1000 * number + attempt), MUTATIONS[mutation])
+            except Divergence:
+                caught += 1
+    assert caught
+
+
+def test_the_index_after_the_last_value_of_a_list_is_part_of_it() -> None:
+    """A vtopk list ends four bytes after the interval of its descriptor, here in the next granule."""
+    entry = Descriptor(60, Region.SRAM, Dtype.F32, (1, 1, 1, 1), (8, 0, 0, 0))
+    row = Descriptor(1024, Region.SRAM, Dtype.F32, (8, 1, 1, 1), (4, 0, 0, 0))
+    index = Descriptor(64, Region.SRAM, Dtype.I32, (1, 1, 1, 1), (4, 0, 0, 0))
+    target = replace(index, base=0, region=Region.KV)
+    words = [encode("vtopk", ta=0, tb=1, rs=0), encode("st", ta=2, tb=3)]
+    run = recorded(Program(words, [entry, row, target, index]))
+    for seed in range(20):
+        replayed(run, random.Random(seed))
+
+
+# The timing model itself as the source of interleavings.
+
+
+class RandomCosts:
+    """The cost model with random durations: the order of completion becomes random, the interlock stays the real one."""
+
+    def __init__(self, costs: CostModel, rng: random.Random) -> None:
+        self.costs, self.rng, self.dram = costs, rng, costs.dram
+
+    def cost(self, *arguments: object) -> object:
+        cycles = self.rng.choice((1, 5, 30, LONG_CYCLES))
+        latency = self.rng.choice((0, 3, 100))
+        real = self.costs.cost(*arguments)
+        return replace(real, cycles=cycles, latency=latency, sram_share=0.0, dram_share=0.0)
+
+
+def timed_order(steps: list[Step], rng: random.Random, interlock: type[Interlock] = Interlock) -> list[int]:
+    """Indices of the steps by a random instant between start and finish of each, as the timing model has them."""
+    timing = TimingModel(load_machine("tiny"))
+    timing.costs = RandomCosts(timing.costs, rng)
+    timing._interlock = interlock()
+    instants = []
+    for step in steps:
+        if step.issue is None:
+            access = step.accesses[0]
+            timing.smem(step.pc, None, access.low, access.high, access.write)
+            start, finish = timing.now - 1, timing.now
+        else:
+            before, timing.frontier = timing.frontier, 0
+            issue = step.issue
+            timing.engine(step.pc, issue.row, 0, issue.fl, step.captured)
+            finish, timing.frontier = timing.frontier, max(before, timing.frontier)
+            start = timing._starts[step.engine][-1]
+        instants.append(start + rng.random() * (finish - start))
+    return sorted(range(len(steps)), key=instants.__getitem__)
+
+
+def execute_in(order: list[int], run: Recorded) -> None:
+    memory = copy_of(run.before)
+    context = Context(memory, Feature.SPARSE)
+    with np.errstate(all="ignore"):
+        for index in order:
+            step = run.steps[index]
+            if step.issue is None:
+                access_smem(memory, step)
+            else:
+                execute(context, step)
+    check_equal(memory, run.after)
+
+
+def test_the_order_of_the_timing_model_leaves_the_same_bytes() -> None:
+    """Every instruction takes effect at a random instant of the time the model gives it, under random durations."""
+    reordered = 0
+    for number, run in enumerate(fixed_runs(60)):
+        for attempt in range(5):
+            order = timed_order(run.steps, random.Random(1000 * number + attempt))
+            execute_in(order, run)
+            reordered += order != sorted(order)
+    assert reordered > 200
+
+
+class WithoutRaw(Interlock):
+    def blocked(self, region: int, low: int, high: int, write: bool) -> tuple[int, int]:
+        return super().blocked(region, low, high, write) if write else (0, -1)
+
+
+class WithoutWar(Interlock):
+    def blocked(self, region: int, low: int, high: int, write: bool) -> tuple[int, int]:
+        return super().blocked(region, low, high, False)
+
+
+class WithoutWaw(Interlock):
+    """Writes wait for reads only, which a second interlock keeps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = Interlock()
+
+    def blocked(self, region: int, low: int, high: int, write: bool) -> tuple[int, int]:
+        return self.reads.blocked(region, low, high, True) if write else super().blocked(region, low, high, False)
+
+    def add(self, region: int, low: int, high: int, write: bool, finish: int, engine: int, now: int) -> None:
+        super().add(region, low, high, write, finish, engine, now)
+        if not write:
+            self.reads.add(region, low, high, False, finish, engine, now)
+
+
+@pytest.mark.parametrize("broken", [WithoutRaw, WithoutWar, WithoutWaw])
+def test_a_broken_interlock_of_the_timing_model_is_caught(broken: type[Interlock]) -> None:
+    caught = 0
+    for number, run in enumerate(fixed_runs(40)):
+        for attempt in range(3):
+            try:
+                execute_in(timed_order(run.steps, random.Random(1000 * number + attempt), broken), run)
+            except Divergence:
+                caught += 1
+    assert caught
+
+
+def test_engines_are_all_there() -> None:
+    """The random programs use every engine and scalar accesses."""
+    engines = {step.engine for run in fixed_runs(20) for step in run.steps}
+    assert engines == {Engine.SEQ, Engine.DML, Engine.DMS, Engine.MXU, Engine.VPU}
