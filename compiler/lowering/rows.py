@@ -8,7 +8,7 @@ from xdsl.dialects.builtin import FloatAttr, IntegerAttr, StringAttr, f64, i64
 from xdsl.ir import SSAValue
 
 from compiler.dialects import slm, slmq, tile
-from compiler.lowering.builder import Place
+from compiler.lowering.builder import Index, Place
 from compiler.lowering.values import Lowering, Tensor, dies_at
 
 
@@ -108,10 +108,10 @@ def lower_rope(low: Lowering, op: slmq.RopeOp) -> None:
     b.vmad("mad", x2, x2, cos, t1)
 
 
-def lower_select_rows(low: Lowering, op: slmq.SelectRowsOp, wanted: SSAValue) -> None:
+def lower_select_rows(low: Lowering, op: slmq.SelectRowsOp, wanted: Index) -> None:
     """Copies the last `wanted` rows to a buffer of their own; what follows works on these."""
     b, x = low.builder, low.values[op.x]
-    skipped = b.mul(b.sub(low.rows, wanted), x.row_bytes)
+    skipped = b.mul(b.sub(x.rows, wanted), x.row_bytes)
     source = Tensor(Place("sram", x.place.buffer, skipped), x.dtype, x.shape, wanted)
     low.rows = wanted
     out = low.result(op.result, "selected")

@@ -16,6 +16,7 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from compiler.dialects import slmq
+from compiler.dialects.slm import shape_of
 from compiler.errors import CompileError
 from compiler.locations import named
 
@@ -25,16 +26,16 @@ def mixes_tokens(op: Operation) -> bool:
 
 
 def select_rows(body: list[Operation]) -> None:
-    """Puts slmq.select_rows on what the last token-mixing op hands on."""
+    """Puts slmq.select_rows on every value that what follows the last token-mixing op reads from before."""
     mixing = [op for op in body if mixes_tokens(op)]
     if not mixing:
         return
     last = mixing[-1]
-    after = set(body[body.index(last) + 1 :])
-    crossing = {operand for op in after for operand in op.operands if operand.owner not in after}
+    after = body[body.index(last) + 1 :]
+    crossing = dict.fromkeys(
+        operand for op in after for operand in op.operands if operand.owner not in after and shape_of(operand)
+    )
     for value in crossing:
-        if value not in last.results:
-            raise CompileError("the model's last layers are passed by another value; logits need all rows")
         select = slmq.SelectRowsOp(operands=[value], result_types=[value.type])
         select.location = named("select_rows", last.location)
         Rewriter.insert_op(select, InsertPoint.after(last))

@@ -72,7 +72,10 @@ def lower_selected(low: Lowering, op: slmq.SelectRowsOp, rest: list[Operation]) 
     def work() -> None:
         lower_select_rows(low, op, wanted)
         for following in rest:
-            lower_op(low, following)
+            if isinstance(following, slmq.SelectRowsOp):
+                lower_select_rows(low, following, wanted)
+            else:
+                lower_op(low, following)
 
     b.when(b.compare("ne", wanted, 0), work)
 

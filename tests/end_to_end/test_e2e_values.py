@@ -66,3 +66,18 @@ def test_values_that_are_still_needed(name, scheme, tmp_path):
     path.write_text(TEMPLATE.format(before=before, body=body, after=after))
     program = load_program(path, random_seed=5)
     check_bits(program, options("tiny", scheme, 64), prompt_of(20, 53), 3)
+
+
+LAST_ATTENTION = TEMPLATE.replace(
+    "  return head(norm(x))", "  h = norm(x)\n  a = attention(q0(h), k0(h), v0(h))\n  return head(x + o0(a))"
+)
+LAST_ATTENTION = LAST_ATTENTION.replace(
+    "  norm: rms", "  q0, k0, v0: linear(d -> [H, hd])\n  o0: linear([H, hd] -> d)\n  norm: rms"
+)
+
+
+def test_a_skip_around_the_last_attention(tmp_path):
+    path = Path(tmp_path) / "own.slm"
+    path.write_text(LAST_ATTENTION.format(before="", body="x += up(n2(x))", after=""))
+    program = load_program(path, random_seed=5)
+    check_bits(program, options("tiny", "w8a8", 64), prompt_of(20, 53), 3)
