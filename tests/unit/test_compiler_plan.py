@@ -1,0 +1,130 @@
+"""Strip shapes, tile plans, when a value dies, and what choose-tiling chooses."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr, ModuleOp, TensorType, f32, f64, i64
+from xdsl.ir import Block, Operation, Region, SSAValue
+
+from compiler.dialects import slm, slmq
+from compiler.lowering.plan import STRIP_ROWS_UNIT, TilePlan, strip_shape
+from compiler.lowering.values import dies_at
+from tests.end_to_end.e2e_support import build, options, tiny_program
+
+
+@settings(deadline=None, derandomize=True, database=None, max_examples=300)
+@given(
+    st.integers(64, 1 << 18), st.integers(1, 5000), st.integers(1, 20000), st.sampled_from([1, 2, 4]), st.integers(1, 4)
+)
+def test_strips_cover_a_matrix_and_fit_the_budget(
+    budget_bytes: int, rows: int, columns: int, element_bytes: int, matmuls: int
+) -> None:
+    shape = strip_shape(TilePlan(512, 1, budget_bytes, 1, 256), rows, columns, element_bytes, matmuls)
+    assert shape.rows % STRIP_ROWS_UNIT == 0
+    assert STRIP_ROWS_UNIT <= shape.rows <= -(-rows // STRIP_ROWS_UNIT) * STRIP_ROWS_UNIT
+    assert 1 <= shape.k_tile <= columns
+    assert shape.k_tile == columns or shape.k_tile % 32 == 0  # sums may be split at multiples of 32 terms only
+    least = STRIP_ROWS_UNIT * min(32, columns) * element_bytes
+    assert shape.rows * shape.k_tile * element_bytes <= max(budget_bytes // matmuls, least)
+
+
+@pytest.mark.parametrize(
+    ("budget", "rows", "columns", "expected"),
+    [
+        (4096, 100, 64, (64, 64)),  # 64 whole rows of 64 bytes
+        (4096, 40, 64, (48, 64)),  # the matrix ends before
+        (1 << 20, 5000, 64, (512, 64)),  # never more than 512
+        (4096, 100, 300, (16, 256)),  # 16 rows of 300 bytes are too many: k-tiles
+        (100, 100, 300, (16, 32)),  # the smallest strip there is
+        (100, 5, 7, (16, 7)),
+    ],
+)  # fmt: skip
+def test_strip_shapes(budget: int, rows: int, columns: int, expected: tuple[int, int]) -> None:
+    shape = strip_shape(TilePlan(512, 1, budget, 1, 256), rows, columns, 1, 1)
+    assert (shape.rows, shape.k_tile) == expected
+
+
+def test_a_plan_is_recorded_on_the_module() -> None:
+    plan = TilePlan(512, 12, 4096, 2, 128)
+    module = ModuleOp([])
+    with pytest.raises(KeyError):
+        TilePlan.of(module)
+    module.attributes["tile.plan"] = plan.to_attribute()
+    assert TilePlan.of(module) == plan
+
+
+def test_more_memory_never_means_smaller_chunks() -> None:
+    program = tiny_program()
+    chunks = [build(program, options("tiny", "w8a8", sram_bytes=size << 10)).meta["chunk"] for size in (32, 128, 1024)]
+    assert chunks == sorted(chunks)
+    assert chunks[0] < chunks[-1] == 128
+    assert build(program, options("edge", "w8a8", context=5)).meta["chunk"] <= 5
+
+
+# When a value dies
+
+ROWS = TensorType(f32, [-1, 4])
+
+
+def scale(x: SSAValue) -> slmq.ScaleOp:
+    return slmq.ScaleOp(operands=[x], properties={"factor": FloatAttr(2.0, f64)}, result_types=[ROWS])
+
+
+def add(a: SSAValue, b: SSAValue) -> slmq.AddOp:
+    return slmq.AddOp(operands=[a, b], result_types=[ROWS])
+
+
+def strips(body: list[Operation], out: SSAValue) -> slmq.StripsOp:
+    end = slmq.YieldOp(operands=[[out]])
+    return slmq.StripsOp(
+        properties={"columns": IntegerAttr(4, i64)}, regions=[Region(Block([*body, end]))], result_types=[[ROWS]]
+    )
+
+
+def test_a_value_dies_at_its_last_reader() -> None:
+    block = Block(arg_types=[ROWS, ROWS])
+    x, y = block.args
+    a = scale(x)
+    b = add(a.result, y)
+    c = add(b.result, b.result)
+    d = add(c.result, a.result)
+    block.add_ops([a, b, c, d])
+    assert dies_at(x, a)  # an argument of the block may be overwritten in it
+    assert dies_at(y, b)
+    assert not dies_at(a.result, b)  # d reads it
+    assert dies_at(a.result, d)
+    assert not dies_at(b.result, c)  # read twice: one operand would see what the other has become
+    assert dies_at(c.result, d)
+
+
+def test_what_strips_read_from_outside_dies_with_the_strips() -> None:
+    block = Block(arg_types=[ROWS, ROWS, ROWS])
+    x, y, z = block.args
+    first = scale(x)
+    inside = add(first.result, y)
+    group = strips([first, inside], inside.result)
+    again = scale(z)
+    other = add(again.result, z)
+    second = strips([again, other], other.result)
+    after = add(y, second.outs[0])
+    block.add_ops([group, second, after])
+    assert dies_at(x, first)
+    assert dies_at(first.result, inside)
+    assert not dies_at(y, inside)  # read after the strips
+    assert not dies_at(z, again)  # the next op of the same strip reads it
+    assert not dies_at(z, other)  # and the next strip reads it in `again`
+    assert dies_at(second.outs[0], after)
+
+
+def test_values_from_outside_a_loop_do_not_die_in_it() -> None:
+    block = Block(arg_types=[ROWS, ROWS])
+    x, y = block.args
+    body = Block(arg_types=[ROWS])
+    inner = add(body.args[0], y)
+    body.add_ops([inner, slm.YieldOp(operands=[[inner.result]])])
+    layers = slm.LayersOp("layers", [0, 0], [x], [Region(body)])
+    block.add_op(layers)
+    assert dies_at(body.args[0], inner)
+    assert not dies_at(y, inner)  # the next layer reads it again
