@@ -75,9 +75,9 @@ MODELS = {
         """x = embed(tokens)
         for i in layers {
           h = norm1(x)
-          x += o(both(attention(rope(q(h)), rope(k(h)), v(h))))
+          x += 1 - o(both(attention(rope(q(h)), rope(k(h)), v(h))))
           u = up(x)
-          x = x - down(sigmoid(u) * (u - gate(x)) / (sigmoid(side(x)) * 2)) + down(relu(u) ** 2)
+          x = x - down(sigmoid(u) * (u - gate(x)) / (tanh(side(x)) + 2.5)) + down(relu(u) ** 2)
         }
         return head(x)""",
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from compiler.driver import Options
@@ -15,7 +15,10 @@ from tests.end_to_end.e2e_support import SCHEMES, build, check_bits, machine, pr
 PRIMES = (2, 3, 5, 7, 11, 13, 31, 61, 67, 127, 131, 257, 521, 601)
 LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
 SRAM_BYTES = (16 << 10, 24 << 10, 33 << 10, 48 << 10, 1 << 17, 1 << 19, 2 << 20)
-SETTINGS = settings(deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
+# No shrinking: an example takes a second, and its arguments say enough.
+SETTINGS = settings(
+    deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None, phases=[Phase.generate]
+)
 
 
 @st.composite
