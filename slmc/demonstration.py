@@ -8,9 +8,9 @@ from rich.rule import Rule
 
 from isa.spec import INSTRUCTION_BYTES
 from slmc.building import DEFAULT_MACHINE, DEFAULT_SCHEME, Checkpoint
+from slmc.demo_model import storyteller_path
 from slmc.executables import opened
 from slmc.session import Session
-from slmc.storyteller import storyteller_path
 from slmc.streaming import Request, console_of, print_report, stream
 
 DEFAULT_PROMPT = "Once upon a time"

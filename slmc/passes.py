@@ -56,4 +56,4 @@ def parse_pipeline(text: str) -> tuple[ModulePass, ...]:
     try:
         return PassPipeline.parse_spec(known, text).passes if text.strip() else ()
     except (ArgSpecParseError, ValueError) as error:
-        raise CommandError(f"pipeline {text!r}: {error}", "known passes: " + ", ".join(PASSES)) from error
+        raise CommandError(f"pipeline {text!r}: {error}", f"known passes: {', '.join(PASSES)}") from error

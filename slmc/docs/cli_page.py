@@ -50,5 +50,8 @@ def cli_page() -> str:
 
 
 def _section(command: click.Command, title: str) -> str:
-    context = click.Context(command, info_name=title, terminal_width=WIDTH, max_content_width=WIDTH)
+    names: list[str] = main.context_settings["help_option_names"]
+    context = click.Context(
+        command, info_name=title, terminal_width=WIDTH, max_content_width=WIDTH, help_option_names=names
+    )
     return f"## {title}\n\n```text\n{command.get_help(context)}\n```\n"
