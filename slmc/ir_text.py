@@ -73,6 +73,8 @@ def parse_module(text: str, name: str) -> ModuleOp:
         parser = PlaceParser(text, name)
         module = parser.parse_module()
         for op in module.walk(reverse=True, region_first=True):
+            if op not in parser.offsets and (parent := op.parent_op()) is not None:
+                op.location = parent.location  # a terminator the short format leaves out
             _verify(op, text_place(text, name, parser.offsets.get(op, 0)))
         module.verify()
     except RecursionError:
