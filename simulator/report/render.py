@@ -13,19 +13,22 @@ MAX_ROWS = 12
 LABELS = {0: "layer", 1: "phase"}  # what the compiler marks; others are shown by number
 _SI = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n"), (1e-12, "p"))
 BAR_WIDTH = 12
+NARROW = 110
+"""Below this many columns, counts are shortened and the columns that matter least are left out."""
 
 
 def render(report: Report, console: Console) -> None:
     """Prints headline, phases, engines, memory, energy, operators and sections; empty tables are left out."""
+    narrow = console.width < NARROW
     _headline(report, console)
-    console.print(_phases(report))
-    console.print(_engines(report))
+    console.print(_phases(report, narrow))
+    console.print(_engines(report, narrow))
     console.print(_memory(report))
     console.print(_energy(report))
     if report.operators:
-        console.print(_operators(report))
+        console.print(_operators(report, narrow))
     for label in sorted({section.label for section in report.sections}):
-        console.print(_sections(label, [section for section in report.sections if section.label == label]))
+        console.print(_sections(label, [section for section in report.sections if section.label == label], narrow))
 
 
 def quantity(value: float | None, unit: str) -> str:
@@ -67,49 +70,58 @@ def _bar(part: float) -> str:
     return f"[green]{'█' * filled}[/][dim]{'░' * (BAR_WIDTH - filled)}[/] {100 * part:5.1f} %"
 
 
-def _phases(report: Report) -> Table:
-    table = _table("Time", "phase", "tokens", "cycles", "cycles/token", "J/token", "W", "floor", "x floor", "bound")
+def _count(number: int | float | None, narrow: bool) -> str:
+    if number is None:
+        return "-"
+    return quantity(number, "") if narrow else f"{number:,.0f}"
+
+
+def _phases(report: Report, narrow: bool) -> Table:
+    per_token, floor = ("per token", ()) if narrow else ("cycles/token", ("floor",))
+    table = _table("Time", "phase", "tokens", "cycles", per_token, "J/token", "W", *floor, "x floor", "bound")
     for phase in (report.prefill, report.decode, report.rest, report.total):
         if phase.cycles:
-            table.add_row(*_phase_row(phase), style="bold" if phase is report.total else "")
+            table.add_row(*_phase_row(phase, narrow), style="bold" if phase is report.total else "")
     return table
 
 
-def _phase_row(phase: PhaseReport) -> tuple[str, ...]:
-    per_token = f"{phase.cycles_per_token:,.0f}" if phase.cycles_per_token else "-"
+def _phase_row(phase: PhaseReport, narrow: bool) -> tuple[str, ...]:
     ratio = f"{phase.ratio_to_floor:.2f}" if phase.ratio_to_floor else "-"
     return (
         phase.name,
         str(phase.tokens),
-        f"{phase.cycles:,}",
-        per_token,
+        _count(phase.cycles, narrow),
+        _count(phase.cycles_per_token, narrow),
         quantity(phase.joules_per_token, "J"),
         quantity(phase.watts, "W"),
-        f"{phase.floor.cycles:,.0f}",
+        *(() if narrow else (_count(phase.floor.cycles, narrow),)),
         ratio,
         phase.bound,
     )
 
 
-def _engines(report: Report) -> Table:
-    table = _table("Engines", "engine", "instructions", "busy cycles", "busy", "contention", "largest wait")
+def _engines(report: Report, narrow: bool) -> Table:
+    if narrow:
+        table = _table("Engines", "engine", "busy cycles", "busy", "largest wait")
+    else:
+        table = _table("Engines", "engine", "instructions", "busy cycles", "busy", "contention", "largest wait")
     for engine in report.engines:
         table.add_row(
             engine.name,
-            f"{engine.instructions:,}",
-            f"{engine.busy_cycles:,}",
+            *(() if narrow else (f"{engine.instructions:,}",)),
+            _count(engine.busy_cycles, narrow),
             _bar(engine.utilisation),
-            f"{engine.contention_cycles:,}",
-            _largest_wait(engine),
+            *(() if narrow else (f"{engine.contention_cycles:,}",)),
+            _largest_wait(engine, narrow),
         )
     return table
 
 
-def _largest_wait(engine: EngineReport) -> str:
+def _largest_wait(engine: EngineReport, narrow: bool) -> str:
     if not any(engine.waits.values()):
         return "-"
     name = max(engine.waits, key=lambda key: engine.waits[key])
-    return f"{name} {engine.waits[name]:,}"
+    return f"{name} {_count(engine.waits[name], narrow)}"
 
 
 def _memory(report: Report) -> Table:
@@ -140,13 +152,13 @@ def _energy(report: Report) -> Table:
     return table
 
 
-def _operators(report: Report) -> Table:
-    table = _table("Operators", "operator", "SEQ", "DML", "DMS", "MXU", "VPU", "MACs", "DRAM", "dynamic")
+def _operators(report: Report, narrow: bool) -> Table:
+    engines = ("DML", "MXU", "VPU") if narrow else ("SEQ", "DML", "DMS", "MXU", "VPU")
+    table = _table("Operators", "operator", *engines, "MACs", "DRAM", "dynamic")
     for operator in report.operators[:MAX_ROWS]:
-        cycles = (f"{operator.busy_cycles[name]:,}" for name in ("SEQ", "DML", "DMS", "MXU", "VPU"))
         table.add_row(
             escape(operator.name),
-            *cycles,
+            *(_count(operator.busy_cycles[name], narrow) for name in engines),
             quantity(operator.macs, ""),
             quantity(operator.dram_bytes, "B"),
             quantity(operator.joules, "J"),
@@ -155,15 +167,15 @@ def _operators(report: Report) -> Table:
     return table
 
 
-def _sections(label: int, sections: list[SectionReport]) -> Table:
+def _sections(label: int, sections: list[SectionReport], narrow: bool) -> Table:
     name = LABELS.get(label, f"mark {label}")
     table = _table(f"By {name}", name, "visits", "cycles", "DML", "MXU", "VPU", "DRAM", "energy")
     for section in sections[:MAX_ROWS]:
         table.add_row(
             "before" if section.value is None else str(section.value),
             f"{section.visits:,}",
-            f"{section.cycles:,}",
-            *(f"{section.busy_cycles[engine]:,}" for engine in ("DML", "MXU", "VPU")),
+            _count(section.cycles, narrow),
+            *(_count(section.busy_cycles[engine], narrow) for engine in ("DML", "MXU", "VPU")),
             quantity(section.dram_bytes, "B"),
             quantity(section.joules, "J"),
         )

@@ -212,6 +212,13 @@ def test_the_tables_say_what_matters(timing):
     assert max(len(line) for line in text.splitlines()) <= 120
 
 
+def test_a_narrow_terminal_cuts_no_number(timing):
+    text = rendered(build_report(timing, program(), 7), 80)
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert "…" not in text
+    assert "Operators" in text
+
+
 def test_the_tables_of_an_empty_run():
     assert "on edge" in rendered(build_report(TimingModel(EDGE), None), 60)
 
