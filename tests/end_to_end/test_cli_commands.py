@@ -9,7 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 import slmc
+from compiler.driver import Options, pipeline
 from isa.container import Executable
+from isa.machine import load_machine
 from slmc.cli import main
 
 ROOT = Path(__file__).parent.parent.parent
@@ -96,14 +98,10 @@ def test_every_stage_is_text_that_goes_on_where_it_stopped(tmp_path: Path) -> No
     for path in dumps:
         generic = run("opt", "--generic", path)
         assert run("opt", "-", text=generic) == path.read_text()
-    passes = [
-        ["convert-slm-to-slmq", "cse", "add-sampling", "fuse-strips"],
-        ["choose-tiling{sram_bytes=65536 context=64}", "convert-slmq-to-tile", "allocate-dram", "double-buffer",
-         "canonicalize", "cse", "licm", "cse", "allocate-sram{size_bytes=65536}"],
-        ["convert-tile-to-isa", "allocate-registers"],
-    ]  # fmt: skip
-    for before, after, names in zip(dumps, dumps[1:], passes, strict=False):
-        assert run("opt", before, "-p", ",".join(names)) == after.read_text(), after
+    stages = pipeline(Options(load_machine("tiny"), "w8a8", 64))
+    for before, after, stage in zip(dumps[:-1], dumps[1:], stages[1:], strict=True):
+        passes = ",".join(str(transform.spec()) for transform in stage.passes)
+        assert run("opt", before, "-p", passes) == after.read_text(), after
 
 
 def test_stop_after_and_dump_after(tmp_path: Path) -> None:

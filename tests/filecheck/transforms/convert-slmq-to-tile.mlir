@@ -12,7 +12,7 @@
 // CHECK: tile.vun "sqrt"
 // CHECK: tile.weight {kind = "strips", key = "layers.{i}.up"
 // CHECK: scf.for
-// CHECK: %[[W:.*]] = tile.alloc "weights" in "sram" bytes 4096 stream
+// CHECK: tile.alloc "weights" in "sram"
 // CHECK: tile.load
 // CHECK: tile.mm
 // CHECK: tile.vun "sigmoid"
