@@ -22,7 +22,7 @@ from compiler.dialects.isa import Isa
 from compiler.dialects.slm import Slm
 from compiler.dialects.slmq import Slmq
 from compiler.dialects.tile import Tile
-from compiler.emit.executable import Progress, write_executable
+from compiler.emit.executable import Progress, region_sizes, write_executable
 from compiler.errors import CompileError
 from compiler.invariants import check_isa, check_slm, check_slmq, check_tile
 from compiler.program import Program
@@ -89,7 +89,7 @@ def pipeline(options: Options) -> tuple[Stage, ...]:
         Stage(
             "tile",
             (
-                ChooseTilingPass(sram_bytes, options.context, options.chunk),
+                ChooseTilingPass(sram_bytes, options.machine.mxu_rows, options.context, options.chunk),
                 ConvertSlmqToTilePass(),
                 AllocateDramPass(),
                 DoubleBufferPass(),
@@ -159,6 +159,16 @@ def check_options(program: Program, options: Options) -> None:
         raise CompileError(f"the chunk is {options.chunk} tokens, expected 1 to 256, or 0 to let the compiler choose")
 
 
+def check_capacity(module: ModuleOp, machine: Machine) -> None:
+    """Raises CompileError if the program's DRAM regions are larger than the machine's memory."""
+    needed = sum(region_sizes(module).values())
+    if needed > machine.dram_capacity_bytes:
+        raise CompileError(
+            f"the program needs {needed} bytes of DRAM, the machine has {machine.dram_capacity_bytes}",
+            hint="use a scheme with smaller weights, a shorter context or a machine with more memory",
+        )
+
+
 def lower(program: Program, options: Options, stop_after: str = "", observe: Observe | None = None) -> ModuleOp:
     """The module after a stage (the last one by default); the program's own module stays as it is."""
     check_options(program, options)
@@ -176,5 +186,6 @@ def compile_program(
 ) -> ModuleOp:
     """Compiles to an executable file. Returns the last module. Raises CompileError."""
     module = lower(program, options, observe=observe)
+    check_capacity(module, options.machine)
     write_executable(path, module, program, options.machine, options.scheme, progress)
     return module

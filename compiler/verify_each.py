@@ -28,7 +28,8 @@ class StageVerifier:
     def __init__(self, program: Program, context: int, vocabulary: int):
         self.program, self.context, self.vocabulary = program, context, vocabulary
         rng = np.random.default_rng(0)
-        length = min(PROMPT_TOKENS, context - GENERATED_TOKENS)
+        length = max(1, min(PROMPT_TOKENS, context - GENERATED_TOKENS))
+        self.count = max(1, min(GENERATED_TOKENS, context - length))
         self.prompt = [int(token) for token in rng.integers(0, vocabulary, length)]
         self.golden: Bits | None = None
         self.checked: list[str] = []
@@ -51,7 +52,7 @@ class StageVerifier:
         if self.golden is None and not isinstance(transform, AddSamplingPass):
             return None
         interpreter = SlmqInterpreter(module, self.program.weights, self.context)
-        result = interpreter.generate(self.prompt, GENERATED_TOKENS)
+        result = interpreter.generate(self.prompt, self.count)
         interpreter.reset()
         logits = interpreter.run([*self.prompt, *result.tokens[:-1]])
         return tuple(result.tokens), logits.view(np.uint32)
@@ -60,7 +61,7 @@ class StageVerifier:
         """None before allocate-dram: DRAM has no content yet."""
         if REGIONS_ATTRIBUTE not in module.attributes or not any(op.name == "tile.alloc" for op in module.walk()):
             return None
-        rows = len(self.prompt) + GENERATED_TOKENS - 1
+        rows = len(self.prompt) + self.count - 1
         dram = dram_of(module, self.program, rows, self.vocabulary)
-        tokens, logits = TileInterpreter(module, dram).generate(self.prompt, GENERATED_TOKENS)
+        tokens, logits = TileInterpreter(module, dram).generate(self.prompt, self.count)
         return tuple(tokens), np.ascontiguousarray(logits).view(np.uint32)

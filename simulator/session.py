@@ -215,6 +215,8 @@ class Session:
             raise SessionError(f"the program posted an event of unknown kind {event.kind} at pc {event.pc}")
         if generated > request.max_new:
             raise SessionError(f"the program posted more than max_new = {request.max_new} tokens")
+        if event.value == -1:
+            raise SessionError("no token can be chosen: every logit is NaN or -inf")
         if not 0 <= event.value < self.vocabulary:
             raise SessionError(f"the program posted token {event.value}, expected 0 to {self.vocabulary - 1}")
         self._token_buffer()[self._tokens] = event.value
@@ -289,7 +291,7 @@ def _check_sampling(request: Request) -> None:
         raise SessionError(f"the temperature {request.temperature} is too small: its inverse is not a finite fp32")
     if not 0 <= request.top_k <= MAX_TOPK:
         raise SessionError(f"top_k is {request.top_k}, expected 1 to {MAX_TOPK}, or 0 for {MAX_TOPK}")
-    if not 0 < request.top_p <= 1:
+    if not 0 < np.float32(request.top_p) <= 1:
         raise SessionError(f"top_p is {request.top_p}, expected a number above 0 and up to 1")
     if not 0 <= request.seed < 1 << 64:
         raise SessionError(f"the seed is {request.seed}, expected 0 to 2^64 - 1")

@@ -67,8 +67,8 @@ def finish_chunk(b: TileBuilder, plan: TilePlan, is_last: SSAValue, following: I
 
 
 def append_token(b: TileBuilder, plan: TilePlan, count: Index, candidates: SSAValue) -> SSAValue:
-    """Posts the token, appends it to the token buffer, and returns 0 if generation ends here."""
-    token = b.lds(4, buffer=candidates, displacement=4)
+    """Posts the token, appends it to the token buffer, and returns 0 if generation ends here: no token, or no room."""
+    token = sampled_token(b, candidates)
     made = b.add(b.lds(8, Mailbox.N_OUT.address), 1)
     b.sts(8, made, Mailbox.N_OUT.address)
     b.event(EVENT_TOKEN, token)
@@ -82,8 +82,15 @@ def append_token(b: TileBuilder, plan: TilePlan, count: Index, candidates: SSAVa
         b.insert(scf.YieldOp(not_stopped(b, token, b.greatest(wanted, 0))))
     with b.inside(full):
         b.insert(scf.YieldOp(b.value(0)))
-    fits = b.compare("slt", count, plan.context)
+    room = select(b, b.compare("slt", token, 0), 0, b.value(b.sub(plan.context, count)))
+    fits = b.compare("sgt", room, 0)
     return b.insert(scf.IfOp(fits, [IndexType()], Region(stay), Region(full))).results[0]
+
+
+def sampled_token(b: TileBuilder, candidates: SSAValue) -> SSAValue:
+    """The index word of the first entry, -1 if there is no candidate (lds does not extend the sign)."""
+    word = b.lds(4, buffer=candidates, displacement=4)
+    return select(b, b.compare("sge", word, 1 << 31), -1, word)
 
 
 def not_stopped(b: TileBuilder, token: SSAValue, wanted: Index) -> SSAValue:

@@ -6,14 +6,19 @@ from dataclasses import dataclass
 
 from xdsl.dialects.builtin import DictionaryAttr, IntegerAttr, ModuleOp, i64
 
+from isa.spec import SUM_QUANTUM
+
 PLAN_ATTRIBUTE = "tile.plan"
 STRIP_ROWS_UNIT = 16  # rows of a weight strip come in blocks of the blocked storage format
+MOST_STRIP_ROWS = 512
+K_TILE_UNIT = 64  # a multiple of the sum quantum, and of the lanes of the larger arrays
 
 
 @dataclass(frozen=True)
 class TilePlan:
     """context: positions of the KV cache; chunk: most tokens processed at once; strip_bytes: weights in flight per strip, one
-    buffer; kv_heads: key-value heads attended at once; key_tile: keys loaded at once, a multiple of 32 or a whole KV block.
+    buffer; kv_heads: key-value heads attended at once; key_tile: keys loaded at once, a multiple of 32 or a whole KV block;
+    array_rows: output rows the matrix unit computes at once.
     """
 
     context: int
@@ -21,6 +26,7 @@ class TilePlan:
     strip_bytes: int
     kv_heads: int
     key_tile: int
+    array_rows: int = 64
 
     def to_attribute(self) -> DictionaryAttr:
         return DictionaryAttr({name: IntegerAttr(value, i64) for name, value in vars(self).items()})
@@ -44,12 +50,25 @@ class StripShape:
 
 
 def strip_shape(plan: TilePlan, rows: int, columns: int, element_bytes: int, matmuls: int) -> StripShape:
-    """The strip of one of `matmuls` weights [rows, columns] that share a loop: whole rows if 16 of them fit, else k-tiles."""
+    """The strip of one of `matmuls` weights [rows, columns] that share a loop.
+
+    It fills the array: whole rows if the array's number of them fits, else k-tiles of equal size; 16 rows where even that is too much.
+    """
     budget = plan.strip_bytes // matmuls
-    unit = STRIP_ROWS_UNIT
-    fitting = budget // (columns * element_bytes) // unit * unit
-    most = -(-rows // unit) * unit
+    most = padded(rows, STRIP_ROWS_UNIT)
+    unit = min(padded(plan.array_rows, STRIP_ROWS_UNIT), most)
+    fitting = budget // (columns * element_bytes)
     if fitting >= unit:
-        return StripShape(min(fitting, most, 512), columns)
-    k_tile = max(32, budget // (unit * element_bytes) // 32 * 32)
-    return StripShape(min(unit, most), min(k_tile, columns))
+        return StripShape(min(fitting // unit * unit, most, MOST_STRIP_ROWS), columns)
+    if budget // (unit * element_bytes) < K_TILE_UNIT:
+        unit = min(STRIP_ROWS_UNIT, most)
+    if fitting >= unit:
+        return StripShape(unit, columns)
+    longest = max(SUM_QUANTUM, budget // (unit * element_bytes) // K_TILE_UNIT * K_TILE_UNIT)
+    equal = padded(-(-columns // -(-columns // longest)), min(longest, K_TILE_UNIT))
+    return StripShape(unit, min(equal, columns))
+
+
+def padded(size: int, unit: int) -> int:
+    """The next multiple of `unit`."""
+    return -(-size // unit) * unit

@@ -150,12 +150,16 @@ def draw(low: Lowering, sampler: Sampler) -> None:
 
 
 def choose(low: Lowering, scores: SSAValue, sampler: Sampler) -> None:
-    """Moves the token of the best-scored entry to the first entry."""
+    """Moves the token of the best-scored entry to the first entry; -1 if no entry is left."""
     b = low.builder
     winner = b.alloc("winner", ENTRY_BYTES, "smem")
     best = b.view(Place("smem", winner), "f32", [1], [ENTRY_BYTES])
     b.vun("mov", b.view(Place("smem", winner), "f32", [2]), -inf)
     topk(low, best, scores, 0)
     entry = b.lds(4, buffer=winner, displacement=4)
-    token = b.lds(4, b.mul(entry, ENTRY_BYTES), sampler.candidates, displacement=4)
-    b.sts(4, token, buffer=sampler.candidates, displacement=4)
+
+    def take() -> None:
+        token = b.lds(4, b.mul(entry, ENTRY_BYTES), sampler.candidates, displacement=4)
+        b.sts(4, token, buffer=sampler.candidates, displacement=4)
+
+    b.when(b.compare("slt", entry, MAX_TOPK), take, lambda: b.sts(4, -1, buffer=sampler.candidates, displacement=4))

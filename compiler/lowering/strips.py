@@ -112,7 +112,7 @@ def lower_members(
 
     def scratch() -> SSAValue:
         size = low.plan.chunk * strip.shape.rows * 4
-        place = Place("sram", low.builder.alloc("strip", size))
+        place = Place("sram", low.builder.alloc("strip", size, stream=True))
         return low.builder.view(place, "f32", [strip.count, low.rows], [4, strip.shape.rows * 4])
 
     def source(value: SSAValue) -> SSAValue:
@@ -150,7 +150,7 @@ def lower_matmul(
     """Streams one strip of weights and multiplies; returns the f32 view of the strip's columns (`final` if given)."""
     b, x, rows = low.builder, low.values[op.x], strip.shape.rows
     integer = op.format.data == "i8"
-    place = Place("sram", b.alloc("products", low.plan.chunk * rows * 4))
+    place = Place("sram", b.alloc("products", low.plan.chunk * rows * 4, stream=True))
     extents: list[Index] = [strip.count, low.rows]
     products = b.view(place, "i32" if integer else "f32", extents, [4, rows * 4])
     if not integer and op.bias is None and final is not None:
@@ -210,10 +210,9 @@ def whole_rows(
 def accumulate_tiles(
     low: Lowering, op: slmq.MatmulOp, shape: StripShape, offset: Index, strip: Strip, x: Tensor, products: SSAValue
 ) -> None:
-    """Over k-tiles the products accumulate from +0, which is where a sum starts anyway."""
+    """The first k-tile starts the sums, the others add to them."""
     b, dtype, columns = low.builder, op.format.data, op.columns
     size = element_bytes(dtype)
-    b.vun("mov", products, 0.0)
 
     def k_tile(first: SSAValue, offsets: list[SSAValue]) -> list[Index]:
         count = shape.k_tile if columns % shape.k_tile == 0 else b.least(b.sub(columns, first), shape.k_tile)
@@ -222,7 +221,8 @@ def accumulate_tiles(
         weights = b.view(buffer, dtype, [count, strip.count], [size, stride])
         b.load(weights, b.view(Place("weight", offset=offsets[0]), dtype, [count, strip.count], [size, stride]))
         a = b.view(x.place, dtype, [count, low.rows], [size, x.row_bytes], b.mul(first, size))
-        b.mm(products, a, weights, accumulate=True)
+        starts = b.compare("eq", first, 0)
+        b.when(starts, lambda: b.mm(products, a, weights), lambda: b.mm(products, a, weights, accumulate=True))
         return [b.add(offsets[0], b.mul(b.mul(count, strip.count), size))]
 
     b.loop(0, columns, shape.k_tile, k_tile, [offset])

@@ -8,7 +8,7 @@ from typing import Any
 from xdsl.dialects import arith, scf
 from xdsl.dialects.builtin import IntegerAttr, LocationAttr, StringAttr, i64
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Block, Operation, SSAValue
+from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from compiler.dialects import tile
 from compiler.dialects.isa import VIRTUAL, DescriptorOp, LabelOp, instruction
@@ -17,7 +17,7 @@ from compiler.locations import source_of
 from compiler.selection.engine_ops import ENGINE_SELECTORS
 from compiler.selection.scopes import Scope, Scopes
 from compiler.selection.views import ViewPlan, plan_views
-from isa.spec import TD_BYTES, Flag
+from isa.spec import SMEM_BYTES, TD_BYTES, Flag
 
 IMMEDIATE = range(-(1 << 31), 1 << 31)
 ALU: dict[type[Operation], str] = {
@@ -41,6 +41,7 @@ class Selector:
         self.next_register = VIRTUAL
         self.plans = plan_views(function)
         self.descriptors: dict[SSAValue, int] = {}
+        self.addresses: dict[SSAValue, int] = {}
         self.labels = 0
         self.location: LocationAttr = function.location
         self.constants: list[Operation] = []
@@ -272,24 +273,37 @@ class Selector:
     # Views
 
     def view(self, op: tile.ViewOp) -> None:
-        """Loads the descriptor's constant part and sets the rest."""
+        """A resident view has its descriptor from here on; another one is made anew wherever it is used."""
         plan = self.plans[op.result]
-        register = self.new_register()
-        self.descriptors[op.result] = register
+        self.addresses[op.result] = self.descriptor_constant(op, plan)
+        if plan.resident:
+            self.descriptors[op.result] = self.new_register()
+            self.load_descriptor(op.result, self.descriptors[op.result], self.start)
+
+    def descriptor_constant(self, op: tile.ViewOp, plan: ViewPlan) -> int:
+        """Puts the constant part into the SMEM image; its address."""
         address = self.constants_address + TD_BYTES * len(self.constants)
-        constant = DescriptorOp(
-            properties={
-                "address": IntegerAttr(address, i64),
-                "label": StringAttr(plan.label),
-                "content": StringAttr(plan.descriptor.pack().hex()),
-            }
-        )
-        self.emit(constant, self.constants)
-        load = instruction("tdld", ta=register, rs=0, imm=address)
-        self.emit(load, self.start if plan.resident else None)
+        if address + TD_BYTES > SMEM_BYTES:
+            raise CompileError(f"the program needs more than {SMEM_BYTES} bytes of SMEM", source_of(op.location))
+        try:
+            content = plan.descriptor.pack().hex()
+        except ValueError as error:
+            raise CompileError(f"a tensor is too large for a descriptor: {error}", source_of(op.location)) from error
+        properties: dict[str, Attribute] = {
+            "address": IntegerAttr(address, i64),
+            "label": StringAttr(plan.label),
+            "content": StringAttr(content),
+        }
+        self.emit(DescriptorOp(properties=properties), self.constants)
+        return address
+
+    def load_descriptor(self, view: SSAValue, register: int, into: list[Operation]) -> None:
+        """Loads the constant part; sets the fields that change: of a resident view as far outside of the loops as possible."""
+        plan = self.plans[view]
+        self.emit(instruction("tdld", ta=register, rs=0, imm=self.addresses[view]), into)
         for field in plan.fields:
-            into = self.scopes.hoisted([field.value]) if plan.resident else self.scopes.top.ops
-            self.set_field(register, field.name, field.value, field.plus, into)
+            target = self.scopes.hoisted([field.value]) if plan.resident else into
+            self.set_field(register, field.name, field.value, field.plus, target)
 
     def set_field(self, register: int, name: str, value: SSAValue, plus: int, into: list[Operation]) -> None:
         constant = self.constant_of(value)
@@ -305,10 +319,11 @@ class Selector:
 
     def td(self, view: SSAValue) -> int:
         """The descriptor register of a view."""
-        return self.descriptors[view]
-
-    def plan_of(self, view: SSAValue) -> ViewPlan:
-        return self.plans[view]
+        if view in self.descriptors:
+            return self.descriptors[view]
+        register = self.new_register()
+        self.load_descriptor(view, register, self.scopes.top.ops)
+        return register
 
 
 CONTROL: dict[type[Operation], Callable[[Selector, Any], None]] = {

@@ -12,7 +12,7 @@ from compiler.dialects import tile
 from isa.descriptor import Descriptor
 from isa.spec import TD_REGISTERS, Dtype, Region
 
-TRANSIENT_REGISTERS = 20  # kept for views that are reloaded at each use, when there are more views than registers
+TRANSIENT_REGISTERS = 8  # an instruction has at most four operands; kept for views that are reloaded at each use
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,16 @@ def loop_depth(op: Operation) -> int:
     return depth
 
 
+def use_depth(view: tile.ViewOp) -> int:
+    """Loops around the innermost use."""
+    return max((loop_depth(use.operation) for use in view.result.uses), default=0)
+
+
 def plan_views(function: FuncOp) -> dict[SSAValue, ViewPlan]:
-    """Plans for all views. The innermost ones are resident; if there are too many, the outermost share what is left."""
+    """Plans for all views. If there are too many, the least used in loops are not resident: they share what is left."""
     views = [op for op in function.walk() if isinstance(op, tile.ViewOp)]
     resident = set(views)
     if len(views) > TD_REGISTERS:
-        ordered = sorted(views, key=loop_depth, reverse=True)
+        ordered = sorted(views, key=use_depth, reverse=True)
         resident = set(ordered[: TD_REGISTERS - TRANSIENT_REGISTERS])
     return {view.result: plan_view(view, view in resident) for view in views}

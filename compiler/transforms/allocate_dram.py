@@ -97,7 +97,6 @@ class LayerTable:
     """The rows are layers, the columns 8-byte words; `buffer` is its place in SMEM."""
 
     buffer: SSAValue
-    layers: int
     columns: list[dict[int, int]] = field(default_factory=list[dict[int, int]])
 
     def column(self, values: dict[int, int]) -> int:
@@ -107,7 +106,8 @@ class LayerTable:
         return self.columns.index(values)
 
     def words(self) -> list[int]:
-        return [column.get(layer, 0) for layer in range(self.layers) for column in self.columns]
+        rows = max((layer + 1 for column in self.columns for layer in column), default=0)
+        return [column.get(layer, 0) for layer in range(rows) for column in self.columns]
 
 
 def replace_places(function: FuncOp, ops: list[tuple[Operation, dict[int, int]]], table: LayerTable) -> None:
@@ -152,11 +152,10 @@ class AllocateDramPass(ModulePass):
             item = item_of(op)
             items.setdefault(item.what, item)
         tops = assign(list(items.values()))
-        layers = max((max(item.layers) + 1 for item in items.values() if item.layers), default=0)
         placed: list[tuple[Operation, dict[int, int]]] = [(op, items[item_of(op).what].offsets) for op in ops]
         placed += [(inner, kind_values(inner)) for inner in function.walk() if isinstance(inner, tile.KindOp)]
         buffer = self.table_buffer(function)
-        table = LayerTable(buffer.result, layers)
+        table = LayerTable(buffer.result)
         replace_places(function, placed, table)
         words = table.words()
         buffer.properties["size_bytes"] = IntegerAttr(max(8 * len(words), 8), i64)

@@ -47,13 +47,14 @@ def attention_sizes(module: ModuleOp, chunk: int, share_bytes: int) -> tuple[int
     return kv_heads, key_tile
 
 
-def candidates(module: ModuleOp, context: int, sram_bytes: int, chunks: tuple[int, ...]) -> Iterator[TilePlan]:
+def candidates(module: ModuleOp, options: ChooseTilingPass, chunks: tuple[int, ...]) -> Iterator[TilePlan]:
     """Plans, best first."""
+    sram_bytes = options.sram_bytes
     for chunk in chunks:
         for strip, attention in SHARES if chunk > 1 else (*SHARES, *LAST_SHARES):
             kv_heads, key_tile = attention_sizes(module, chunk, sram_bytes // attention)
             strip_bytes = min(sram_bytes // strip, LARGEST_STRIP_BYTES)
-            yield TilePlan(context, chunk, strip_bytes, kv_heads, key_tile)
+            yield TilePlan(options.context, chunk, strip_bytes, kv_heads, key_tile, options.array_rows)
 
 
 def needed_bytes(ctx: Context, module: ModuleOp, plan: TilePlan) -> int:
@@ -68,17 +69,18 @@ def needed_bytes(ctx: Context, module: ModuleOp, plan: TilePlan) -> int:
 
 @dataclass(frozen=True)
 class ChooseTilingPass(ModulePass):
-    """See the module docstring. Options: sram_bytes, context, chunk (0: the largest that fits)."""
+    """See the module docstring. Options: sram_bytes and array_rows of the machine, context, chunk (0: the largest that fits)."""
 
     name = "choose-tiling"
     sram_bytes: int = 1 << 21
+    array_rows: int = 64
     context: int = 512
     chunk: int = 0
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         chunks = (self.chunk,) if self.chunk else tuple(c for c in CHUNKS if c <= max(self.context, 1))
         least = 0
-        for plan in candidates(op, self.context, self.sram_bytes, chunks):
+        for plan in candidates(op, self, chunks):
             least = needed_bytes(ctx, op, plan)
             if least <= self.sram_bytes:
                 op.attributes[PLAN_ATTRIBUTE] = plan.to_attribute()

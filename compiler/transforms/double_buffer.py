@@ -4,11 +4,12 @@
       %b = tile.alloc "weights" .. bytes n stream  ->  scf.for .. iter_args(%half = 0) {
       %v = tile.view %b ..                               %v = tile.view %b + %half ..
     }                                                    scf.yield n - %half }
-Correct whatever the engines do: the hardware interlocks by address.
+A loop inside such a loop hands its turn on to its next run. Correct whatever the engines do: the hardware interlocks by address.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xdsl.context import Context
@@ -52,18 +53,33 @@ def rotate(alloc: tile.AllocOp, half: SSAValue) -> None:
         Rewriter.replace_op(view, new)
 
 
-def widen(loop: scf.ForOp, allocs: list[tile.AllocOp]) -> None:
-    """Gives the loop one carried value per buffer and moves the buffers, doubled, in front of it."""
+def extend(loop: scf.ForOp, starts: Sequence[SSAValue], following: Sequence[SSAValue]) -> scf.ForOp:
+    """The loop with more carried values, whose block arguments have been added to its body already."""
     block = loop.body.block
     end = block.last_op
     if not isinstance(end, scf.YieldOp):
         raise TypeError("a loop body ends in scf.yield")
-    before = InsertPoint.before(loop)
+    new_end = scf.YieldOp(*end.operands, *following)
+    new_end.location = end.location
+    Rewriter.replace_op(end, new_end)
+    body = loop.detach_region(loop.body)
+    new = scf.ForOp(loop.lb, loop.ub, loop.step, [*loop.iter_args, *starts], body)
+    new.location = loop.location
+    Rewriter.replace_op(loop, new, list(new.results[: len(loop.results)]))
+    return new
+
+
+def widen(loop: scf.ForOp, allocs: list[tile.AllocOp]) -> scf.ForOp:
+    """Gives the loop one carried value per buffer and moves the buffers, doubled, in front of it."""
+    block = loop.body.block
+    end = block.last_op
+    if end is None:
+        raise TypeError("a loop body ends in scf.yield")
     starts: list[SSAValue] = []
-    following: list[SSAValue] = list(end.operands)
+    following: list[SSAValue] = []
     for alloc in allocs:
         size = -(-alloc.size_bytes.value.data // GRANULE_BYTES) * GRANULE_BYTES
-        starts.append(insert(constant(0), before, alloc))
+        starts.append(insert(constant(0), InsertPoint.before(loop), alloc))
         half = block.insert_arg(IndexType(), len(block.args))
         rotate(alloc, half)
         total = insert(constant(size), InsertPoint.before(end), alloc)
@@ -71,14 +87,21 @@ def widen(loop: scf.ForOp, allocs: list[tile.AllocOp]) -> None:
         alloc.detach()
         del alloc.properties["stream"]
         alloc.properties["size_bytes"] = IntegerAttr(2 * size, i64)
-        Rewriter.insert_op(alloc, before)
-    new_end = scf.YieldOp(*following)
-    new_end.location = end.location
-    Rewriter.replace_op(end, new_end)
-    body = loop.detach_region(loop.body)
-    new = scf.ForOp(loop.lb, loop.ub, loop.step, [*loop.iter_args, *starts], body)
-    new.location = loop.location
-    Rewriter.replace_op(loop, new, list(new.results[: len(loop.results)]))
+        Rewriter.insert_op(alloc, InsertPoint.before(loop))
+    return extend(loop, starts, following)
+
+
+def carry(outer: scf.ForOp, inner: scf.ForOp, allocs: list[tile.AllocOp]) -> scf.ForOp:
+    """Hands the halves on from one run of the inner loop to the next, so that the turns go on and no buffer is filled twice in a row."""
+    count = len(allocs)
+    starts: list[SSAValue] = []
+    for offset, alloc in enumerate(allocs):
+        starts.append(insert(constant(0), InsertPoint.before(outer), alloc))
+        half = outer.body.block.insert_arg(IndexType(), len(outer.body.block.args))
+        inner.operands[len(inner.operands) - count + offset] = half
+        alloc.detach()
+        Rewriter.insert_op(alloc, InsertPoint.before(outer))
+    return extend(outer, starts, list(inner.results[len(inner.results) - count :]))
 
 
 @dataclass(frozen=True)
@@ -88,8 +111,13 @@ class DoubleBufferPass(ModulePass):
     name = "double-buffer"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        loops = [inner for inner in op.walk() if isinstance(inner, scf.ForOp)]
-        for loop in loops:
+        widened: set[scf.ForOp] = set()
+        for loop in [inner for inner in op.walk() if isinstance(inner, scf.ForOp)]:
             allocs = [a for a in loop.body.block.ops if isinstance(a, tile.AllocOp) and a.stream is not None]
-            if allocs:
-                widen(loop, allocs)
+            if not allocs:
+                continue
+            new = widen(loop, allocs)
+            widened.add(new)
+            outer = new.parent_op()
+            if isinstance(outer, scf.ForOp) and outer in widened:
+                widened.add(carry(outer, new, allocs))

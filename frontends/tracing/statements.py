@@ -120,12 +120,15 @@ class Tracer(ExpressionTracer):
 
 
 def _carried(before: dict[str, Tensor], layers: list[_TracedLayer]) -> list[str]:
-    """The tensors that some layer reads or changes."""
+    """The tensors that some layer reads, changes or hands on to another one."""
     carried: list[str] = []
     for position, name in enumerate(before):
-        arguments = [(layer.block.args[position], layer.after[name].value) for layer in layers]
-        if any(argument.uses or after is not argument for argument, after in arguments):
-            carried.append(name)
+        for layer in layers:
+            argument = layer.block.args[position]
+            handed_on = any(layer.after[other].value is argument for other in before if other != name)
+            if argument.uses or handed_on or layer.after[name].value is not argument:
+                carried.append(name)
+                break
     return carried
 
 
