@@ -36,7 +36,9 @@ def test_strips_cover_a_matrix_and_fit_the_budget(
         (4096, 100, 64, (64, 64)),  # 64 whole rows of 64 bytes
         (4096, 40, 64, (48, 64)),  # the matrix ends before
         (1 << 20, 5000, 64, (512, 64)),  # never more than 512
-        (4096, 100, 300, (16, 256)),  # 16 rows of 300 bytes are too many: k-tiles
+        (4096, 100, 300, (64, 64)),  # 64 rows of 300 bytes are too many: k-tiles, so that the array is full
+        (16384, 100, 300, (64, 192)),  # two k-tiles of equal size rather than 256 and 44 columns
+        (1024, 100, 300, (16, 64)),  # too little even for that: 16 rows
         (100, 100, 300, (16, 32)),  # the smallest strip there is
         (100, 5, 7, (16, 7)),
     ],
