@@ -18,7 +18,7 @@ K_TILE_UNIT = 64  # a multiple of the sum quantum, and of the lanes of the large
 class TilePlan:
     """context: positions of the KV cache; chunk: most tokens processed at once; strip_bytes: weights in flight per strip, one
     buffer; kv_heads: key-value heads attended at once; key_tile: keys loaded at once, a multiple of 32 or a whole KV block;
-    array_rows: output rows the matrix unit computes at once.
+    array_rows: output rows the matrix unit computes at once; buffers: how many take turns in a stream, 1 or 2.
     """
 
     context: int
@@ -27,6 +27,7 @@ class TilePlan:
     kv_heads: int
     key_tile: int
     array_rows: int = 64
+    buffers: int = 2
 
     def to_attribute(self) -> DictionaryAttr:
         return DictionaryAttr({name: IntegerAttr(value, i64) for name, value in vars(self).items()})

@@ -55,6 +55,8 @@ def candidates(module: ModuleOp, options: ChooseTilingPass, chunks: tuple[int, .
             kv_heads, key_tile = attention_sizes(module, chunk, sram_bytes // attention)
             strip_bytes = min(sram_bytes // strip, LARGEST_STRIP_BYTES)
             yield TilePlan(options.context, chunk, strip_bytes, kv_heads, key_tile, options.array_rows)
+            if (strip, attention) == LAST_SHARES[-1]:
+                yield TilePlan(options.context, chunk, strip_bytes, kv_heads, key_tile, options.array_rows, buffers=1)
 
 
 def needed_bytes(ctx: Context, module: ModuleOp, plan: TilePlan) -> int:

@@ -5,6 +5,7 @@
       %v = tile.view %b ..                               %v = tile.view %b + %half ..
     }                                                    scf.yield n - %half }
 A loop inside such a loop hands its turn on to its next run. Correct whatever the engines do: the hardware interlocks by address.
+With a plan of one buffer (the last resort of choose-tiling) nothing changes.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from compiler.dialects import tile
+from compiler.lowering.plan import PLAN_ATTRIBUTE, TilePlan
 
 GRANULE_BYTES = 64
 
@@ -111,6 +113,8 @@ class DoubleBufferPass(ModulePass):
     name = "double-buffer"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
+        if PLAN_ATTRIBUTE in op.attributes and TilePlan.of(op).buffers == 1:
+            return
         widened: set[scf.ForOp] = set()
         for loop in [inner for inner in op.walk() if isinstance(inner, scf.ForOp)]:
             allocs = [a for a in loop.body.block.ops if isinstance(a, tile.AllocOp) and a.stream is not None]

@@ -134,3 +134,12 @@ def test_a_tensor_too_large_for_a_descriptor():
     program = tiny_program(head_dim=1024, max_position_embeddings=1 << 20)
     with pytest.raises(CompileError, match="a tensor is too large for a descriptor"):
         lower(program, options("edge", "fp32", 1 << 20))
+
+
+def test_the_last_plan_does_without_double_buffering():
+    """Heads of 256 in fp32: two tiles of 32 keys and 32 values would take all 64 KiB of SRAM."""
+    program = tiny_program(num_attention_heads=2, num_key_value_heads=1, head_dim=256)
+    chosen = options("tiny", "fp32", 300)
+    executable = build(program, chosen)
+    assert executable.meta["plan"]["buffers"] == 1
+    check_bits(program, chosen, prompt_of(258, executable.meta["vocabulary"]), 2, executable)
