@@ -12,6 +12,7 @@ from compiler.lowering.builder import Index
 from compiler.lowering.values import Lowering, Tensor, dies_at
 
 MARK_LAYER = 0
+OUTSIDE = -1  # marks the end of the layers
 
 
 def lower_layers(low: Lowering, op: slm.LayersOp, lower_block: Callable[[Lowering, Block], None]) -> None:
@@ -34,7 +35,7 @@ def lower_layers(low: Lowering, op: slm.LayersOp, lower_block: Callable[[Lowerin
         return []
 
     b.loop(0, count, 1, layer)
-    b.mark(MARK_LAYER, count)
+    b.mark(MARK_LAYER, OUTSIDE)
     low.layer = None
     for out, tensor in zip(op.outs, carried, strict=True):
         low.values[out] = tensor

@@ -167,12 +167,18 @@ def _operators(report: Report, narrow: bool) -> Table:
     return table
 
 
+def _section_name(section: SectionReport) -> str:
+    if section.value is None:
+        return "before"
+    return "outside" if section.value < 0 else str(section.value)
+
+
 def _sections(label: int, sections: list[SectionReport], narrow: bool) -> Table:
     name = LABELS.get(label, f"mark {label}")
     table = _table(f"By {name}", name, "visits", "cycles", "DML", "MXU", "VPU", "DRAM", "energy")
     for section in sections[:MAX_ROWS]:
         table.add_row(
-            "before" if section.value is None else str(section.value),
+            _section_name(section),
             f"{section.visits:,}",
             _count(section.cycles, narrow),
             *(_count(section.busy_cycles[engine], narrow) for engine in ("DML", "MXU", "VPU")),
