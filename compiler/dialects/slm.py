@@ -258,14 +258,17 @@ class ConstantOp(IRDLOperation):
     assembly_format = "$value attr-dict `:` type($result)"
 
 
-class _Binary(IRDLOperation):
-    """Elementwise with tail broadcast: shapes equal, or one the tail of the other; size 1 stretches."""
+class BinaryBase(IRDLOperation):
+    """Elementwise with tail broadcast: shapes equal, or one the tail of the other; size 1 stretches. Base of two dialects' ops."""
 
+    lhs = operand_def(TensorType)
+    rhs = operand_def(TensorType)
+    result = result_def(TensorType)
     traits = traits_def(Pure())
     assembly_format = "$lhs `,` $rhs attr-dict `:` type($lhs) `,` type($rhs) `->` type($result)"
 
     def verify_(self) -> None:
-        lhs, rhs, found = (shape_of(value) for value in (*self.operands, self.results[0]))
+        lhs, rhs, found = (shape_of(value) for value in (self.lhs, self.rhs, self.result))
         if broadcast(lhs, rhs) != found:
             raise VerifyException(f"{self.name} of {lhs} and {rhs} is {broadcast(lhs, rhs)}, found {found}")
 
@@ -283,35 +286,23 @@ def broadcast(lhs: tuple[int, ...], rhs: tuple[int, ...]) -> tuple[int, ...]:
 
 
 @irdl_op_definition
-class AddOp(_Binary):
+class AddOp(BinaryBase):
     name = "slm.add"
-    lhs = operand_def(TensorType)
-    rhs = operand_def(TensorType)
-    result = result_def(TensorType)
 
 
 @irdl_op_definition
-class SubOp(_Binary):
+class SubOp(BinaryBase):
     name = "slm.sub"
-    lhs = operand_def(TensorType)
-    rhs = operand_def(TensorType)
-    result = result_def(TensorType)
 
 
 @irdl_op_definition
-class MulOp(_Binary):
+class MulOp(BinaryBase):
     name = "slm.mul"
-    lhs = operand_def(TensorType)
-    rhs = operand_def(TensorType)
-    result = result_def(TensorType)
 
 
 @irdl_op_definition
-class DivOp(_Binary):
+class DivOp(BinaryBase):
     name = "slm.div"
-    lhs = operand_def(TensorType)
-    rhs = operand_def(TensorType)
-    result = result_def(TensorType)
 
 
 BinaryOp = AddOp | SubOp | MulOp | DivOp

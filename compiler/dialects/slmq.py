@@ -30,7 +30,7 @@ from xdsl.irdl import (
 from xdsl.traits import IsTerminator, Pure
 from xdsl.utils.exceptions import VerifyException
 
-from compiler.dialects.slm import ACTIVATIONS, RotaryAttr, WeightAttr, broadcast, shape_of
+from compiler.dialects.slm import ACTIVATIONS, BinaryBase, RotaryAttr, WeightAttr, shape_of
 
 WEIGHT_FORMATS = {"f32": "f32", "bf16": "bf16", "i8": "i8"}
 
@@ -221,48 +221,24 @@ class ActivationOp(IRDLOperation):
             raise VerifyException(f'unknown activation "{self.kind.data}" (known: {", ".join(ACTIVATIONS)})')
 
 
-class _Binary(IRDLOperation):
-    """Elementwise on f32 with tail broadcast, one rounding."""
-
-    traits = traits_def(Pure())
-    assembly_format = "$lhs `,` $rhs attr-dict `:` type($lhs) `,` type($rhs) `->` type($result)"
-
-    def verify_(self) -> None:
-        lhs, rhs, found = (shape_of(value) for value in (*self.operands, self.results[0]))
-        if broadcast(lhs, rhs) != found:
-            raise VerifyException(f"{self.name} of {lhs} and {rhs} is {broadcast(lhs, rhs)}, found {found}")
-
-
 @irdl_op_definition
-class AddOp(_Binary):
+class AddOp(BinaryBase):
     name = "slmq.add"
-    lhs = operand_def(TensorType)
-    rhs = operand_def(TensorType)
-    result = result_def(TensorType)
 
 
 @irdl_op_definition
-class SubOp(_Binary):
+class SubOp(BinaryBase):
     name = "slmq.sub"
-    lhs = operand_def(TensorType)
-    rhs = operand_def(TensorType)
-    result = result_def(TensorType)
 
 
 @irdl_op_definition
-class MulOp(_Binary):
+class MulOp(BinaryBase):
     name = "slmq.mul"
-    lhs = operand_def(TensorType)
-    rhs = operand_def(TensorType)
-    result = result_def(TensorType)
 
 
 @irdl_op_definition
-class DivOp(_Binary):
+class DivOp(BinaryBase):
     name = "slmq.div"
-    lhs = operand_def(TensorType)
-    rhs = operand_def(TensorType)
-    result = result_def(TensorType)
 
 
 BINARY_FUNCTIONS: dict[type[Operation], str] = {AddOp: "add", SubOp: "sub", MulOp: "mul", DivOp: "div"}
