@@ -41,8 +41,8 @@ def test_text_does_not_grow_with_layers(machine: str, scheme: str) -> None:
 
 @pytest.mark.parametrize("machine", ["edge", "tiny"])
 def test_text_does_not_grow_with_the_context(machine: str) -> None:
-    short, plan = text_bytes(tiny_program(), machine, "w8a8", 256)
-    long, same_plan = text_bytes(tiny_program(), machine, "w8a8", 2048)
+    short, plan = text_bytes(tiny_program(), machine, "w8a8", 256, chunk=6)
+    long, same_plan = text_bytes(tiny_program(), machine, "w8a8", 2048, chunk=6)
     assert plan | {"context": 0} == same_plan | {"context": 0}
     assert short == long
 

@@ -24,6 +24,7 @@ from tests.end_to_end.e2e_support import (
 )
 
 VOCABULARY = 67
+TINY_CHUNK = 6  # given, because the search for the largest that fits takes longer than the run
 CASES = [("edge", "w8a8"), ("tiny", "bf16"), ("tiny", "w8a8-kv8"), ("edge", "fp32")]
 
 
@@ -34,7 +35,7 @@ def program() -> Program:
 
 @cache
 def executable(machine: str, scheme: str, context: int = 512) -> Executable:
-    return build(program(), options(machine, scheme, context))
+    return build(program(), options(machine, scheme, context, TINY_CHUNK if machine == "tiny" else 0))
 
 
 def generated(session: Session, prompt: list[int], new: int, **how: Any) -> list[int]:
@@ -93,10 +94,10 @@ def test_a_caller_may_stop_early_and_go_on() -> None:
 
 SAMPLERS: list[tuple[dict[str, Any], SamplerSettings]] = [
     ({"sampler": Sampler.TEMPERATURE, "temperature": 1.0}, SamplerSettings(1.0)),
-    ({"sampler": Sampler.TEMPERATURE, "temperature": 0.3}, SamplerSettings(0.3)),
+    ({"sampler": Sampler.TEMPERATURE, "temperature": 0.1}, SamplerSettings(0.1)),
     ({"sampler": Sampler.TOP_K_TOP_P, "temperature": 0.7, "top_k": 1}, SamplerSettings(0.7, 1)),
-    ({"sampler": Sampler.TOP_K_TOP_P, "temperature": 2.0, "top_k": 5}, SamplerSettings(2.0, 5)),
-    ({"sampler": Sampler.TOP_K_TOP_P, "temperature": 1.5, "top_k": 64}, SamplerSettings(1.5, 64)),
+    ({"sampler": Sampler.TOP_K_TOP_P, "temperature": 0.1, "top_k": 5}, SamplerSettings(0.1, 5)),
+    ({"sampler": Sampler.TOP_K_TOP_P, "temperature": 8.0, "top_k": 64}, SamplerSettings(8.0, 64)),
     ({"sampler": Sampler.TOP_K_TOP_P, "temperature": 1.3, "top_p": 0.9}, SamplerSettings(1.3, 0, 0.9)),
     ({"sampler": Sampler.TOP_K_TOP_P, "temperature": 1.0, "top_k": 9, "top_p": 0.4}, SamplerSettings(1.0, 9, 0.4)),
     ({"sampler": Sampler.TOP_K_TOP_P, "temperature": 1.0, "top_p": 1e-6}, SamplerSettings(1.0, 0, 1e-6)),
@@ -105,7 +106,7 @@ SAMPLERS: list[tuple[dict[str, Any], SamplerSettings]] = [
 
 def check_samplers(model: Program, machine: str, scheme: str, seeds: list[int], new: int) -> None:
     """Token for token, each seed with each sampler."""
-    chosen = options(machine, scheme)
+    chosen = options(machine, scheme, chunk=TINY_CHUNK)
     session = Session(build(model, chosen), check_uninitialised=True)
     reference = interpreter(model, chosen)
     prompt = prompt_of(5, session.vocabulary)
@@ -122,12 +123,12 @@ SEEDS = [0, 1, 2**32 - 1, 2**32, 0x123456789ABCDEF0, 2**64 - 1]
 
 
 def test_samplers_equal_the_interpreters() -> None:
-    check_samplers(program(), "tiny", "w8a8", SEEDS[:4], 3)
-    check_samplers(program(), "edge", "fp32", SEEDS[4:], 2)
+    check_samplers(program(), "tiny", "w8a8", SEEDS[:3], 4)
+    check_samplers(program(), "edge", "fp32", SEEDS[4:], 3)
 
 
 def test_a_vocabulary_smaller_than_the_candidate_list() -> None:
-    check_samplers(tiny_program(2, vocab_size=13), "tiny", "bf16", [5, 6], 3)
+    check_samplers(tiny_program(2, vocab_size=13), "tiny", "bf16", [5], 3)
 
 
 @pytest.mark.long

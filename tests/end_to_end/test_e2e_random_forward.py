@@ -170,7 +170,7 @@ def check(text: str, machine: str, scheme: str, length: int, new: int) -> None:
     assert_same_bits(run.logits, plain)
 
 
-@settings(SETTINGS, max_examples=8)
+@settings(SETTINGS, max_examples=5)
 @given(models(), st.sampled_from(["edge", "edge", "tiny"]), st.sampled_from(SCHEMES), st.integers(1, 12))
 def test_random_forward_passes(text: str, machine: str, scheme: str, length: int) -> None:
     check(text, machine, scheme, length, 2)

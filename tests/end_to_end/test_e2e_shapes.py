@@ -93,7 +93,7 @@ def check(changes: dict[str, Any], scheme: str, where: tuple[str, int], sizes: t
     check_bits(program, chosen, prompt_of(length, vocabulary_of(executable), seed), new, executable)
 
 
-@settings(SETTINGS, max_examples=8)
+@settings(SETTINGS, max_examples=6)
 @given(configs(), st.sampled_from(SCHEMES), machines(), prompts(), st.integers(0, 99))
 def test_random_models(
     changes: dict[str, Any], scheme: str, where: tuple[str, int], sizes: tuple[int, int, int], seed: int

@@ -67,7 +67,7 @@ def test_a_model_that_fits_no_plan() -> None:
 
 
 def small() -> Options:
-    return Options(machine("tiny", 16384), "w8a8", 64)
+    return Options(machine("tiny", 16384), "w8a8", 64, 1)
 
 
 class Spoilt:

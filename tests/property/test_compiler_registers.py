@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from xdsl.context import Context
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp, StringAttr, i64
@@ -19,9 +19,11 @@ from compiler.selection.liveness import live_out, members, x_access
 from compiler.transforms.allocate_registers import AllocateRegistersPass
 from isa.spec import TD_BYTES, TD_REGISTERS, X_REGISTERS, Flag
 
+# No shrinking: it would take minutes, and the program that fails is printed.
 SETTINGS = settings(
-    deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None, max_examples=30
-)
+    deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None, max_examples=30,
+    phases=[Phase.generate],
+)  # fmt: skip
 LOOP_STEPS = 20_000
 
 
@@ -184,6 +186,8 @@ def programs(draw: st.DrawFn, variables: int) -> ProgramOp:
     for index in range(variables):
         maker.emit("alu", "add", Flag.I, rd=VIRTUAL + index, rs=0, imm=7 * index + 1)
     maker.statements(3, 12)
+    for index in range(variables):  # so that what is spilled is also read and written by one instruction
+        maker.emit("alu", "add", Flag.I, rd=VIRTUAL + index, rs=VIRTUAL + index, imm=index)
     for index in range(variables):
         maker.emit("yield", rs=VIRTUAL + index, imm=100 + index)
     maker.emit("halt")
