@@ -40,7 +40,7 @@ from xdsl.printer import Printer
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
-from isa.spec import VBIN, VMAD, VRED, VUN, Dtype, Region
+from isa.spec import SMEM_WIDTHS, VBIN, VMAD, VRED, VUN, Dtype, Region
 
 DYNAMIC = -(1 << 62)  # an extent or stride given by an operand
 SPACES = {region.name.lower(): region for region in Region}
@@ -401,6 +401,11 @@ class VrngOp(IRDLOperation):
     assembly_format = "$target `counter` $first `,` $second `key` $key attr-dict"
 
 
+def check_width(op: str, width: int) -> None:
+    if str(width) not in SMEM_WIDTHS:
+        raise VerifyException(f"{op} moves {', '.join(SMEM_WIDTHS)} bytes, found {width}")
+
+
 @irdl_op_definition
 class LdsOp(IRDLOperation):
     """Reads `width` bytes of SMEM: at an address, or within a buffer."""
@@ -413,6 +418,9 @@ class LdsOp(IRDLOperation):
     result = result_def(IndexType)
     irdl_options = (AttrSizedOperandSegments(as_property=True),)
     assembly_format = "$width (`of` $buffer^)? (`at` $address^)? `+` $displacement attr-dict `:` type($result)"
+
+    def verify_(self) -> None:
+        check_width(self.name, self.width.value.data)
 
 
 @irdl_op_definition
@@ -427,6 +435,9 @@ class StsOp(IRDLOperation):
     displacement = prop_def(IntegerAttr[i64])
     irdl_options = (AttrSizedOperandSegments(as_property=True),)
     assembly_format = "$width $value (`of` $buffer^)? (`at` $address^)? `+` $displacement attr-dict"
+
+    def verify_(self) -> None:
+        check_width(self.name, self.width.value.data)
 
 
 @irdl_op_definition

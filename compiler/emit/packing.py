@@ -1,7 +1,7 @@
 """How weights lie in DRAM. A recipe (the `what` of tile.weight) says how; it is carried out when the file is written.
 
 rows     the tensor row-major in `format` (embedding tables)
-vector   f32(w + offset)
+vector   w + f32(offset)
 strips   for each strip of `strip_rows` output rows: f32 scales (int8), f32 biases, then its rows cut into k-tiles of `k_tile`
          columns, each k-tile row-major and contiguous. The header always has room for strip_rows entries.
 """

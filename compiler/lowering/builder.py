@@ -23,10 +23,13 @@ from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from compiler.dialects import tile
+from compiler.errors import CompileError
+from compiler.locations import source_of
 from isa.descriptor import dense_strides
 from isa.spec import ELEMENT_BITS
 
 Index = int | SSAValue
+DIMENSIONS = 4  # of a tensor descriptor
 
 
 def element_bytes(dtype: str) -> int:
@@ -128,6 +131,8 @@ class TileBuilder:
             if any(size == 0 for size in sizes):
                 raise ValueError("dense strides of a view with dynamic inner extents")
             strides = dense_strides(tile.DTYPES[dtype], (*sizes, 1))[: len(extents)]
+        if len(extents) > DIMENSIONS:
+            raise CompileError(f"a tensor of {len(extents)} dimensions has no descriptor", source_of(self.location))
         base = self.add(place.offset, offset)
         static = base if isinstance(base, int) else 0
         full_extents = [*extents, *[1] * (4 - len(extents))]

@@ -26,7 +26,7 @@ Step = Callable[[SSAValue, SSAValue, SSAValue, SSAValue], SSAValue]
 
 
 def build_generate(b: TileBuilder, plan: TilePlan, step: Step) -> None:
-    """`step(tokens, position, rows, is_last)` lowers the model and returns the sampler's list; see the module docstring."""
+    """`step(tokens, position, rows, available)` lowers the model and returns the sampler's list; see the module docstring."""
     tokens = b.alloc("tokens", plan.chunk * 4, "smem")
     start = b.lds(8, Mailbox.POS.address)
     before, after = Block(arg_types=[IndexType()] * 2), Block(arg_types=[IndexType()])

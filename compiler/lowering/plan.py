@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from xdsl.dialects.builtin import DictionaryAttr, IntegerAttr, ModuleOp, i64
 
+from compiler.errors import CompileError
 from isa.spec import SUM_QUANTUM
 
 PLAN_ATTRIBUTE = "tile.plan"
@@ -34,10 +35,10 @@ class TilePlan:
 
     @staticmethod
     def of(module: ModuleOp) -> TilePlan:
-        """The plan recorded on a module. Raises KeyError if choose-tiling has not run."""
-        attribute = module.attributes[PLAN_ATTRIBUTE]
+        """The plan recorded on a module. Raises CompileError if choose-tiling has not run."""
+        attribute = module.attributes.get(PLAN_ATTRIBUTE)
         if not isinstance(attribute, DictionaryAttr):
-            raise KeyError(PLAN_ATTRIBUTE)
+            raise CompileError(f"the module has no {PLAN_ATTRIBUTE}", hint="run choose-tiling first")
         numbers = {name: value.value.data for name, value in attribute.data.items() if isinstance(value, IntegerAttr)}
         return TilePlan(**numbers)
 

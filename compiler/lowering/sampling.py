@@ -42,9 +42,7 @@ def start_sampling(low: Lowering) -> None:
     b.vun("mov", b.view(Place("smem", low.sampler.candidates), "f32", [2 * MAX_TOPK]), -inf)
 
 
-def dump_strip(
-    low: Lowering, logits: SSAValue, strip_rows: int, first: SSAValue, count: Index, vocabulary: int
-) -> None:
+def dump_strip(low: Lowering, logits: SSAValue, first: SSAValue, count: Index, vocabulary: int) -> None:
     """Stores the strip's logits to IO: row = position of the token, or number of tokens generated so far."""
     b, sampler = low.builder, low.sampler
     row_bytes = vocabulary * 4
@@ -69,7 +67,7 @@ def sample_strip(
 ) -> None:
     """Dumps the strip if asked, then merges the last row into the candidates."""
     b, sampler = low.builder, low.sampler
-    dump_strip(low, logits, strip_rows, first, count, vocabulary)
+    dump_strip(low, logits, first, count, vocabulary)
     view = logits.owner
     if not isinstance(view, tile.ViewOp) or view.buffer is None:
         raise ValueError("logits are sampled in SRAM")

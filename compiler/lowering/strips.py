@@ -21,9 +21,9 @@ from compiler.lowering.values import Lowering, Tensor, dies_at
 
 @dataclass(frozen=True)
 class Strip:
-    """The columns of one iteration: `first` column, `count` of them (at most `shape.rows`), and their number `index`."""
+    """The columns of one iteration: the first one and how many, at most `rows`."""
 
-    shape: StripShape
+    rows: int
     first: SSAValue
     count: Index
 
@@ -59,7 +59,7 @@ def lower_strips(low: Lowering, op: slmq.StripsOp) -> None:
 
     def body(first: SSAValue, offsets: list[SSAValue]) -> list[Index]:
         count = rows if columns % rows == 0 else b.least(b.sub(columns, first), rows)
-        strip = Strip(StripShape(rows, 0), first, count)
+        strip = Strip(rows, first, count)
         lower_members(low, members, yielded, strip, {m: (tiles[m], o) for m, o in zip(matmuls, offsets, strict=True)})
         return [b.add(offset, strip_bytes(m, rows)) for m, offset in zip(matmuls, offsets, strict=True)]
 
@@ -111,9 +111,9 @@ def lower_members(
     local: dict[SSAValue, SSAValue] = {}
 
     def scratch() -> SSAValue:
-        size = low.plan.chunk * strip.shape.rows * 4
+        size = low.plan.chunk * strip.rows * 4
         place = Place("sram", low.builder.alloc("strip", size, stream=True))
-        return low.builder.view(place, "f32", [strip.count, low.rows], [4, strip.shape.rows * 4])
+        return low.builder.view(place, "f32", [strip.count, low.rows], [4, strip.rows * 4])
 
     def source(value: SSAValue) -> SSAValue:
         return local[value] if value in local else column_view(low, low.values[value], strip)
@@ -124,7 +124,7 @@ def lower_members(
             final = column_view(low, low.values[member.result], strip) if member.result in yielded else None
             local[member.result] = lower_matmul(low, member, shape, offset, strip, final)
         elif isinstance(member, slmq.SampleOp):
-            sample_strip(low, local[member.logits], strip.shape.rows, strip.first, strip.count, columns_of(member))
+            sample_strip(low, local[member.logits], strip.rows, strip.first, strip.count, columns_of(member))
         else:
             result = member.results[0]
             reused = [v for v in member.operands if v in local and dies_at(v, member) and v not in yielded]
@@ -148,7 +148,7 @@ def lower_matmul(
     low: Lowering, op: slmq.MatmulOp, shape: StripShape, offset: SSAValue, strip: Strip, final: SSAValue | None
 ) -> SSAValue:
     """Streams one strip of weights and multiplies; returns the f32 view of the strip's columns (`final` if given)."""
-    b, x, rows = low.builder, low.values[op.x], strip.shape.rows
+    b, x, rows = low.builder, low.values[op.x], strip.rows
     integer = op.format.data == "i8"
     place = Place("sram", b.alloc("products", low.plan.chunk * rows * 4, stream=True))
     extents: list[Index] = [strip.count, low.rows]
@@ -176,7 +176,7 @@ def multiply(
     low: Lowering, op: slmq.MatmulOp, shape: StripShape, offset: SSAValue, strip: Strip, x: Tensor, products: SSAValue
 ) -> Place | None:
     """products = x * rows. Returns where the strip's header is: with whole rows it comes in the same load."""
-    header = header_bytes(op, strip.shape.rows)
+    header = header_bytes(op, strip.rows)
     if shape.k_tile == op.columns:
         return whole_rows(low, op, shape, offset, strip, x, products, header)
     scales = load_header(low, header, offset) if header else None

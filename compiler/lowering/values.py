@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
 
-from xdsl.dialects.builtin import DenseArrayBase, TensorType, i64
+from xdsl.dialects.builtin import DenseArrayBase, i64
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from compiler.dialects import slmq
@@ -122,8 +122,3 @@ def dies_at(value: SSAValue, op: Operation) -> bool:
         if other is None or other is here or not other.is_before_in_block(here):
             return False
     return True
-
-
-def same_elements(a: SSAValue, b: SSAValue) -> bool:
-    """Whether two values have the same shape and element type."""
-    return isinstance(a.type, TensorType) and a.type == b.type

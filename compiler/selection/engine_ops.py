@@ -11,7 +11,7 @@ from xdsl.ir import Operation, SSAValue
 from compiler.dialects import tile
 from compiler.dialects.isa import instruction
 from compiler.selection.emitter import Emitter
-from isa.spec import SMEM_WIDTHS, Flag
+from isa.spec import Flag
 
 
 def select_copy(s: Emitter, op: tile.LoadOp | tile.StoreOp) -> None:
@@ -79,10 +79,7 @@ def smem_address(s: Emitter, op: tile.LdsOp | tile.StsOp) -> tuple[int, int]:
 
 def select_lds(s: Emitter, op: tile.LdsOp) -> None:
     register, displacement = smem_address(s, op)
-    width = str(op.width.value.data)
-    if width not in SMEM_WIDTHS:
-        raise ValueError(f"a width of {width} bytes")
-    s.emit(instruction("lds", width, rd=s.define(op.result), rs=register, imm=displacement))
+    s.emit(instruction("lds", str(op.width.value.data), rd=s.define(op.result), rs=register, imm=displacement))
 
 
 def select_sts(s: Emitter, op: tile.StsOp) -> None:

@@ -110,7 +110,7 @@ class LayerTable:
         return [column.get(layer, 0) for layer in range(rows) for column in self.columns]
 
 
-def replace_places(function: FuncOp, ops: list[tuple[Operation, dict[int, int]]], table: LayerTable) -> None:
+def replace_places(ops: list[tuple[Operation, dict[int, int]]], table: LayerTable) -> None:
     """Constants, or reads of the layer table."""
     columns = [-1 if -1 in offsets else table.column(offsets) for _, offsets in ops]
     record_bytes = 8 * len(table.columns)
@@ -156,7 +156,7 @@ class AllocateDramPass(ModulePass):
         placed += [(inner, kind_values(inner)) for inner in function.walk() if isinstance(inner, tile.KindOp)]
         buffer = self.table_buffer(function)
         table = LayerTable(buffer.result)
-        replace_places(function, placed, table)
+        replace_places(placed, table)
         words = table.words()
         buffer.properties["size_bytes"] = IntegerAttr(max(8 * len(words), 8), i64)
         self.record(module, list(items.values()), tops, words)

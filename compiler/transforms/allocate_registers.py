@@ -19,6 +19,7 @@ from compiler.dialects.isa import VIRTUAL, DescriptorOp, InstructionOp, ProgramO
 from compiler.errors import CompileError
 from compiler.selection.coloring import Assignment, accesses_of, color, is_move
 from compiler.selection.liveness import live_out, members, td_access, x_access
+from isa.abi import SMEM_IMAGE_OFFSET
 from isa.spec import SMEM_BYTES, TD_BYTES, TD_OPERANDS, TD_REGISTERS, X_FIELDS, X_REGISTERS
 
 X_AVAILABLE = range(1, X_REGISTERS)
@@ -119,7 +120,7 @@ class AllocateRegistersPass(ModulePass):
         ops = list(program.body.block.ops)
         tops = [d.address.value.data + TD_BYTES for d in ops if isinstance(d, DescriptorOp)]
         numbers = [o.number(f) for o in ops if isinstance(o, InstructionOp) for f in X_FIELDS if f in o.used()]
-        spills = Spills(max(tops, default=0), max([VIRTUAL, *numbers]) + 1)
+        spills = Spills(max(tops, default=SMEM_IMAGE_OFFSET), max([VIRTUAL, *numbers]) + 1)
         scalars = allocate_scalars(program, spills)
         descriptors = color(list(program.body.block.ops), td_access, TD_AVAILABLE)
         if descriptors.failed:

@@ -61,6 +61,8 @@ def candidates(module: ModuleOp, options: ChooseTilingPass, chunks: tuple[int, .
 
 def needed_bytes(ctx: Context, module: ModuleOp, plan: TilePlan) -> int:
     """SRAM that a plan takes, found by lowering a copy."""
+    if not any(isinstance(op, FuncOp) for op in module.walk()):
+        raise CompileError("the module has no function to choose a plan for")
     trial = module.clone()
     trial.attributes[PLAN_ATTRIBUTE] = plan.to_attribute()
     ConvertSlmqToTilePass().apply(ctx, trial)
@@ -81,13 +83,16 @@ class ChooseTilingPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         chunks = (self.chunk,) if self.chunk else tuple(c for c in CHUNKS if c <= max(self.context, 1))
-        least = 0
+        least: int | None = None
         for plan in candidates(op, self, chunks):
-            least = needed_bytes(ctx, op, plan)
-            if least <= self.sram_bytes:
+            needed = needed_bytes(ctx, op, plan)
+            least = needed if least is None else min(least, needed)
+            if needed <= self.sram_bytes:
                 op.attributes[PLAN_ATTRIBUTE] = plan.to_attribute()
                 return
         raise CompileError(
             f"the smallest plan needs {least} bytes of SRAM, the machine has {self.sram_bytes}",
-            hint="use a machine with more SRAM, a smaller context or a smaller model",
+            hint="leave the chunk to the compiler"
+            if self.chunk
+            else "use a machine with more SRAM, or a smaller model",
         )

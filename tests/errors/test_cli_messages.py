@@ -72,6 +72,12 @@ def test_wrong_usage(arguments: list[str], parts: list[str]) -> None:
         (["run", GQA, "--tokens", "1", "-n", "600"], ["-n is 600, but 511 positions are left", "larger --context"]),
         (["run", GQA, "--tokens", "1,2,3", "--context", "3"], ["leaves nothing of the context of 3"]),
         (["run", "/no/such/model.slx", "--tokens", "1"], ["/no/such/model.slx: error: cannot read"]),
+        (
+            ["run", GQA, "--tokens", "1", "--stats", "/no/such/s.json"],
+            ["/no/such/s.json: error: there is no such folder"],
+        ),
+        (["interpret", GQA, "--tokens", "1", "--logits", "/no/l.npz"], ["/no/l.npz: error: there is no such folder"]),
+        (["run", GQA, "--tokens", "1", "-n", "1", "--stats", "/"], ["error: "]),
         (["interpret", GQA, "--tokens", "181"], ["error: "]),
         (["interpret", GQA, "--tokens", "181", "--level", "slmq"], ["error: "]),
         (["disasm", __file__], ["not an SLX executable"]),
@@ -134,7 +140,7 @@ def test_wrong_ir_text(source: str, place: str) -> None:
         ("choose-tiling{x=1}", 'Provided arguments ["x"] not found'),
         ("choose-tiling{context=many}", "error: "),
         ('convert-slm-to-slmq{scheme="int3"}', 'unknown scheme "int3"'),
-        ("allocate-dram", "pass allocate-dram cannot run on this module"),
+        ("allocate-dram", "the module has no tile.plan; run choose-tiling first"),
     ],
 )
 def test_wrong_pipelines(pipeline: str, part: str) -> None:

@@ -9,6 +9,7 @@ from xdsl.dialects.builtin import FloatAttr, IntegerAttr, ModuleOp, TensorType, 
 from xdsl.ir import Block, Operation, Region, SSAValue
 
 from compiler.dialects import slm, slmq
+from compiler.errors import CompileError
 from compiler.lowering.plan import STRIP_ROWS_UNIT, TilePlan, strip_shape
 from compiler.lowering.values import dies_at
 from tests.end_to_end.e2e_support import build, options, tiny_program
@@ -51,7 +52,7 @@ def test_strip_shapes(budget: int, rows: int, columns: int, expected: tuple[int,
 def test_a_plan_is_recorded_on_the_module() -> None:
     plan = TilePlan(512, 12, 4096, 2, 128)
     module = ModuleOp([])
-    with pytest.raises(KeyError):
+    with pytest.raises(CompileError, match="the module has no tile.plan"):
         TilePlan.of(module)
     module.attributes["tile.plan"] = plan.to_attribute()
     assert TilePlan.of(module) == plan

@@ -30,3 +30,10 @@ tile.vun "cosh" %v, %v
 %b = tile.alloc "b" in "sram" bytes 16 : !tile.buffer
 %v = tile.view %b in sram + 0 as f32 [4, 1, 1, 1] strides [4, 0, 0, 0]
 tile.vun "mov" %v, %v constant 1.000000e+00
+// -----
+// CHECK: error: tile.lds: tile.lds moves 1, 2, 4, 8 bytes, found 3
+%l = tile.lds 3 + 0 : index
+// -----
+// CHECK: error: tile.sts: tile.sts moves 1, 2, 4, 8 bytes, found 16
+%c = arith.constant 1 : index
+tile.sts 16 %c + 0
