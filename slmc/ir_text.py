@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from io import StringIO
 
 import numpy as np
@@ -10,11 +11,14 @@ from xdsl.dialects.scf import WhileOp
 from xdsl.ir import Operation
 from xdsl.parser import Parser
 from xdsl.printer import Printer
+from xdsl.utils.exceptions import ParseError
 
 from compiler.driver import make_context
 from slmc.errors import CommandError, text_place
 
 MAX_CHARACTERS = 16 << 20
+_COMMENT_OR_QUOTE = re.compile(r'//[^\n]*|"')
+_STRING = re.compile(r'"(?:[^"\\\n\v\f]++|\\(?:["nt\\]|[0-9A-Fa-f]{2}))*+"')
 
 
 class LocationPrinter(Printer):
@@ -69,6 +73,7 @@ def parse_module(text: str, name: str) -> ModuleOp:
     """The verified module of a text; `name` names it in messages. Raises CommandError or ParseError."""
     if len(text) > MAX_CHARACTERS:
         raise CommandError(f"the text has {len(text)} characters, at most {MAX_CHARACTERS} are read", place=name)
+    _check_strings(text, name)
     try:
         parser = PlaceParser(text, name)
         module = parser.parse_module()
@@ -79,7 +84,24 @@ def parse_module(text: str, name: str) -> ModuleOp:
         module.verify()
     except RecursionError:
         raise CommandError("the text is nested too deeply", place=name) from None
+    except (CommandError, ParseError):
+        raise
+    except Exception as error:  # xDSL does not wrap what constructors of attributes and operations raise
+        raise CommandError(f"this is no module: {type(error).__name__}: {error}", place=name) from error
     return module
+
+
+def _check_strings(text: str, name: str) -> None:
+    """Finds a string that is not closed, on which xDSL's lexer would need exponential time."""
+    position = 0
+    while (found := _COMMENT_OR_QUOTE.search(text, position)) is not None:
+        position = found.end()
+        if found[0] == '"':
+            string = _STRING.match(text, found.start())
+            if string is None:
+                place = text_place(text, name, found.start())
+                raise CommandError("this string is not closed, or has an unknown escape", place=place)
+            position = string.end()
 
 
 def _verify(op: Operation, place: str) -> None:

@@ -94,12 +94,22 @@ def console_of() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
 
 
+def check_folders(*outputs: Path | None) -> None:
+    """Raises CommandError before a long run, not after it, if there is no folder for an output."""
+    for path in outputs:
+        if path is not None and not path.parent.is_dir():
+            raise CommandError("there is no such folder to write to", place=str(path))
+
+
 def write_results(session: Session, generated: Sequence[int], logits: Path | None, stats: Path | None) -> None:
     """The files of --logits and --stats."""
     if logits is not None:
         write_npz(logits, {"tokens": np.array(generated, np.int32), "logits": session.logits()})
     if stats is not None:
-        write_json(session.report(), stats)
+        try:
+            write_json(session.report(), stats)
+        except OSError as error:
+            raise OSError(error.errno, f"cannot write: {error.strerror}", str(stats)) from error
 
 
 def print_report(session: Session) -> None:

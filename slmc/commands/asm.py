@@ -16,5 +16,5 @@ from slmc.options import FILE, debug_option
 @click.option("-o", "--output", type=FILE, required=True, help="The executable to write.")
 @debug_option
 def asm(file: Path, machine: str, output: Path) -> None:
-    """Assemble FILE.s to an executable without weights."""
+    """Assemble FILE.s to an executable. It has no weights."""
     assemble_file(file, machine, output)

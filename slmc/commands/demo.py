@@ -13,5 +13,8 @@ from slmc.options import debug_option
 @click.option("-n", "--max-new", type=click.IntRange(1), default=DEFAULT_TOKENS, show_default=True, metavar="N")
 @debug_option
 def demo(prompt: str, max_new: int) -> None:
-    """Compile a small storyteller model, tell a story on the simulator, and show time and energy."""
+    """Tell a story and show what it costs.
+
+    Compiles a small storyteller model, runs it on the simulator, and shows time and energy.
+    """
     demonstrate(prompt, max_new)

@@ -17,7 +17,7 @@ from slmc.options import FILE, debug_option
 @click.option("-o", "--output", type=FILE, help="Where to write the text (default: stdout).")
 @debug_option
 def disasm(file: Path, output: Path | None) -> None:
-    """Print the assembly of an executable; `slmc asm` makes the same bytes of it."""
+    """Print the assembly of an executable. `slmc asm` makes the same bytes of it."""
     text = disassemble_executable(Executable.open(file))
     if output is None:
         click.echo(text, nl=False)

@@ -26,7 +26,10 @@ def inspect(
     allow_unread: bool,
     as_json: bool,
 ) -> None:
-    """Show what is in an executable (sections, memory map, symbols) or a checkpoint (parameters, config)."""
+    """Show what a file contains.
+
+    Of an executable: sections, memory map, symbols. Of a checkpoint: parameters, config.
+    """
     console = console_of()
     if is_executable(file):
         description = describe_executable(Executable.open(file))

@@ -11,6 +11,7 @@ from slmc.inputs import TOKENS
 from slmc.interpreting import interpret_level
 from slmc.options import FILE, checkpoint_of, checkpoint_options, debug_option, scheme_option
 from slmc.progress import tell_notes
+from slmc.streaming import check_folders
 
 
 @click.command(no_args_is_help=True)
@@ -31,11 +32,12 @@ def interpret(
     settings: tuple[tuple[str, str], ...],
     allow_unread: bool,
 ) -> None:
-    """Run the compiler's IR without compiling to a machine, and print the most probable next token.
+    """Run the compiler's IR on tokens. It prints the most probable next token; no machine is involved.
 
     Level slm is the model in floating point, as published; slmq has the number formats of the scheme and gives the
     same bits as the executable.
     """
+    check_folders(logits)
     program = checkpoint_of(checkpoint, random_seed, settings, allow_unread).load()
     tell_notes(program)
     rows = interpret_level(program, level, scheme, tokens)

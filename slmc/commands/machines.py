@@ -17,7 +17,7 @@ from slmc.streaming import console_of
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @debug_option
 def machines(name: str | None, as_json: bool) -> None:
-    """List the built-in machines, or show all numbers of machine NAME (or of a TOML file) with their sources."""
+    """List machines, or show one. NAME is a built-in machine or a TOML file; all its numbers are shown with their sources."""
     console = console_of()
     if name is None:
         known = [load_machine(each) for each in builtin_machines()]

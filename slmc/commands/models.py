@@ -13,6 +13,6 @@ from slmc.tables import table_of
 @click.command()
 @debug_option
 def models() -> None:
-    """List the model families that checkpoints may have (others: write a .slm file, docs/slm-language.md)."""
+    """List the known model families. For others, write a .slm file (docs/slm-language.md)."""
     rows = [(file.removesuffix(".slm"), ", ".join(types)) for file, types in known_architectures().items()]
     console_of().print(table_of("", ("family", "model_type of config.json"), rows))

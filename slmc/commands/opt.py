@@ -26,7 +26,7 @@ from slmc.passes import read_source, run_pipeline
 @click.option("--no-locations", is_flag=True, help="Leave out the places in the source.")
 @debug_option
 def opt(file: Path, passes: str, output: Path | None, generic: bool, no_locations: bool) -> None:
-    """Run passes on the text of any stage in FILE (- is stdin), as written by compile --dump-after."""
+    """Run passes on IR text. FILE (- is stdin) holds the text of any stage, as written by compile --dump-after."""
     name = "<stdin>" if str(file) == "-" else str(file)
     module = run_pipeline(parse_module(read_source(file), name), passes)
     text = module_text(module, generic, locations=not no_locations)

@@ -11,7 +11,7 @@ from slmc.executables import opened
 from slmc.inputs import TOKENS
 from slmc.options import FILE, checkpoint_of, checkpoint_options, debug_option, target_options
 from slmc.session import Session
-from slmc.streaming import Request, print_report, stream, write_results
+from slmc.streaming import Request, check_folders, print_report, stream, write_results
 
 
 @click.command(no_args_is_help=True)
@@ -50,7 +50,7 @@ def run(
     logits: Path | None,
     stats: Path | None,
 ) -> None:
-    """Generate on the simulator: print tokens as they arrive, then time and energy.
+    """Generate tokens on the simulator. They are printed as they arrive, then time and energy.
 
     A checkpoint is compiled to a temporary file first.
     """
@@ -60,6 +60,7 @@ def run(
         raise click.UsageError("--prompt-length goes with --timing-only")
     if logits is not None and timing_only:
         raise click.UsageError("a run with --timing-only has no logits to write")
+    check_folders(logits, stats)
     given = prompt if prompt is not None else tokens if tokens is not None else [0] * (prompt_length or 0)
     request = Request(given, max_new, temperature, top_k or 0, 1.0 if top_p is None else top_p, seed)
     source = checkpoint_of(executable, random_seed, settings, allow_unread)

@@ -18,7 +18,7 @@ from slmc.tokenizers import tokenizer_of
 @click.option("--ids", type=TOKENS, metavar="1,2,3|@ids.json", help="Print the text of these ids.")
 @debug_option
 def tokenize(checkpoint: Path, text: str | None, ids: list[int] | None) -> None:
-    """Convert a text to token ids, or ids to text."""
+    """Convert text to token ids, or back."""
     if (text is None) == (ids is None):
         raise click.UsageError("expected one of --text TEXT and --ids IDS")
     tokenizer = tokenizer_of(checkpoint)

@@ -125,6 +125,9 @@ def test_a_damaged_executable(executable: Path, tmp_path: Path) -> None:
         ('isa.vun "mov" t0, f 0x1ffffffffffffffff : f32', "error: "),
         ("(" * 100_000, "error: "),
         ('"x"({' * 3_000, "error: "),
+        ('builtin.module {}\n "' + "x" * 100_000, "<stdin>:2:2: error: this string is not closed"),
+        ("isa.alu 0x" + "f" * 100_000, "error: "),
+        ("isa.alu " + "9" * 10_000, "error: "),
     ],
 )
 def test_wrong_ir_text(source: str, place: str) -> None:
