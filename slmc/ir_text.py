@@ -11,7 +11,7 @@ from xdsl.dialects.scf import WhileOp
 from xdsl.ir import Operation
 from xdsl.parser import Parser
 from xdsl.printer import Printer
-from xdsl.utils.exceptions import ParseError
+from xdsl.utils.exceptions import ParseError, VerifyException
 
 from compiler.driver import make_context
 from slmc.errors import CommandError, text_place
@@ -74,8 +74,8 @@ def parse_module(text: str, name: str) -> ModuleOp:
     if len(text) > MAX_CHARACTERS:
         raise CommandError(f"the text has {len(text)} characters, at most {MAX_CHARACTERS} are read", place=name)
     _check_strings(text, name)
+    parser = PlaceParser(text, name)
     try:
-        parser = PlaceParser(text, name)
         module = parser.parse_module()
         for op in module.walk(reverse=True, region_first=True):
             if op not in parser.offsets and (parent := op.parent_op()) is not None:
@@ -87,7 +87,8 @@ def parse_module(text: str, name: str) -> ModuleOp:
     except (CommandError, ParseError):
         raise
     except Exception as error:  # xDSL does not wrap what constructors of attributes and operations raise
-        raise CommandError(f"this is no module: {type(error).__name__}: {error}", place=name) from error
+        what = str(error) if isinstance(error, VerifyException) else f"{type(error).__name__}: {error}"
+        raise CommandError(what, place=text_place(text, name, parser.pos)) from error
     return module
 
 

@@ -35,7 +35,7 @@ func.func @f(%x: tensor<?x4x6xf32>) {
   func.return
 }
 // -----
-// CHECK: error: a rotary dimension is positive and even, found 7
+// CHECK: <stdin>:4:{{[0-9]+}}: error: a rotary dimension is positive and even, found 7
 func.func @f(%x: tensor<?x4x8xf32>) {
   %y = slm.rope %x, #slm.rotary<7, 10000.0, 256, 0, {}> : tensor<?x4x8xf32>
   func.return
