@@ -11,6 +11,7 @@ from math import prod
 from typing import ClassVar
 
 from xdsl.dialects.builtin import (
+    DYNAMIC_INDEX,
     DenseArrayBase,
     DictionaryAttr,
     Float64Type,
@@ -47,11 +48,18 @@ ACTIVATIONS = ("silu", "gelu", "gelu_tanh", "quick_gelu", "relu", "sigmoid", "ta
 LAYER = "{i}"
 
 
-def shape_of(value: SSAValue) -> tuple[int, ...]:
-    """The shape of a tensor value; the token count is DYNAMIC_INDEX."""
+class Shape(tuple[int, ...]):
+    """A tensor's dimensions; the token count is DYNAMIC_INDEX and prints as `?`."""
+
+    def __str__(self) -> str:
+        return "[" + ", ".join("?" if size == DYNAMIC_INDEX else str(size) for size in self) + "]"
+
+
+def shape_of(value: SSAValue) -> Shape:
+    """The shape of a tensor value."""
     if not isinstance(value.type, TensorType):
         raise VerifyException(f"expected a tensor, found {value.type}")
-    return value.type.get_shape()
+    return Shape(value.type.get_shape())
 
 
 @irdl_attr_definition
@@ -133,7 +141,7 @@ class EmbeddingOp(IRDLOperation):
     assembly_format = "$tokens `,` qualified($weight) attr-dict `:` type($tokens) `->` type($result)"
 
     def verify_(self) -> None:
-        expected = shape_of(self.tokens) + self.weight.shape[1:]
+        expected = Shape((*shape_of(self.tokens), *self.weight.shape[1:]))
         if shape_of(self.result) != expected:
             raise VerifyException(f"embedding gives {expected}, found {shape_of(self.result)}")
 
@@ -273,7 +281,7 @@ class BinaryBase(IRDLOperation):
             raise VerifyException(f"{self.name} of {lhs} and {rhs} is {broadcast(lhs, rhs)}, found {found}")
 
 
-def broadcast(lhs: tuple[int, ...], rhs: tuple[int, ...]) -> tuple[int, ...]:
+def broadcast(lhs: Shape, rhs: Shape) -> Shape:
     """The shape of an elementwise result. Raises VerifyException if the shapes do not go together."""
     long, short = (lhs, rhs) if len(lhs) >= len(rhs) else (rhs, lhs)
     out = list(long)
@@ -282,7 +290,7 @@ def broadcast(lhs: tuple[int, ...], rhs: tuple[int, ...]) -> tuple[int, ...]:
         if a != b and 1 not in (a, b):
             raise VerifyException(f"shapes {lhs} and {rhs} do not go together")
         out[-position] = b if a == 1 else a
-    return tuple(out)
+    return Shape(out)
 
 
 @irdl_op_definition

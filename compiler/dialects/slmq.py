@@ -30,7 +30,7 @@ from xdsl.irdl import (
 from xdsl.traits import IsTerminator, Pure
 from xdsl.utils.exceptions import VerifyException
 
-from compiler.dialects.slm import ACTIVATIONS, BinaryBase, RotaryAttr, WeightAttr, shape_of
+from compiler.dialects.slm import ACTIVATIONS, BinaryBase, RotaryAttr, Shape, WeightAttr, shape_of
 
 WEIGHT_FORMATS = {"f32": "f32", "bf16": "bf16", "i8": "i8"}
 
@@ -104,7 +104,7 @@ class QuantizeOp(IRDLOperation):
                 f"quantize takes f32 and gives i8 of the same shape, found {self.x.type}, {self.q.type}"
             )
         if self.scale.type != TensorType(f32, (*kept, 1)):
-            raise VerifyException(f"the scale of {shape} over {axes} dimensions is f32 {(*kept, 1)}")
+            raise VerifyException(f"the scale of {shape} over {axes} dimensions is f32 {Shape((*kept, 1))}")
 
 
 @irdl_op_definition
