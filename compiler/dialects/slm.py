@@ -281,14 +281,14 @@ class BinaryBase(IRDLOperation):
             raise VerifyException(f"{self.name} of {lhs} and {rhs} is {broadcast(lhs, rhs)}, found {found}")
 
 
-def broadcast(lhs: Shape, rhs: Shape) -> Shape:
+def broadcast(lhs: tuple[int, ...], rhs: tuple[int, ...]) -> Shape:
     """The shape of an elementwise result. Raises VerifyException if the shapes do not go together."""
     long, short = (lhs, rhs) if len(lhs) >= len(rhs) else (rhs, lhs)
     out = list(long)
     for position in range(1, len(short) + 1):
         a, b = long[-position], short[-position]
         if a != b and 1 not in (a, b):
-            raise VerifyException(f"shapes {lhs} and {rhs} do not go together")
+            raise VerifyException(f"shapes {Shape(lhs)} and {Shape(rhs)} do not go together")
         out[-position] = b if a == 1 else a
     return Shape(out)
 
