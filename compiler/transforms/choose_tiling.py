@@ -51,7 +51,7 @@ def candidates(module: ModuleOp, options: ChooseTilingPass, chunks: tuple[int, .
     """Plans, best first."""
     sram_bytes = options.sram_bytes
     for chunk in chunks:
-        for strip, attention in SHARES if chunk > 1 else (*SHARES, *LAST_SHARES):
+        for strip, attention in SHARES if len(chunks) > 1 and chunk > 1 else (*SHARES, *LAST_SHARES):
             kv_heads, key_tile = attention_sizes(module, chunk, sram_bytes // attention)
             strip_bytes = min(sram_bytes // strip, LARGEST_STRIP_BYTES)
             yield TilePlan(options.context, chunk, strip_bytes, kv_heads, key_tile, options.array_rows)

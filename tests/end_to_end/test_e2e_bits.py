@@ -77,7 +77,7 @@ def test_chunk_size_and_machine_keep_the_bits(scheme: str) -> None:
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_many_chunk_sizes_and_machines_keep_the_bits(scheme: str) -> None:
     check_chunks(
-        scheme, (1, 2, 3, 5, 7, 16, 31, 100, 128, 200, 256), (("edge", 0), ("tiny", 1 << 18), ("tiny", 1 << 22))
+        scheme, (1, 2, 3, 5, 7, 16, 31, 100, 128, 200, 256), (("edge", 0), ("tiny", 3 << 19), ("tiny", 1 << 22))
     )
 
 
