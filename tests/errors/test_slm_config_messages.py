@@ -386,7 +386,7 @@ def test_message(changes: dict[str, Any], headline: str, hint: str, tmp_path: Pa
         load_program(path, random_seed=1)
     assert caught.value.headline().replace(str(path), "CONFIG") == headline
     found = (caught.value.hint or "").replace(str(path), "CONFIG")
-    assert found == hint or hint == KNOWN and found.endswith(KNOWN) and "known are llama, mistral" in found
+    assert found == hint or hint == KNOWN and found.endswith(KNOWN) and "known are gemma, gemma2" in found
 
 
 def test_allowed_unread_fields_are_notes(tmp_path: Path) -> None:

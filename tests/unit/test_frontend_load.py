@@ -24,6 +24,11 @@ PARAMETERS = {
     "orca-2-7b": 6_738_440_192, "solar-10.7b": 10_731_524_096, "llama-3-8b": 8_030_261_248,
     "smollm2-135m": 134_515_008, "smollm2-1.7b": 1_711_376_384, "mobilellm-125m": 124_635_456,
     "mobilellm-1b": 1_005_461_760, "falcon3-1b": 1_669_408_768,
+    "gemma-2-2b": 2_614_341_888, "gemma-2b": 2_506_172_416, "gemma-3-1b": 999_885_952, "gemma-7b": 8_537_680_896,
+    "granite-3.1-2b": 2_533_531_648, "minicpm-2b": 2_724_880_896, "olmo-2-1b": 1_484_916_736,
+    "phi-3-mini-4k": 3_821_079_552, "phi-3.5-mini": 3_821_079_552, "phi-4-mini": 3_836_021_760,
+    "qwen2.5-0.5b": 494_032_768, "qwen2.5-1.5b": 1_543_714_304, "qwen3-0.6b": 596_049_920,
+    "qwen3-1.7b": 1_720_574_976, "smollm3-3b": 3_075_098_624,
 }  # fmt: skip
 TINY: dict[str, Any] = {
     "model_type": "llama", "vocab_size": 32, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2,
@@ -123,8 +128,12 @@ def test_facts_of_real_configs() -> None:
 
 def test_layers_are_rolled() -> None:
     """The size of the module does not depend on the number of layers."""
-    counts = {len(list(load_program(CONFIGS / f"{name}.json", random_seed=1).module.walk())) for name in PARAMETERS}
-    assert len(counts) == 1
+    sizes: dict[str, set[int]] = {}
+    for name in PARAMETERS:
+        program = load_program(CONFIGS / f"{name}.json", random_seed=1)
+        sizes.setdefault(program.architecture, set()).add(len(list(program.module.walk())))
+    assert len(sizes) == 11
+    assert {len(counts) for counts in sizes.values()} == {1}
 
 
 def test_locations(tmp_path: Path) -> None:

@@ -1,7 +1,12 @@
-"""The tiny random Llama checkpoints of this directory: a table for `../make_published.py`."""
+"""The tiny random checkpoints of this directory: a table for `../make_published.py`.
 
-from dataclasses import dataclass
+The Llama variants stand here, one or more of each other family in `families.py`.
+"""
+
+from dataclasses import dataclass, field
 from typing import Any
+
+from published.families import FAMILIES, FAMILY_BASE
 
 Config = dict[str, Any]
 
@@ -10,10 +15,10 @@ Config = dict[str, Any]
 class Variant:
     """One checkpoint.
 
-    `config` holds hub-style fields laid over `BASE_CONFIG`; None as the value of `num_key_value_heads` or
+    `config` holds hub-style fields laid over `base`; None as the value of `num_key_value_heads` or
     `head_dim` leaves the field out of config.json. `dialect` is "hub" or "transformers5": how config.json is
     written. `mistakes` are wrong readings of this config, each as fields laid over the right ones, that the
-    vectors must show.
+    vectors must show, each by a logit that moves at least `min_mistake`.
     """
 
     name: str
@@ -24,6 +29,8 @@ class Variant:
     dialect: str = "hub"
     max_shard_size: str = "100MB"
     mistakes: tuple[Config, ...] = ()
+    base: Config = field(default_factory=lambda: BASE_CONFIG)
+    min_mistake: float = 2e-2  # a hundred times the tolerance of the tests, 2e-4
 
 
 BASE_CONFIG: Config = {
@@ -62,7 +69,7 @@ LLAMA3_SCALING: Config = {
     "rope_type": "llama3",
 }
 
-VARIANTS = (
+LLAMA_VARIANTS = (
     Variant(
         "gqa",
         "grouped queries: 8 heads, 2 key/value heads",
@@ -192,9 +199,11 @@ VARIANTS = (
     ),
 )
 
+VARIANTS = LLAMA_VARIANTS + tuple(Variant(base=FAMILY_BASE, **row) for row in FAMILIES)
+
 
 def hub_config(variant: Variant) -> Config:
     """The fields of config.json in the dialect of hub files, without the fields left out."""
-    fields = BASE_CONFIG | variant.config
+    fields = variant.base | variant.config
     may_be_absent = ("head_dim", "num_key_value_heads")
     return {key: value for key, value in fields.items() if value is not None or key not in may_be_absent}
