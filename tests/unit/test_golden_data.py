@@ -40,6 +40,7 @@ FAMILIES = {  # name: model_type
     "granite_minicpm": "granite",
     "olmo2": "olmo2",
     "phi3": "phi3",
+    "phi3_longrope": "phi3",
     "qwen2": "qwen2",
     "qwen2_window": "qwen2",
     "qwen3": "qwen3",

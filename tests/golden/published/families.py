@@ -27,6 +27,12 @@ GEMMA: dict[str, Any] = {
     "attention_bias": False,
 }
 
+LONGROPE: dict[str, Any] = {
+    "long_factor": [1.5, 2.0, 3.0, 4.0, 6.0, 8.0],
+    "short_factor": [1.0, 1.05, 1.1, 1.3, 1.6, 2.0],
+    "type": "longrope",
+}
+
 FAMILIES: tuple[dict[str, Any], ...] = (
     {
         "name": "qwen2",
@@ -235,5 +241,28 @@ FAMILIES: tuple[dict[str, Any], ...] = (
             "tie_word_embeddings": False,
         },
         "mistakes": ({"partial_rotary_factor": 1.0}, {"sliding_window": 9}),
+    },
+    {
+        "name": "phi3_longrope",
+        "purpose": "Phi-3.5 and Phi-4-mini: longrope below the original length 512 (short factors), three quarters rotated, tied",
+        "prompt_length": 34,
+        "config": {
+            "architectures": ["Phi3ForCausalLM"],
+            "attention_bias": False,
+            "hidden_act": "silu",
+            "hidden_size": 64,
+            "intermediate_size": 56,
+            "max_position_embeddings": 4096,
+            "model_type": "phi3",
+            "original_max_position_embeddings": 512,
+            "partial_rotary_factor": 0.75,
+            "rms_norm_eps": 1e-5,
+            "rope_scaling": LONGROPE,
+        },
+        "mistakes": (
+            {"rope_scaling": None},
+            {"rope_scaling": LONGROPE | {"short_factor": LONGROPE["long_factor"]}},
+            {"max_position_embeddings": 512},  # cos and sin without their factor
+        ),
     },
 )
