@@ -280,6 +280,18 @@ def test_known_architectures() -> None:
     assert known_architectures()["llama.slm"] == ("llama", "mistral", "mobilellm")
 
 
+@pytest.mark.parametrize("name", ["gemma-2b", "gemma-2-2b", "gemma-3-1b"])
+def test_gemma_attends_in_one_direction(name: str, tmp_path: Path) -> None:
+    """transformers 5 writes the field as false or null; true is another model."""
+    config = json.loads((CONFIGS / f"{name}.json").read_text())
+    for value in (False, None):
+        path = _write(tmp_path / "config.json", {**config, "use_bidirectional_attention": value})
+        assert load_program(path, random_seed=1).notes == []
+    path = _write(tmp_path / "config.json", {**config, "use_bidirectional_attention": True})
+    with pytest.raises(FrontendError, match="bidirectional attention"):
+        load_program(path, random_seed=1)
+
+
 def test_random_weights(tmp_path: Path) -> None:
     path = _write(tmp_path / "config.json", {**TINY, "vocab_size": 4096, "hidden_size": 128, "attention_bias": True})
     weights = load_program(path, random_seed=7).weights
