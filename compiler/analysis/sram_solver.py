@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from compiler.analysis.buffer_lifetimes import Lifetime
-
-GRANULE_BYTES = 64
+from compiler.sizes import GRANULE_BYTES, to_granules
 
 
 @dataclass(frozen=True)
@@ -19,15 +18,11 @@ class Placement:
     lower_bound_bytes: int
 
 
-def rounded(size_bytes: int) -> int:
-    return -(-size_bytes // GRANULE_BYTES) * GRANULE_BYTES
-
-
 def lower_bound(lifetimes: Sequence[Lifetime]) -> int:
     """No placement needs less: the sum of the buffers in use at the busiest op."""
     starts = {life.first for life in lifetimes}
     return max(
-        (sum(rounded(life.size_bytes) for life in lifetimes if life.first <= at <= life.last) for at in starts),
+        (sum(to_granules(life.size_bytes) for life in lifetimes if life.first <= at <= life.last) for at in starts),
         default=0,
     )
 
@@ -43,12 +38,12 @@ def first_fit(
         neighbours = [other for other in placed if other.overlaps(life)]
         offset = 0
         for other in sorted(neighbours, key=lambda n: offsets[n.index]):
-            if offset + rounded(life.size_bytes) <= offsets[other.index]:
+            if offset + to_granules(life.size_bytes) <= offsets[other.index]:
                 break
-            offset = max(offset, offsets[other.index] + rounded(other.size_bytes))
+            offset = max(offset, offsets[other.index] + to_granules(other.size_bytes))
         offsets[life.index] = offset
         placed.append(life)
-        top = max(top, offset + rounded(life.size_bytes))
+        top = max(top, offset + to_granules(life.size_bytes))
     return tuple(offsets[life.index] for life in lifetimes), top
 
 

@@ -32,7 +32,7 @@ from xdsl.utils.exceptions import VerifyException
 
 from compiler.dialects.slm import ACTIVATIONS, BinaryBase, RotaryAttr, Shape, WeightAttr, shape_of
 
-WEIGHT_FORMATS = {"f32": "f32", "bf16": "bf16", "i8": "i8"}
+WEIGHT_FORMATS = ("f32", "bf16", "i8")
 
 
 def element_of(value_type: object) -> str:
@@ -150,7 +150,7 @@ class MatmulOp(IRDLOperation):
         return prod(shape_of(self.x)[1:])
 
     def verify_(self) -> None:
-        if self.format.data not in WEIGHT_FORMATS or element_of(self.x.type) != WEIGHT_FORMATS[self.format.data]:
+        if self.format.data not in WEIGHT_FORMATS or element_of(self.x.type) != self.format.data:
             raise VerifyException(f'a weight as "{self.format.data}" does not go with {self.x.type}')
         if prod(self.weight.shape) != self.rows * self.columns:
             raise VerifyException(f"matmul {self.columns} -> {self.rows} has a weight of {self.weight.shape}")

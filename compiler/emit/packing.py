@@ -17,9 +17,9 @@ from xdsl.dialects.builtin import DictionaryAttr, FloatAttr, IntegerAttr, String
 
 from compiler.dialects.slm import LAYER
 from compiler.errors import CompileError
+from compiler.lowering.builder import element_bytes
 from compiler.program import WeightStore
 
-FORMAT_BYTES = {"f32": 4, "bf16": 2, "i8": 1}
 Bytes = NDArray[np.uint8]
 
 
@@ -71,8 +71,8 @@ class Recipe:
         """Bytes in DRAM."""
         if self.kind == "strips":
             strips = -(-self.rows // self.strip_rows)
-            return strips * self.header_bytes + self.rows * self.columns * FORMAT_BYTES[self.format]
-        return self.rows * self.columns * FORMAT_BYTES[self.format]
+            return strips * self.header_bytes + self.rows * self.columns * element_bytes(self.format)
+        return self.rows * self.columns * element_bytes(self.format)
 
 
 def packed_bytes(what: DictionaryAttr) -> int:
@@ -133,7 +133,7 @@ def finite(values: NDArray[np.float32], name: str) -> NDArray[np.float32]:
 
 def strips(recipe: Recipe, matrix: NDArray[np.float32], bias: NDArray[np.float32] | None, name: str) -> Iterator[Bytes]:
     """Header and k-tiles of each strip."""
-    size = FORMAT_BYTES[recipe.format]
+    size = element_bytes(recipe.format)
     for first in range(0, recipe.rows, recipe.strip_rows):
         rows = np.ascontiguousarray(finite(matrix[first : first + recipe.strip_rows], name))
         count = len(rows)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from xdsl.dialects.builtin import DictionaryAttr, IntegerAttr, ModuleOp, i64
 
 from compiler.errors import CompileError
+from compiler.sizes import padded
 from isa.spec import SUM_QUANTUM
 
 PLAN_ATTRIBUTE = "tile.plan"
@@ -69,8 +70,3 @@ def strip_shape(plan: TilePlan, rows: int, columns: int, element_bytes: int, mat
     longest = max(SUM_QUANTUM, budget // (unit * element_bytes) // K_TILE_UNIT * K_TILE_UNIT)
     equal = padded(-(-columns // -(-columns // longest)), min(longest, K_TILE_UNIT))
     return StripShape(unit, min(equal, columns))
-
-
-def padded(size: int, unit: int) -> int:
-    """The next multiple of `unit`."""
-    return -(-size // unit) * unit

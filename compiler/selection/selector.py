@@ -13,7 +13,7 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue
 from compiler.dialects import tile
 from compiler.dialects.isa import VIRTUAL, DescriptorOp, LabelOp, instruction
 from compiler.errors import CompileError
-from compiler.locations import source_of
+from compiler.locations import is_unknown, source_of
 from compiler.selection.engine_ops import ENGINE_SELECTORS
 from compiler.selection.scopes import Scope, Scopes
 from compiler.selection.views import ViewPlan, plan_views
@@ -51,13 +51,9 @@ class Selector:
         self.block(self.function.body.block)
         ops = [*self.constants, *self.start, *self.scopes.top.ops]
         for op in ops:
-            if op.location == self.unknown:
+            if is_unknown(op.location):
                 op.location = self.function.location
         return ops
-
-    @property
-    def unknown(self) -> LocationAttr:
-        return LabelOp(properties={"label": StringAttr("")}).location
 
     # Emission
 

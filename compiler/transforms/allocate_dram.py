@@ -31,9 +31,9 @@ from compiler.dialects import tile
 from compiler.emit.packing import packed_bytes
 from compiler.emit.tables import table_bytes
 from compiler.lowering.plan import TilePlan
+from compiler.sizes import to_granules
 from isa.abi import TOKEN_BUFFER_OFFSET
 
-ALIGNMENT = 64  # the interlock granule of DRAM
 REGIONS_ATTRIBUTE = "tile.regions"
 LAYER_TABLE_ATTRIBUTE = "tile.layer_table"
 PLACES_ATTRIBUTE = "tile.places"
@@ -51,10 +51,6 @@ class Item:
     layers: tuple[int, ...]
     size_bytes: int
     offsets: dict[int, int] = field(default_factory=dict[int, int])
-
-
-def aligned(size_bytes: int) -> int:
-    return -(-size_bytes // ALIGNMENT) * ALIGNMENT
 
 
 def item_of(op: Operation) -> Item:
@@ -88,7 +84,7 @@ def assign(items: list[Item]) -> dict[str, int]:
     order += [(item, -1) for item in items[first:] if not item.layers]
     for item, layer in order:
         item.offsets[layer] = tops[item.region]
-        tops[item.region] += aligned(item.size_bytes)
+        tops[item.region] += to_granules(item.size_bytes)
     return tops
 
 
@@ -176,7 +172,7 @@ class AllocateDramPass(ModulePass):
 
     def record(self, module: ModuleOp, items: list[Item], tops: dict[str, int], words: list[int]) -> None:
         context = TilePlan.of(module).context
-        logits_offset = aligned(TOKEN_BUFFER_OFFSET + 4 * context)
+        logits_offset = to_granules(TOKEN_BUFFER_OFFSET + 4 * context)
         sizes = {**tops, "io": logits_offset, "scratch": 0}
         module.attributes[REGIONS_ATTRIBUTE] = DictionaryAttr({k: IntegerAttr(v, i64) for k, v in sizes.items()})
         module.attributes[LAYER_TABLE_ATTRIBUTE] = DenseArrayBase.from_list(i64, words)

@@ -13,17 +13,14 @@ from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
 from compiler.analysis.buffer_lifetimes import buffer_lifetimes
-from compiler.analysis.sram_solver import check, rounded, solve
+from compiler.analysis.sram_solver import check, solve
 from compiler.errors import CompileError
+from compiler.sizes import to_granules
 from isa.abi import SMEM_IMAGE_OFFSET
 from isa.spec import SMEM_BYTES
 
 USAGE_ATTRIBUTE = "tile.sram_usage"
 SMEM_TOP_ATTRIBUTE = "tile.smem_top"
-
-
-class DoesNotFitError(CompileError):
-    """The buffers of a plan need more SRAM than the machine has; a smaller plan may fit."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class AllocateSramPass(ModulePass):
         placement = solve(lifetimes)
         check(lifetimes, placement)
         if placement.size_bytes > self.size_bytes:
-            raise DoesNotFitError(
+            raise CompileError(
                 f"the buffers need {placement.size_bytes} bytes of SRAM, the machine has {self.size_bytes}"
             )
         for alloc, offset in zip(allocs, placement.offsets, strict=True):
@@ -57,7 +54,7 @@ class AllocateSramPass(ModulePass):
         top = SMEM_IMAGE_OFFSET
         for alloc in sorted(allocs, key=lambda a: a.label.data != "layer_table"):
             alloc.properties["offset"] = IntegerAttr(top, i64)
-            top += rounded(alloc.size_bytes.value.data)
+            top += to_granules(alloc.size_bytes.value.data)
         if top > SMEM_BYTES:
             raise CompileError(f"the program needs {top} bytes of SMEM, there are {SMEM_BYTES}")
         module.attributes[SMEM_TOP_ATTRIBUTE] = IntegerAttr(top, i64)

@@ -22,8 +22,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 
 from compiler.dialects import tile
 from compiler.lowering.plan import PLAN_ATTRIBUTE, TilePlan
-
-GRANULE_BYTES = 64
+from compiler.sizes import to_granules
 
 
 def insert(op: Operation, point: InsertPoint, like: Operation) -> SSAValue:
@@ -80,7 +79,7 @@ def widen(loop: scf.ForOp, allocs: list[tile.AllocOp]) -> scf.ForOp:
     starts: list[SSAValue] = []
     following: list[SSAValue] = []
     for alloc in allocs:
-        size = -(-alloc.size_bytes.value.data // GRANULE_BYTES) * GRANULE_BYTES
+        size = to_granules(alloc.size_bytes.value.data)
         starts.append(insert(constant(0), InsertPoint.before(loop), alloc))
         half = block.insert_arg(IndexType(), len(block.args))
         rotate(alloc, half)

@@ -1,0 +1,15 @@
+"""Rounding sizes up; the interlock granule that places in SRAM and DRAM are multiples of."""
+
+from __future__ import annotations
+
+GRANULE_BYTES = 64
+
+
+def padded(size: int, unit: int) -> int:
+    """The next multiple of `unit`."""
+    return -(-size // unit) * unit
+
+
+def to_granules(size_bytes: int) -> int:
+    """The next multiple of the granule."""
+    return padded(size_bytes, GRANULE_BYTES)
