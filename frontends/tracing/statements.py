@@ -18,7 +18,8 @@ from frontends.configuration.evaluator import Evaluator
 from frontends.language import syntax
 from frontends.language.syntax import ArchitectureFile
 from frontends.tracing.emitter import TOKENS, Emitter, Layer, Tensor
-from frontends.tracing.expressions import ExpressionTracer, token_shape
+from frontends.tracing.expressions import ExpressionTracer
+from frontends.tracing.operations import token_shape
 
 
 @dataclass(frozen=True)

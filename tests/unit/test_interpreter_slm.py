@@ -12,7 +12,8 @@ from xdsl.parser import Parser
 
 from compiler.dialects.slm import Slm
 from compiler.interpreters.errors import InterpreterError
-from compiler.interpreters.slm import ACTIVATIONS, interpret_slm
+from compiler.interpreters.slm import interpret_slm
+from compiler.interpreters.slm.operations import ACTIVATIONS
 from compiler.program import Program
 from frontends import load_program
 
@@ -200,6 +201,6 @@ def test_large_weights_are_cast_by_blocks(monkeypatch):
     directory = PUBLISHED / "odd_sizes"
     tokens = [1, 2, 3]
     whole = interpret_slm(load_program(directory), tokens)
-    monkeypatch.setattr("compiler.interpreters.slm.CAST_ELEMENTS", 1000)
-    monkeypatch.setattr("compiler.interpreters.slm.QUERY_ROWS", 2)
+    monkeypatch.setattr("compiler.interpreters.slm.operations.CAST_ELEMENTS", 1000)
+    monkeypatch.setattr("compiler.interpreters.slm.operations.QUERY_ROWS", 2)
     np.testing.assert_allclose(interpret_slm(load_program(directory), tokens), whole, atol=1e-6)

@@ -11,11 +11,11 @@ from xdsl.parser import Parser
 
 from compiler.dialects.slm import Slm
 from compiler.dialects.slmq import Slmq
-from compiler.interpreters import slmq as interpreter
 from compiler.interpreters.errors import InterpreterError
 from compiler.interpreters.rotary import rotary_tables
 from compiler.interpreters.sampling import SamplerSettings, sample_token
 from compiler.interpreters.slmq import SlmqInterpreter
+from compiler.interpreters.slmq import weights as prepared_weights
 from compiler.interpreters.slmq_functions import round_bf16
 from compiler.transforms.add_sampling import AddSamplingPass
 from compiler.transforms.convert_slm_to_slmq import ConvertSlmToSlmqPass
@@ -271,7 +271,7 @@ def test_generation_stops_at_stop_tokens_and_at_the_context():
 
 def test_prepared_weights_stay_within_their_bound(monkeypatch):
     expected = converted("gqa", "w8a8").run(PROMPT)
-    monkeypatch.setattr(interpreter, "CACHE_BYTES", 20_000)
+    monkeypatch.setattr(prepared_weights, "CACHE_BYTES", 20_000)
     run = converted("gqa", "w8a8")
     assert_same_bits(run.run(PROMPT), expected)
     kept = sum(array.nbytes for arrays in run.prepared.kept.values() for array in arrays)

@@ -1,0 +1,39 @@
+"""Products with weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xdsl.dialects.builtin import StringAttr
+from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.pattern_rewriter import (
+    PatternRewriter,
+    RewritePattern,
+    op_type_rewrite_pattern,
+)
+
+from compiler.conversion.formats import quantize, rounded
+from compiler.dialects import slm, slmq
+from compiler.locations import replace_keep_loc
+from compiler.schemes import Scheme
+
+
+@dataclass(frozen=True)
+class ConvertLinear(RewritePattern):
+    scheme: Scheme
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: slm.LinearOp, rewriter: PatternRewriter) -> None:
+        ops: list[Operation] = []
+        scale: SSAValue | None = None
+        if self.scheme.weights == "i8":
+            quantized = quantize(op.x, len(slm.shape_of(op.x)) - 1)
+            ops.append(quantized)
+            x, scale = quantized.q, quantized.scale
+        else:
+            ops, x = rounded(op.x, self.scheme.weights)
+        properties: dict[str, Attribute] = {"weight": op.weight, "format": StringAttr(self.scheme.weights)}
+        if op.bias is not None:
+            properties["bias"] = op.bias
+        matmul = slmq.MatmulOp(operands=[x, scale], properties=properties, result_types=[op.result.type])
+        replace_keep_loc(rewriter, op, [*ops, matmul])

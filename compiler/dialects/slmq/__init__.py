@@ -1,0 +1,38 @@
+"""slmq: the same model with exact numbers: every value has an element type, every rounding is an op.
+
+docs/numerics.md section 8 gives one formula per op. A function of this level is one step: it processes the
+T tokens of a chunk at positions pos .. pos+T-1, and attention owns its key-value state between steps.
+"""
+
+from __future__ import annotations
+
+from xdsl.ir import Dialect, Operation
+
+from compiler.dialects.slmq.attention import AttentionOp
+from compiler.dialects.slmq.elementwise import (
+    BINARY_FUNCTIONS,
+    ActivationOp,
+    AddOp,
+    DivOp,
+    MulOp,
+    OffsetOp,
+    ScaleOp,
+    SubOp,
+)
+from compiler.dialects.slmq.formats import WEIGHT_FORMATS, QuantizeOp, RoundOp, element_of
+from compiler.dialects.slmq.matrix import MatmulOp
+from compiler.dialects.slmq.rows import EmbedOp, RmsNormOp, RopeOp
+from compiler.dialects.slmq.sampling import SampleOp, SelectRowsOp
+from compiler.dialects.slmq.strips import StripsOp, YieldOp
+
+__all__ = [
+    "BINARY_FUNCTIONS", "WEIGHT_FORMATS", "ActivationOp", "AddOp", "AttentionOp", "DivOp", "EmbedOp", "MatmulOp", "MulOp",
+    "OffsetOp", "QuantizeOp", "RmsNormOp", "RopeOp", "RoundOp", "SampleOp", "ScaleOp", "SelectRowsOp", "Slmq", "StripsOp",
+    "SubOp", "YieldOp", "element_of",
+]  # fmt: skip
+
+SLMQ_OPS: list[type[Operation]] = [
+    EmbedOp, RmsNormOp, QuantizeOp, RoundOp, MatmulOp, RopeOp, ScaleOp, OffsetOp, ActivationOp, AddOp, SubOp, MulOp, DivOp,
+    AttentionOp, SelectRowsOp, SampleOp, StripsOp, YieldOp,
+]  # fmt: skip
+Slmq = Dialect("slmq", SLMQ_OPS, [])

@@ -1,0 +1,143 @@
+"""The loop over chunks and operations: one run with its states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from xdsl.dialects import func
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Block, Operation, SSAValue
+
+from compiler.dialects import slm, slmq
+from compiler.dialects.slm import RotaryAttr, WeightAttr
+from compiler.interpreters.errors import InterpreterError
+from compiler.interpreters.sampling import SamplerSettings, sample_token
+from compiler.interpreters.slm.run import forward_function
+from compiler.interpreters.slmq.weights import PreparedWeights
+from compiler.interpreters.slmq_attention import BLOCK_KEYS, KeyValueState
+from compiler.interpreters.slmq_functions import F32, canonical
+from compiler.program import WeightStore
+
+MAX_CONTEXT = 1 << 20
+"""Rotary tables are made for the whole context: at most a few hundred MB."""
+Results = Sequence[NDArray[Any]]
+Handlers = Mapping[type[Operation], Callable[["SlmqRun", Any], Results]]
+
+
+@dataclass
+class Generation:
+    """tokens: the generated ids; logits: float32 [n, V], the row that each was sampled from."""
+
+    tokens: list[int] = field(default_factory=list[int])
+    logits: list[F32] = field(default_factory=list[F32])
+
+
+class SlmqRun:
+    """Runs `func.func @forward` chunk by chunk; attention keeps its keys and values in `states` between steps.
+
+    context: most positions of a sequence. states: (state name with its layer, layer or None) to KeyValueState.
+    `sampled` is the token the module sampled in the last step, None if the module returns logits.
+    """
+
+    def __init__(self, module: ModuleOp, weights: WeightStore, context: int, handlers: Handlers):
+        if not 1 <= context <= MAX_CONTEXT:
+            raise InterpreterError(f"the context must be 1 .. {MAX_CONTEXT}, found {context}")
+        self.body = forward_function(module)
+        self.handlers = handlers
+        self.prepared = PreparedWeights(weights)
+        self.context = context
+        self.settings = SamplerSettings()
+        self.rotary: dict[RotaryAttr, tuple[F32, F32]] = {}
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets the sequence: position 0, empty states."""
+        self.position = 0
+        self.states: dict[tuple[str, int | None], KeyValueState] = {}
+        self.layer: int | None = None
+        self.values: dict[SSAValue, NDArray[Any]] = {}
+        self.logits: F32 | None = None
+        self.sampled: int | None = None
+        self.all_rows = True
+
+    def run(self, tokens: Sequence[int], chunk: int = BLOCK_KEYS, all_rows: bool = True) -> F32:
+        """Steps of at most `chunk` tokens that never cross a multiple of 256 positions.
+
+        Gives float32 [T, V], or [1, V] of the last token unless all_rows.
+        """
+        if chunk < 1 or not tokens:
+            raise InterpreterError(f"expected tokens and a positive chunk, found {len(tokens)} tokens by {chunk}")
+        rows: list[F32] = []
+        done = 0
+        while done < len(tokens):
+            count = min(chunk, BLOCK_KEYS - self.position % BLOCK_KEYS, len(tokens) - done)
+            rows.append(self.step(tokens[done : done + count], all_rows))
+            done += count
+        return np.concatenate(rows) if all_rows else rows[-1]
+
+    def step(self, tokens: Sequence[int], all_rows: bool = True) -> F32:
+        """Processes the chunk tokens [T] at the current position, T <= 256 - position % 256.
+
+        Gives logits float32 [T, V], or [1, V] of the last token unless all_rows. Raises InterpreterError for a chunk
+        that is empty, crosses a multiple of 256 or exceeds the context, and for tokens outside the vocabulary.
+        """
+        room = min(BLOCK_KEYS - self.position % BLOCK_KEYS, self.context - self.position)
+        if not 1 <= len(tokens) <= room:
+            raise InterpreterError(f"at position {self.position} a chunk has 1 .. {room} tokens, found {len(tokens)}")
+        self.all_rows, self.logits, self.sampled = all_rows, None, None
+        self.values[self.body.args[0]] = np.asarray(tokens, np.int64)
+        with np.errstate(all="ignore"):
+            results = self.run_block(self.body)
+        self.position += len(tokens)
+        logits = results[0] if self.logits is None else self.logits
+        return logits if all_rows else logits[-1:]
+
+    def generate(
+        self,
+        prompt: Sequence[int],
+        count: int,
+        settings: SamplerSettings | None = None,
+        stop_tokens: Sequence[int] = (),
+        chunk: int = BLOCK_KEYS,
+    ) -> Generation:
+        """Appends `prompt` to the sequence, then samples up to `count` tokens; a stop token is the last one."""
+        self.settings = settings or SamplerSettings()
+        generation = Generation()
+        pending = list(prompt)
+        while len(generation.tokens) < count:
+            row = self.run(pending, chunk, all_rows=False)[0]
+            token = self.sampled
+            if token is None:
+                token = sample_token(row, self.settings, self.position - 1)
+            generation.tokens.append(token)
+            generation.logits.append(row)
+            if token in stop_tokens or self.position >= self.context:
+                break
+            pending = [token]
+        return generation
+
+    def run_block(self, block: Block) -> list[NDArray[Any]]:
+        """Runs the operations and returns the operands of the terminator."""
+        defined: list[SSAValue] = list(block.args)
+        results: list[NDArray[Any]] = []
+        for op in block.ops:
+            if isinstance(op, func.ReturnOp | slm.YieldOp | slmq.YieldOp):
+                results = [self.values[value] for value in op.operands]
+                break
+            handler = self.handlers.get(type(op))
+            if handler is None:
+                raise InterpreterError("is not an operation of the slmq level", op)
+            produced = handler(self, op)
+            for value, result in zip(op.results, produced, strict=True):
+                self.values[value] = canonical(result) if result.dtype == np.float32 else result
+            defined.extend(op.results)
+        for value in defined:
+            self.values.pop(value, None)
+        return results
+
+    def key(self, weight: WeightAttr) -> str:
+        return weight.key.data if self.layer is None else weight.at_layer(self.layer)

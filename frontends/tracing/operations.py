@@ -1,0 +1,127 @@
+"""Operations on symbolic tensors: arguments are checked, slm operations emitted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xdsl.utils.exceptions import VerifyException
+
+from compiler.dialects import slm
+from frontends.configuration.declared import Weight
+from frontends.configuration.evaluator import Evaluator
+from frontends.configuration.values import (
+    Rotary,
+    number,
+    positive_integer,
+    positive_number,
+)
+from frontends.errors import FrontendError, shape_text
+from frontends.language import syntax
+from frontends.language.catalogue import ACTIVATIONS
+from frontends.language.source import Place
+from frontends.language.syntax import ArchitectureFile
+from frontends.tracing.emitter import TOKENS, Emitter, Tensor
+
+
+class OperationTracer(Evaluator):
+    """Weights, functions and operations applied to tensors. expressions.py evaluates what they are applied to."""
+
+    def __init__(self, file: ArchitectureFile, emitter: Emitter, origins: Evaluator):
+        """`origins` has evaluated the config: it knows which fields a name comes from."""
+        super().__init__(file.source, origins.document, origins.document_name)
+        self._origins = origins
+        self.emitter = emitter
+        self.attention_count = 0
+
+    def origin_hint(self, expression: syntax.Expression) -> str | None:
+        return self._origins.origin_hint(expression)
+
+    def unavailable(self, place: Place, what: str) -> FrontendError:
+        return self.error(place, f"{what} is in the language, but the compiler does not have it yet")
+
+    def tensor_of(self, place: Place, value: Any) -> Tensor:
+        if not isinstance(value, Tensor):
+            raise self.error(place, "needs a tensor")
+        return value
+
+    def call_weight(self, place: Place, weight: Weight, x: Tensor) -> Tensor:
+        if weight.kind == "embedding":
+            if not x.is_index:
+                raise self.error(place, f'"{weight.name}" takes token indices')
+            return self.emitter.embedding(place, x, weight)
+        if weight.kind in ("layer_norm", "causal_conv") or weight.per:
+            raise self.unavailable(place, f"{weight.kind}{' with per=' if weight.per else ''}")
+        takes = weight.inputs if weight.kind == "linear" else weight.outputs
+        if x.is_index or x.shape[len(x.shape) - len(takes) :] != takes:
+            found = f"[..., {', '.join(str(dimension) for dimension in takes)}], found {token_shape(x)}"
+            raise self.error(place, f'"{weight.name}" takes {found}')
+        if weight.kind == "rms_norm":
+            return self.emitter.rms_norm(place, x, weight)
+        if len(x.shape) != len(takes) + 1 or x.shape[0] != TOKENS:
+            raise self.unavailable(place, "a linear on other than one row for each token")
+        return self.emitter.linear(place, x, weight)
+
+    def activation(self, place: Place, kind: str, x: Tensor) -> Tensor:
+        if kind not in slm.ACTIVATIONS:
+            raise self.unavailable(place, f'the activation "{kind}"')
+        return self.emitter.activation(place, kind, x)
+
+    def check_rotary(self, place: Place, rotary: Rotary, x: Tensor) -> None:
+        if len(x.shape) != 3 or rotary.dim > x.shape[2]:
+            raise self.error(place, f"rotary of {rotary.dim} dimensions on {token_shape(x)}")
+
+    def operation(self, place: Place, name: str, values: dict[str, Any], bound: dict[str, syntax.Expression]) -> Any:
+        if name in ACTIVATIONS:
+            return self.activation(place, name, self.tensor_of(place, values["x"]))
+        if name == "sqrt" and not isinstance(values["value"], Tensor):
+            with self.located(place):
+                return positive_number(values["value"], "the value of sqrt") ** 0.5
+        if name == "attention":
+            return self._attention(place, values, bound)
+        if name == "softcap":
+            return self._softcap(place, self.tensor_of(place, values["x"]), values["cap"], bound["cap"])
+        raise self.unavailable(place, name)
+
+    def _softcap(self, place: Place, x: Tensor, cap: Any, expression: syntax.Expression) -> Tensor:
+        """c tanh(x / c)."""
+        if cap is None:
+            return x
+        with self.located(place, expression):
+            limit = self.emitter.constant(place, positive_number(cap, "a softcap"))
+        scaled = self.binary_op(place, "/", x, limit)
+        return self.binary_op(place, "*", self.emitter.activation(place, "tanh", scaled), limit)
+
+    def _attention(self, place: Place, values: dict[str, Any], bound: dict[str, syntax.Expression]) -> Tensor:
+        q, k, v = (self.tensor_of(place, values[key]) for key in ("q", "k", "v"))
+        if len(q.shape) != 3 or k.shape != v.shape or len(k.shape) != 3 or q.shape[2] != k.shape[2]:
+            shapes = ", ".join(token_shape(tensor) for tensor in (q, k, v))
+            raise self.error(place, f"attention takes q [T, H, hd], k and v [S, G, hd], found {shapes}")
+        if q.shape[1] % k.shape[1]:
+            message = (
+                f"attention needs a multiple of the k/v heads, found {q.shape[1]} heads and {k.shape[1]} k/v heads"
+            )
+            raise self.error(place, message)
+        if values.get("causal", True) is not True or q.shape[0] != TOKENS or k.shape[0] != TOKENS:
+            raise self.unavailable(place, "attention that is not causal over the tokens")
+        window, scale, softcap = (values.get(key) for key in ("window", "scale", "softcap"))
+        with self.located(place, bound.get("window")):
+            width = None if window is None else positive_integer(window, "a window")
+        with self.located(place, bound.get("scale")):
+            factor = q.shape[2] ** -0.5 if scale is None else number(scale, "the attention scale")
+        with self.located(place, bound.get("softcap")):
+            cap = None if softcap is None else positive_number(softcap, "a softcap")
+        state = self.attention_count
+        self.attention_count += 1
+        return self.emitter.attention(place, (q, k, v), state, factor, width, cap)
+
+    def binary_op(self, place: Place, operator: str, left: Tensor, right: Tensor) -> Tensor:
+        try:
+            return self.emitter.binary(place, operator, left, right)
+        except VerifyException as error:
+            shapes = f"{token_shape(left)} and {token_shape(right)}"
+            raise self.error(place, f'"{operator}" of shapes {shapes}') from error
+
+
+def token_shape(tensor: Tensor) -> str:
+    """`[T, 64]`."""
+    return shape_text("T" if dimension == TOKENS else dimension for dimension in tensor.shape)
