@@ -22,16 +22,18 @@ from compiler.dialects.slm.elementwise import (
     broadcast,
 )
 from compiler.dialects.slm.layers import LayersOp, YieldOp
-from compiler.dialects.slm.rows import EmbeddingOp, LinearOp, RmsNormOp, RopeOp
+from compiler.dialects.slm.norms import LayerNormOp, RmsNormOp
+from compiler.dialects.slm.positions import PositionsOp, SinusoidOp, check_sinusoid
+from compiler.dialects.slm.rows import EmbeddingOp, LinearOp, RopeOp
 
 __all__ = [
     "ACTIVATIONS", "LAYER", "ActivationOp", "AddOp", "AttentionOp", "BinaryBase", "BinaryOp", "ConstantOp", "DivOp",
-    "EmbeddingOp", "LayersOp", "LinearOp", "MulOp", "RmsNormOp", "RopeOp", "RotaryAttr", "Shape", "Slm", "SubOp",
-    "WeightAttr", "YieldOp", "broadcast", "shape_of",
+    "EmbeddingOp", "LayerNormOp", "LayersOp", "LinearOp", "MulOp", "PositionsOp", "RmsNormOp", "RopeOp", "RotaryAttr",
+    "Shape", "SinusoidOp", "Slm", "SubOp", "WeightAttr", "YieldOp", "broadcast", "check_sinusoid", "shape_of",
 ]  # fmt: skip
 
 SLM_OPS: list[type[Operation]] = [
-    EmbeddingOp, LinearOp, RmsNormOp, RopeOp, AttentionOp, ActivationOp, ConstantOp,
-    AddOp, SubOp, MulOp, DivOp, LayersOp, YieldOp,
+    EmbeddingOp, PositionsOp, SinusoidOp, LinearOp, RmsNormOp, LayerNormOp, RopeOp, AttentionOp, ActivationOp,
+    ConstantOp, AddOp, SubOp, MulOp, DivOp, LayersOp, YieldOp,
 ]  # fmt: skip
 Slm = Dialect("slm", SLM_OPS, [WeightAttr, RotaryAttr])
