@@ -9,7 +9,16 @@ from __future__ import annotations
 from xdsl.ir import Dialect, Operation
 
 from compiler.dialects.slm.attention import AttentionOp
-from compiler.dialects.slm.attributes import ACTIVATIONS, LAYER, RotaryAttr, Shape, WeightAttr, shape_of
+from compiler.dialects.slm.attributes import (
+    ACTIVATIONS,
+    LAYER,
+    RotaryAttr,
+    Shape,
+    WeightAttr,
+    has_tokens,
+    row_shape,
+    shape_of,
+)
 from compiler.dialects.slm.elementwise import (
     ActivationOp,
     AddOp,
@@ -23,15 +32,16 @@ from compiler.dialects.slm.elementwise import (
 )
 from compiler.dialects.slm.layers import LayersOp, YieldOp
 from compiler.dialects.slm.rows import EmbeddingOp, LinearOp, RmsNormOp, RopeOp
+from compiler.dialects.slm.tensors import TensorOp
 
 __all__ = [
     "ACTIVATIONS", "LAYER", "ActivationOp", "AddOp", "AttentionOp", "BinaryBase", "BinaryOp", "ConstantOp", "DivOp",
     "EmbeddingOp", "LayersOp", "LinearOp", "MulOp", "RmsNormOp", "RopeOp", "RotaryAttr", "Shape", "Slm", "SubOp",
-    "WeightAttr", "YieldOp", "broadcast", "shape_of",
+    "TensorOp", "WeightAttr", "YieldOp", "broadcast", "has_tokens", "row_shape", "shape_of",
 ]  # fmt: skip
 
 SLM_OPS: list[type[Operation]] = [
     EmbeddingOp, LinearOp, RmsNormOp, RopeOp, AttentionOp, ActivationOp, ConstantOp,
-    AddOp, SubOp, MulOp, DivOp, LayersOp, YieldOp,
+    AddOp, SubOp, MulOp, DivOp, TensorOp, LayersOp, YieldOp,
 ]  # fmt: skip
 Slm = Dialect("slm", SLM_OPS, [WeightAttr, RotaryAttr])

@@ -24,15 +24,16 @@ from compiler.dialects.slmq.matrix import MatmulOp
 from compiler.dialects.slmq.rows import EmbedOp, RmsNormOp, RopeOp
 from compiler.dialects.slmq.sampling import SampleOp, SelectRowsOp
 from compiler.dialects.slmq.strips import StripsOp, YieldOp
+from compiler.dialects.slmq.tensors import TensorOp
 
 __all__ = [
     "BINARY_FUNCTIONS", "WEIGHT_FORMATS", "ActivationOp", "AddOp", "AttentionOp", "DivOp", "EmbedOp", "MatmulOp", "MulOp",
     "OffsetOp", "QuantizeOp", "RmsNormOp", "RopeOp", "RoundOp", "SampleOp", "ScaleOp", "SelectRowsOp", "Slmq", "StripsOp",
-    "SubOp", "YieldOp", "element_of",
+    "SubOp", "TensorOp", "YieldOp", "element_of",
 ]  # fmt: skip
 
 SLMQ_OPS: list[type[Operation]] = [
     EmbedOp, RmsNormOp, QuantizeOp, RoundOp, MatmulOp, RopeOp, ScaleOp, OffsetOp, ActivationOp, AddOp, SubOp, MulOp, DivOp,
-    AttentionOp, SelectRowsOp, SampleOp, StripsOp, YieldOp,
+    AttentionOp, SelectRowsOp, SampleOp, StripsOp, TensorOp, YieldOp,
 ]  # fmt: skip
 Slmq = Dialect("slmq", SLMQ_OPS, [])
