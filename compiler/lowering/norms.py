@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from math import prod
 
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr, StringAttr, f64, i64
 from xdsl.ir import SSAValue
 
-from compiler.dialects import slm, slmq, tile
+from compiler.dialects import slm, slmq
 from compiler.dialects.slm.norms import NormBase
-from compiler.lowering.builder import Place
+from compiler.lowering.tensors import load_vector, vector_place
 from compiler.lowering.values import Lowering
 
 
@@ -41,16 +40,7 @@ class Norm:
     def vector(self, weight: slm.WeightAttr, label: str, offset: float = 0.0) -> SSAValue:
         """A weight in f32, plus a constant, loaded into SRAM and broadcast over the rows."""
         b, elements = self.low.builder, self.owners * self.size
-        what = {
-            "kind": StringAttr("vector"),
-            "key": weight.key,
-            "rows": IntegerAttr(1, i64),
-            "columns": IntegerAttr(elements, i64),
-            "offset": FloatAttr(offset, f64),
-        }
-        source = Place("weight", offset=self.low.place(tile.WeightOp, what, weight.key.data))
-        place = Place("sram", b.alloc(label, elements * 4))
-        b.load(b.view(place, "f32", [elements]), b.view(source, "f32", [elements]))
+        place = load_vector(self.low, vector_place(self.low, weight, offset), elements, label)
         strides = [4, *[0] * (len(self.shape) - 1), 0]
         if self.owners > 1:
             strides[1] = self.size * 4

@@ -17,7 +17,7 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from compiler.dialects import slmq
-from compiler.dialects.slm import shape_of
+from compiler.dialects.slm import has_tokens
 from compiler.errors import CompileError
 from compiler.locations import named
 
@@ -43,7 +43,7 @@ def select_rows(body: list[Operation]) -> None:
             Rewriter.insert_op(op, InsertPoint.before(last))
     after = [op for op in behind if not isinstance(op, SOURCES)]
     crossing = dict.fromkeys(
-        operand for op in after for operand in op.operands if operand.owner not in after and shape_of(operand)
+        operand for op in after for operand in op.operands if operand.owner not in after and has_tokens(operand)
     )
     for value in crossing:
         select = slmq.SelectRowsOp(operands=[value], result_types=[value.type])

@@ -23,6 +23,7 @@ from compiler.conversion.elementwise import ConvertActivation, ConvertBinary
 from compiler.conversion.matrix import ConvertLinear
 from compiler.conversion.norms import ConvertNorm
 from compiler.conversion.rows import ConvertEmbedding, ConvertRope, ConvertSinusoid
+from compiler.conversion.tensors import ConvertTensor
 from compiler.dialects import slm
 from compiler.errors import CompileError
 from compiler.locations import source_of
@@ -47,7 +48,7 @@ class ConvertSlmToSlmqPass(ModulePass):
         scheme = find_scheme(self.scheme)
         patterns: list[RewritePattern] = [
             ConvertEmbedding(scheme), ConvertLinear(scheme), ConvertAttention(scheme), ConvertNorm(), ConvertRope(),
-            ConvertSinusoid(), ConvertActivation(), ConvertBinary(),
+            ConvertSinusoid(), ConvertActivation(), ConvertBinary(), ConvertTensor(),
         ]  # fmt: skip
         applier = GreedyRewritePatternApplier(patterns)
         PatternRewriteWalker(applier, apply_recursively=False).rewrite_module(op)

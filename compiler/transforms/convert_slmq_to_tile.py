@@ -31,6 +31,7 @@ from compiler.lowering.positions import lower_position_rows, lower_sinusoid
 from compiler.lowering.rows import load_rotary_tables, lower_embed, lower_rope, lower_select_rows
 from compiler.lowering.sampling import chosen_rows, read_sampler
 from compiler.lowering.strips import lower_strips
+from compiler.lowering.tensors import lower_tensor
 from compiler.lowering.values import Lowering
 
 LOWERINGS: dict[type[Operation], Callable[[Lowering, Any], None]] = {
@@ -44,6 +45,7 @@ LOWERINGS: dict[type[Operation], Callable[[Lowering, Any], None]] = {
     slmq.RopeOp: lower_rope,
     slmq.AttentionOp: lower_attention,
     slmq.StripsOp: lower_strips,
+    slmq.TensorOp: lower_tensor,
     **dict.fromkeys((slmq.ScaleOp, slmq.OffsetOp, slmq.ActivationOp, *slmq.BINARY_FUNCTIONS), lower_elementwise),
 }
 

@@ -64,10 +64,10 @@ class OperationTracer(Evaluator):
         if x.is_index or x.shape[len(x.shape) - len(takes) :] != takes:
             found = f"[..., {', '.join(str(dimension) for dimension in takes)}], found {token_shape(x)}"
             raise self.error(place, f'"{weight.name}" takes {found}')
+        if x.shape[0] != TOKENS or weight.kind == "linear" and len(x.shape) != len(takes) + 1:
+            raise self.unavailable(place, f"a {weight.kind} on other than one row for each token")
         if weight.kind in ("rms_norm", "layer_norm"):
             return self.emitter.norm(place, x, weight)
-        if len(x.shape) != len(takes) + 1 or x.shape[0] != TOKENS:
-            raise self.unavailable(place, "a linear on other than one row for each token")
         return self.emitter.linear(place, x, weight)
 
     def activation(self, place: Place, kind: str, x: Tensor) -> Tensor:
@@ -78,6 +78,8 @@ class OperationTracer(Evaluator):
     def check_rotary(self, place: Place, rotary: Rotary, x: Tensor) -> None:
         if len(x.shape) != 3 or rotary.dim > x.shape[2]:
             raise self.error(place, f"rotary of {rotary.dim} dimensions on {token_shape(x)}")
+        if x.shape[0] != TOKENS:
+            raise self.unavailable(place, "rotary positions on other than one row for each token")
 
     def operation(self, place: Place, name: str, values: dict[str, Any], bound: dict[str, syntax.Expression]) -> Any:
         if name in ACTIVATIONS:

@@ -9,7 +9,16 @@ from __future__ import annotations
 from xdsl.ir import Dialect, Operation
 
 from compiler.dialects.slm.attention import AttentionOp
-from compiler.dialects.slm.attributes import ACTIVATIONS, LAYER, RotaryAttr, Shape, WeightAttr, shape_of
+from compiler.dialects.slm.attributes import (
+    ACTIVATIONS,
+    LAYER,
+    RotaryAttr,
+    Shape,
+    WeightAttr,
+    has_tokens,
+    row_shape,
+    shape_of,
+)
 from compiler.dialects.slm.elementwise import (
     ActivationOp,
     AddOp,
@@ -25,15 +34,17 @@ from compiler.dialects.slm.layers import LayersOp, YieldOp
 from compiler.dialects.slm.norms import LayerNormOp, RmsNormOp
 from compiler.dialects.slm.positions import PositionsOp, SinusoidOp, check_sinusoid
 from compiler.dialects.slm.rows import EmbeddingOp, LinearOp, RopeOp
+from compiler.dialects.slm.tensors import TensorOp
 
 __all__ = [
     "ACTIVATIONS", "LAYER", "ActivationOp", "AddOp", "AttentionOp", "BinaryBase", "BinaryOp", "ConstantOp", "DivOp",
     "EmbeddingOp", "LayerNormOp", "LayersOp", "LinearOp", "MulOp", "PositionsOp", "RmsNormOp", "RopeOp", "RotaryAttr",
-    "Shape", "SinusoidOp", "Slm", "SubOp", "WeightAttr", "YieldOp", "broadcast", "check_sinusoid", "shape_of",
+    "Shape", "SinusoidOp", "Slm", "SubOp", "TensorOp", "WeightAttr", "YieldOp", "broadcast", "check_sinusoid",
+    "has_tokens", "row_shape", "shape_of",
 ]  # fmt: skip
 
 SLM_OPS: list[type[Operation]] = [
     EmbeddingOp, PositionsOp, SinusoidOp, LinearOp, RmsNormOp, LayerNormOp, RopeOp, AttentionOp, ActivationOp,
-    ConstantOp, AddOp, SubOp, MulOp, DivOp, LayersOp, YieldOp,
+    ConstantOp, AddOp, SubOp, MulOp, DivOp, TensorOp, LayersOp, YieldOp,
 ]  # fmt: skip
 Slm = Dialect("slm", SLM_OPS, [WeightAttr, RotaryAttr])

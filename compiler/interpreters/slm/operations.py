@@ -97,6 +97,10 @@ def constant(run: SlmRun, op: slm.ConstantOp) -> None:
     run.set_result(op, np.full(shape_of(op.result), float(op.value.value.data), run.dtype))
 
 
+def tensor(run: SlmRun, op: slm.TensorOp) -> None:
+    run.set_result(op, run.load(op.weight).astype(run.dtype))
+
+
 def binary(run: SlmRun, op: slm.BinaryOp) -> None:
     run.set_result(op, BINARY[type(op)](run.values[op.lhs], run.values[op.rhs]))
 
@@ -145,5 +149,6 @@ HANDLERS: Handlers = {
     slm.AttentionOp: attention,
     slm.ActivationOp: activation,
     slm.ConstantOp: constant,
+    slm.TensorOp: tensor,
     **dict.fromkeys(BINARY, binary),
 }
