@@ -21,18 +21,19 @@ from compiler.dialects.slmq.elementwise import (
 )
 from compiler.dialects.slmq.formats import WEIGHT_FORMATS, QuantizeOp, RoundOp, element_of
 from compiler.dialects.slmq.matrix import MatmulOp
+from compiler.dialects.slmq.routing import ColumnOp, ReduceSumOp, SoftmaxOp, TopKOp
 from compiler.dialects.slmq.rows import EmbedOp, RmsNormOp, RopeOp
 from compiler.dialects.slmq.sampling import SampleOp, SelectRowsOp
 from compiler.dialects.slmq.strips import StripsOp, YieldOp
 
 __all__ = [
-    "BINARY_FUNCTIONS", "WEIGHT_FORMATS", "ActivationOp", "AddOp", "AttentionOp", "DivOp", "EmbedOp", "MatmulOp", "MulOp",
-    "OffsetOp", "QuantizeOp", "RmsNormOp", "RopeOp", "RoundOp", "SampleOp", "ScaleOp", "SelectRowsOp", "Slmq", "StripsOp",
-    "SubOp", "YieldOp", "element_of",
+    "BINARY_FUNCTIONS", "WEIGHT_FORMATS", "ActivationOp", "AddOp", "AttentionOp", "ColumnOp", "DivOp", "EmbedOp", "MatmulOp",
+    "MulOp", "OffsetOp", "QuantizeOp", "ReduceSumOp", "RmsNormOp", "RopeOp", "RoundOp", "SampleOp", "ScaleOp", "SelectRowsOp",
+    "Slmq", "SoftmaxOp", "StripsOp", "SubOp", "TopKOp", "YieldOp", "element_of",
 ]  # fmt: skip
 
 SLMQ_OPS: list[type[Operation]] = [
     EmbedOp, RmsNormOp, QuantizeOp, RoundOp, MatmulOp, RopeOp, ScaleOp, OffsetOp, ActivationOp, AddOp, SubOp, MulOp, DivOp,
-    AttentionOp, SelectRowsOp, SampleOp, StripsOp, YieldOp,
+    SoftmaxOp, ReduceSumOp, TopKOp, ColumnOp, AttentionOp, SelectRowsOp, SampleOp, StripsOp, YieldOp,
 ]  # fmt: skip
 Slmq = Dialect("slmq", SLMQ_OPS, [])
