@@ -33,11 +33,11 @@ from compiler.dialects.slm.elementwise import (
 )
 from compiler.dialects.slm.layers import LayersOp, YieldOp
 from compiler.dialects.slm.mixture import MixtureOp, is_expert_column
-from compiler.dialects.slm.routing import ColumnOp, ReduceSumOp, SoftmaxOp, TopKOp
+from compiler.dialects.slm.routing import MOST_CHOSEN, ColumnOp, ReduceSumOp, SoftmaxOp, TopKOp
 from compiler.dialects.slm.rows import EmbeddingOp, LinearOp, RmsNormOp, RopeOp
 
 __all__ = [
-    "ACTIVATIONS", "EXPERT", "LAYER", "STRUCTURE_OPS", "ActivationOp", "AddOp", "AttentionOp", "BinaryBase", "BinaryOp",
+    "ACTIVATIONS", "EXPERT", "LAYER", "MOST_CHOSEN", "STRUCTURE_OPS", "ActivationOp", "AddOp", "AttentionOp", "BinaryBase", "BinaryOp",
     "ColumnOp", "ConstantOp", "DivOp", "EmbeddingOp", "LayersOp", "LinearOp", "MixtureOp", "MulOp", "ReduceSumOp",
     "RmsNormOp", "RopeOp", "RotaryAttr", "Shape", "Slm", "SoftmaxOp", "SubOp", "TopKOp", "WeightAttr", "YieldOp",
     "broadcast", "is_expert_column", "shape_of", "stored_name",

@@ -24,6 +24,7 @@ from compiler.dialects.slm.attributes import Shape, shape_of
 from isa.spec import MAX_TOPK
 
 MIXTURE = "slm.mixture"
+MOST_CHOSEN = MAX_TOPK
 
 
 def rows_of(op: str, x: SSAValue) -> Shape:
@@ -76,8 +77,8 @@ class TopKBase(IRDLOperation):
 
     def verify_(self) -> None:
         shape, count = rows_of(self.name, self.x), self.count.value.data
-        if not 1 <= count <= min(shape[-1], MAX_TOPK):
-            raise VerifyException(f"{self.name} keeps 1 to {min(shape[-1], MAX_TOPK)} of {shape}, found {count}")
+        if not 1 <= count <= min(shape[-1], MOST_CHOSEN):
+            raise VerifyException(f"{self.name} keeps 1 to {min(shape[-1], MOST_CHOSEN)} of {shape}, found {count}")
         chosen = TensorType(i32, (*shape[:-1], count))
         if self.chosen.type != chosen:
             raise VerifyException(f"the choice of {count} of {shape} is {chosen}, found {self.chosen.type}")
@@ -91,6 +92,14 @@ class ColumnBase(IRDLOperation):
     result = result_def(TensorType)
     traits = traits_def(Pure())
     assembly_format = "$x (`at` $index^)? attr-dict `:` type($x) `->` type($result)"
+
+    def number(self, expert: int | None) -> int:
+        """The index, given the expert of the mixture around it."""
+        if self.index is not None:
+            return self.index.value.data
+        if expert is None:
+            raise ValueError("the column of the expert, but there is no mixture around it")
+        return expert
 
     def verify_(self) -> None:
         shape = rows_of(self.name, self.x)

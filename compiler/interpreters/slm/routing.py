@@ -28,8 +28,7 @@ def top_k(run: SlmRun, op: slm.TopKOp) -> None:
 
 
 def column(run: SlmRun, op: slm.ColumnOp) -> None:
-    index = run.expert if op.index is None else op.index.value.data
-    run.set_result(op, np.take(run.values[op.x], [index], axis=-1))
+    run.set_result(op, np.take(run.values[op.x], [op.number(run.expert)], axis=-1))
 
 
 def mixture(run: SlmRun, op: slm.MixtureOp) -> None:

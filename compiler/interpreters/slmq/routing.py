@@ -23,8 +23,7 @@ def _top_k(run: SlmqRun, op: slmq.TopKOp) -> Results:
 
 
 def _column(run: SlmqRun, op: slmq.ColumnOp) -> Results:
-    index = run.expert if op.index is None else op.index.value.data
-    return [np.take(run.values[op.x], [index], axis=-1)]
+    return [np.take(run.values[op.x], [op.number(run.expert)], axis=-1)]
 
 
 def _mixture(run: SlmqRun, op: slm.MixtureOp) -> Results:
