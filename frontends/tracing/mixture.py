@@ -67,15 +67,33 @@ class MixtureTracer(OperationTracer):
         inner = {**environment, **group.members[index], expression.variable: index}
         result = self.tensor_of(expression.place, self.known(expression.element, inner))
         block = self.emitter.block
+        result, weights = self._without_weights(expression, block, result, len(group.members))
         self.emitter.block, self.emitter.expert = outside
         for op in block.ops:
             if not isinstance(op, ROW_OPS):
                 raise self.unavailable(expression.place, f"{op.name.split('.')[1]} inside of a sum over a group")
-        root, weights = split_weights(block, result.value, len(group.members))
-        block.add_op(slm.YieldOp.create(operands=[root]))
+        erase_unused(block, result.value)
+        block.add_op(slm.YieldOp.create(operands=[result.value]))
         values, region, text = capture(block), Region(block), StringIO()
         Printer(stream=text).print_region(region)
         return _Body(region, text.getvalue(), values, weights, result)
+
+    def _without_weights(
+        self, expression: syntax.Reduce, block: Block, element: Tensor, members: int
+    ) -> tuple[Tensor, SSAValue | None]:
+        """If the element is a product with a factor p[e]: the product of the others, and p."""
+        found = factors(block, element.value)
+        weight = next((factor for factor in found if is_weight(block, factor, members)), None)
+        others = [factor for factor in found if factor is not weight]
+        whole = next((factor for factor in others if factor.type == element.value.type), None)
+        if weight is None or whole is None or not isinstance(weight.owner, slm.ColumnOp):
+            return element, None
+        rest = Tensor(whole, element.shape)
+        for factor in others:
+            if factor is not whole:
+                other = Tensor(factor, slm.shape_of(factor))
+                rest = self.binary_op(expression.place, "*", rest, other)
+        return rest, weight.owner.x
 
     def column(self, expression: syntax.Index, x: Tensor, environment: Environment) -> Tensor:
         """`p[e]`: one column, of size 1; the index of the sum around it stays a variable."""
@@ -90,43 +108,31 @@ class MixtureTracer(OperationTracer):
         return self.emitter.column(expression.place, x, None if is_variable else position)
 
 
-def split_weights(block: Block, root: SSAValue, members: int) -> tuple[SSAValue, SSAValue | None]:
-    """Takes the factor p[e] out of a product, if p [T, members] comes from outside: (the other factors, p)."""
-    found = _column_factor(block, root, members)
-    if found is None:
-        return root, None
-    product, column, other = found
-    if product.result is root:
-        if other.type != root.type:
-            return root, None
-        root = other
-    product.result.replace_all_uses_with(other)
-    Rewriter.erase_op(product)
-    weights = column.x
-    Rewriter.erase_op(column)
-    return root, weights
-
-
-def _column_factor(block: Block, value: SSAValue, members: int) -> tuple[slm.MulOp, slm.ColumnOp, SSAValue] | None:
-    """The product in which the column of the expert is a factor, the column, and the other factor."""
+def factors(block: Block, value: SSAValue, is_root: bool = True) -> list[SSAValue]:
+    """What is multiplied to a value, from left to right. A product that is used elsewhere too is one factor."""
     product = value.owner
-    if not isinstance(product, slm.MulOp) or product.parent is not block:
-        return None
-    for factor, other in ((product.lhs, product.rhs), (product.rhs, product.lhs)):
-        column = factor.owner
-        if isinstance(column, slm.ColumnOp) and _is_weight(block, column, members):
-            return product, column, other
-    for factor in (product.lhs, product.rhs):
-        found = _column_factor(block, factor, members) if factor.has_one_use() else None
-        if found is not None:
-            return found
-    return None
+    if not isinstance(product, slm.MulOp) or product.parent is not block or not (is_root or value.has_one_use()):
+        return [value]
+    return factors(block, product.lhs, False) + factors(block, product.rhs, False)
 
 
-def _is_weight(block: Block, column: slm.ColumnOp, members: int) -> bool:
-    shape = slm.shape_of(column.x)
-    is_outside = not isinstance(column.x.owner, Operation) or column.x.owner.parent is not block
-    return column.index is None and is_outside and column.result.has_one_use() and shape[1:] == (members,)
+def is_weight(block: Block, factor: SSAValue, members: int) -> bool:
+    """Whether a factor is p[e], for a p [T, members] from outside."""
+    column = factor.owner
+    if not isinstance(column, slm.ColumnOp) or column.index is not None or is_inside(block, column.x):
+        return False
+    return slm.shape_of(column.x)[1:] == (members,)
+
+
+def is_inside(block: Block, value: SSAValue) -> bool:
+    return value.owner is block or isinstance(value.owner, Operation) and value.owner.parent is block
+
+
+def erase_unused(block: Block, result: SSAValue) -> None:
+    """Erases what the result does not need."""
+    for op in reversed(list(block.ops)):
+        if op is not result.owner and not any(value.uses for value in op.results):
+            Rewriter.erase_op(op)
 
 
 def capture(block: Block) -> tuple[SSAValue, ...]:
@@ -134,7 +140,7 @@ def capture(block: Block) -> tuple[SSAValue, ...]:
     arguments: dict[SSAValue, SSAValue] = {}
     for op in block.ops:
         for position, value in enumerate(op.operands):
-            if value.owner is block or isinstance(value.owner, Operation) and value.owner.parent is block:
+            if is_inside(block, value):
                 continue
             if value not in arguments:
                 arguments[value] = block.insert_arg(value.type, len(block.args))
