@@ -37,6 +37,7 @@ from compiler.transforms.convert_slmq_to_tile import ConvertSlmqToTilePass
 from compiler.transforms.convert_tile_to_isa import ConvertTileToIsaPass
 from compiler.transforms.double_buffer import DoubleBufferPass
 from compiler.transforms.fuse_strips import FuseStripsPass
+from compiler.transforms.hoist_from_mixtures import HoistFromMixturesPass
 from isa.machine import Machine
 
 Observe = Callable[[str, ModulePass | None, ModuleOp], None]  # stage, the pass that has run (None: the stage's end)
@@ -45,8 +46,8 @@ PASSES: dict[str, type[ModulePass]] = {
     made.name: made
     for made in (
         CanonicalizePass, CommonSubexpressionElimination, LoopInvariantCodeMotionPass, ConvertSlmToSlmqPass,
-        AddSamplingPass, FuseStripsPass, ChooseTilingPass, ConvertSlmqToTilePass, AllocateDramPass, DoubleBufferPass,
-        AllocateSramPass, ConvertTileToIsaPass, AllocateRegistersPass,
+        AddSamplingPass, HoistFromMixturesPass, FuseStripsPass, ChooseTilingPass, ConvertSlmqToTilePass, AllocateDramPass,
+        DoubleBufferPass, AllocateSramPass, ConvertTileToIsaPass, AllocateRegistersPass,
     )
 }  # fmt: skip
 
@@ -82,6 +83,8 @@ def pipeline(options: Options) -> tuple[Stage, ...]:
                 ConvertSlmToSlmqPass(options.scheme),
                 CommonSubexpressionElimination(),
                 AddSamplingPass(),
+                HoistFromMixturesPass(),
+                CommonSubexpressionElimination(),
                 FuseStripsPass(),
             ),
             check_slmq,

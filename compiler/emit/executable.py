@@ -12,7 +12,7 @@ import numpy as np
 from xdsl.dialects.builtin import ArrayAttr, DenseArrayBase, DictionaryAttr, IntegerAttr, ModuleOp, StringAttr
 
 from compiler.dialects.isa import ProgramOp
-from compiler.dialects.slm import LAYER
+from compiler.dialects.slm import EXPERT, MixtureOp, stored_name
 from compiler.emit.packing import Bytes, Recipe, pack
 from compiler.emit.tables import table_content
 from compiler.emit.text import debug_map, encode_text, smem_image
@@ -25,6 +25,7 @@ from isa.container import ExecutableWriter, Section, Symbol, symbols_to_bytes
 from isa.machine import Machine
 
 Progress = Callable[[int, int], None]
+ALL_EXPERTS = "*"  # in the name of what holds a weight of every expert
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Place:
             value.data for key in ("name", "key", "kind") if isinstance(value := self.what.data.get(key), StringAttr)
         ]
         part = self.what.data.get("part")
-        name = parts[0].replace(LAYER, str(self.layer)) if parts else self.region
+        name = stored_name(parts[0], self.layer, None).replace(EXPERT, ALL_EXPERTS) if parts else self.region
         return f"{name}.{part.data}" if isinstance(part, StringAttr) else name
 
 
@@ -107,6 +108,7 @@ def meta_of(module: ModuleOp, program: Program, machine: Machine, scheme: str) -
         "chunk": plan.chunk,
         "plan": vars(plan),
         "vocabulary": vocabulary_of(program),
+        "routed": any(isinstance(op, MixtureOp) and op.chosen is not None for op in program.module.walk()),
         "regions": {"KV": sizes["kv"], "IO": sizes["io"], "SCRATCH": sizes["scratch"]},
         "logits_offset": logits.value.data if isinstance(logits, IntegerAttr) else 0,
         "entry": {"generate": 0},

@@ -79,11 +79,14 @@ def lower_rope(low: Lowering, op: slmq.RopeOp) -> None:
 
 
 def lower_select_rows(low: Lowering, op: slmq.SelectRowsOp, wanted: Index) -> None:
-    """Copies the last `wanted` rows to a buffer of their own; what follows works on these."""
+    """Copies the last `wanted` rows to a buffer of their own; what follows works on these. Lists in SMEM stay where they are."""
     b, x = low.builder, low.values[op.x]
     skipped = b.mul(b.sub(x.rows, wanted), x.row_bytes)
-    source = Tensor(Place("sram", x.place.buffer, skipped), x.dtype, x.shape, wanted)
+    source = Tensor(Place(x.place.space, x.place.buffer, skipped), x.dtype, x.shape, wanted)
     low.rows = wanted
+    if x.place.space == "smem":
+        low.values[op.result] = source
+        return
     out = low.result(op.result, "selected")
     b.vun("mov", low.view(out), low.view(source))
     low.values[op.result] = out

@@ -1,4 +1,4 @@
-"""choose-tiling: picks the sizes that fit the machine's SRAM: tokens per chunk, weight strips, key-value heads and key tiles.
+"""choose-tiling: picks the sizes that fit the machine's SRAM (and SMEM): tokens per chunk, weight strips, key-value heads and key tiles.
 
 It tries plans from the largest chunk down: each is lowered and its buffers are placed, so that what is chosen fits. Every plan gives
 the same bits. The plan is recorded on the module.
@@ -22,7 +22,7 @@ from compiler.lowering.builder import element_bytes
 from compiler.lowering.plan import PLAN_ATTRIBUTE, TilePlan
 from compiler.transforms.convert_slmq_to_tile import ConvertSlmqToTilePass
 from compiler.transforms.double_buffer import DoubleBufferPass
-from isa.spec import KV_BLOCK
+from isa.spec import KV_BLOCK, SMEM_BYTES
 
 CHUNKS = (128, 96, 64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
 KEY_TILES = (256, 128, 64, 32)
@@ -30,6 +30,7 @@ KEY_TILES = (256, 128, 64, 32)
 SHARES = ((16, 4), (32, 8), (64, 16))
 LAST_SHARES = ((128, 32), (256, 64), (1024, 1024))
 LARGEST_STRIP_BYTES = 256 << 10
+SMEM_BUFFER_BYTES = SMEM_BYTES // 2  # the rest is for the mailbox, the layer table, descriptors and spilled scalars
 
 
 def attention_sizes(module: ModuleOp, chunk: int, share_bytes: int) -> tuple[int, int]:
@@ -59,8 +60,16 @@ def candidates(module: ModuleOp, options: ChooseTilingPass, chunks: tuple[int, .
                 yield TilePlan(options.context, chunk, strip_bytes, kv_heads, key_tile, options.array_rows, buffers=1)
 
 
-def needed_bytes(ctx: Context, module: ModuleOp, plan: TilePlan) -> int:
-    """SRAM that a plan takes, found by lowering a copy."""
+@dataclass(frozen=True)
+class Needed:
+    """Bytes that a plan takes."""
+
+    sram: int
+    smem: int
+
+
+def needed_bytes(ctx: Context, module: ModuleOp, plan: TilePlan) -> Needed:
+    """What a plan takes, found by lowering a copy."""
     if not any(isinstance(op, FuncOp) for op in module.walk()):
         raise CompileError("the module has no function to choose a plan for")
     trial = module.clone()
@@ -68,7 +77,10 @@ def needed_bytes(ctx: Context, module: ModuleOp, plan: TilePlan) -> int:
     ConvertSlmqToTilePass().apply(ctx, trial)
     DoubleBufferPass().apply(ctx, trial)
     functions = [op for op in trial.walk() if isinstance(op, FuncOp)]
-    return max(solve(buffer_lifetimes(function, "sram")[1]).size_bytes for function in functions)
+    return Needed(
+        max(solve(buffer_lifetimes(function, "sram")[1]).size_bytes for function in functions),
+        max(sum(life.size_bytes for life in buffer_lifetimes(function, "smem")[1]) for function in functions),
+    )
 
 
 @dataclass(frozen=True)
@@ -83,16 +95,23 @@ class ChooseTilingPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         chunks = (self.chunk,) if self.chunk else tuple(c for c in CHUNKS if c <= max(self.context, 1))
-        least: int | None = None
+        tried: list[Needed] = []
         for plan in candidates(op, self, chunks):
             needed = needed_bytes(ctx, op, plan)
-            least = needed if least is None else min(least, needed)
-            if needed <= self.sram_bytes:
+            tried.append(needed)
+            if needed.sram <= self.sram_bytes and needed.smem <= SMEM_BUFFER_BYTES:
                 op.attributes[PLAN_ATTRIBUTE] = plan.to_attribute()
                 return
-        raise CompileError(
-            f"the smallest plan needs {least} bytes of SRAM, the machine has {self.sram_bytes}",
-            hint="leave the chunk to the compiler"
-            if self.chunk
-            else "use a machine with more SRAM, or a smaller model",
+        raise self.nothing_fits(min(n.sram for n in tried), min(n.smem for n in tried))
+
+    def nothing_fits(self, sram: int, smem: int) -> CompileError:
+        """The error for the smallest needs of the plans tried."""
+        if sram > self.sram_bytes:
+            what = f"{sram} bytes of SRAM, the machine has {self.sram_bytes}"
+            hint = "use a machine with more SRAM, or a smaller model"
+        else:
+            what = f"{smem} bytes of SMEM for the lists of top_k, there are {SMEM_BUFFER_BYTES}"
+            hint = "choose fewer, or from fewer rows for each token"
+        return CompileError(
+            f"the smallest plan needs {what}", hint="leave the chunk to the compiler" if self.chunk else hint
         )

@@ -25,9 +25,11 @@ from compiler.lowering.builder import TileBuilder
 from compiler.lowering.elementwise import lower_elementwise, lower_quantize, lower_round
 from compiler.lowering.generate import build_generate
 from compiler.lowering.layers import lower_layers
+from compiler.lowering.mixture import lower_mixture
 from compiler.lowering.norms import lower_layer_norm, lower_rms_norm
 from compiler.lowering.plan import TilePlan
 from compiler.lowering.positions import lower_position_rows, lower_sinusoid
+from compiler.lowering.routing import lower_column, lower_reduce_sum, lower_softmax, lower_top_k
 from compiler.lowering.rows import load_rotary_tables, lower_embed, lower_rope, lower_select_rows
 from compiler.lowering.sampling import chosen_rows, read_sampler
 from compiler.lowering.strips import lower_strips
@@ -44,6 +46,10 @@ LOWERINGS: dict[type[Operation], Callable[[Lowering, Any], None]] = {
     slmq.RoundOp: lower_round,
     slmq.RopeOp: lower_rope,
     slmq.AttentionOp: lower_attention,
+    slmq.SoftmaxOp: lower_softmax,
+    slmq.ReduceSumOp: lower_reduce_sum,
+    slmq.TopKOp: lower_top_k,
+    slmq.ColumnOp: lower_column,
     slmq.StripsOp: lower_strips,
     slmq.TensorOp: lower_tensor,
     **dict.fromkeys((slmq.ScaleOp, slmq.OffsetOp, slmq.ActivationOp, *slmq.BINARY_FUNCTIONS), lower_elementwise),
@@ -64,6 +70,8 @@ def lower_op(low: Lowering, op: Operation) -> None:
     outer, low.builder.location = low.builder.location, named(op.name.split(".", 1)[1], op.location)
     if isinstance(op, slm.LayersOp):
         lower_layers(low, op, lower_block)
+    elif isinstance(op, slm.MixtureOp):
+        lower_mixture(low, op, lower_block)
     elif type(op) in LOWERINGS:
         LOWERINGS[type(op)](low, op)
     else:

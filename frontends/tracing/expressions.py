@@ -20,12 +20,12 @@ from frontends.language.catalogue import OPERATIONS, POSITIONS, bind_arguments
 from frontends.language.source import Place
 from frontends.language.syntax import ArchitectureFile
 from frontends.tracing.emitter import BINARY_OPS, Emitter, Positions, Tensor
-from frontends.tracing.operations import OperationTracer
+from frontends.tracing.mixture import MixtureTracer
 
 MAX_CALL_DEPTH = 16
 
 
-class ExpressionTracer(OperationTracer):
+class ExpressionTracer(MixtureTracer):
     """Expressions of `forward`. Statements are in statements.py, which sets the emitter's block and layer."""
 
     def __init__(
@@ -99,12 +99,12 @@ class ExpressionTracer(OperationTracer):
     def index(self, expression: syntax.Index, environment: Environment) -> Any:
         value = self.evaluate(expression.value, environment)
         if isinstance(value, Tensor):
-            raise self.unavailable(expression.place, "a column of a tensor")
+            return self.column(expression, value, environment)
         return super().index(expression, environment)
 
     def other(self, expression: syntax.Reduce | syntax.Arrow, environment: Environment) -> Any:
         if isinstance(expression, syntax.Reduce):
-            raise self.unavailable(expression.place, "a sum over a group (a mixture of experts)")
+            return self.reduce(expression, environment)
         return super().other(expression, environment)
 
     def call(self, expression: syntax.Call, environment: Environment) -> Any:

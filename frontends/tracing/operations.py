@@ -93,6 +93,8 @@ class OperationTracer(Evaluator):
             return self._sinusoid(place, values["positions"], values["dim"], bound["dim"])
         if name == "softcap":
             return self._softcap(place, self.tensor_of(place, values["x"]), values["cap"], bound["cap"])
+        if name in ("softmax", "sum", "top_k"):
+            return self._last_dimension(place, name, values, bound)
         raise self.unavailable(place, name)
 
     def _sinusoid(self, place: Place, positions: Any, dim: Any, expression: syntax.Expression) -> Tensor:
@@ -104,6 +106,23 @@ class OperationTracer(Evaluator):
             return self.emitter.sinusoid(place, positions, columns)
         except VerifyException as error:
             raise self.error(place, str(error)) from error
+
+    def _last_dimension(
+        self, place: Place, name: str, values: dict[str, Any], bound: dict[str, syntax.Expression]
+    ) -> Tensor:
+        """Softmax, sum and top_k over the last dimension, which the tokens never are."""
+        x = self.tensor_of(place, values["p" if name == "top_k" else "x"])
+        if x.is_index or len(x.shape) < 2:
+            raise self.error(place, f"{name} of {token_shape(x)}")
+        if name != "top_k":
+            return self.emitter.softmax(place, x) if name == "softmax" else self.emitter.reduce_sum(place, x)
+        with self.located(place, bound["count"]):
+            count = positive_integer(values["count"], "the count of top_k")
+            if count > x.shape[-1]:
+                raise ValueError(f"top_k of {count} out of {x.shape[-1]}")
+        if count > slm.MOST_CHOSEN:
+            raise self.unavailable(place, f"top_k of more than {slm.MOST_CHOSEN}")
+        return self.emitter.top_k(place, x, count)
 
     def _softcap(self, place: Place, x: Tensor, cap: Any, expression: syntax.Expression) -> Tensor:
         """c tanh(x / c)."""

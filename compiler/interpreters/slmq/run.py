@@ -59,6 +59,7 @@ class SlmqRun:
         self.position = 0
         self.states: dict[tuple[str, int | None], KeyValueState] = {}
         self.layer: int | None = None
+        self.expert: int | None = None
         self.values: dict[SSAValue, NDArray[Any]] = {}
         self.logits: F32 | None = None
         self.sampled: int | None = None
@@ -145,4 +146,4 @@ class SlmqRun:
         return len(self.values[self.body.args[0]])
 
     def key(self, weight: WeightAttr) -> str:
-        return weight.key.data if self.layer is None else weight.at_layer(self.layer)
+        return weight.at(self.layer, self.expert)
