@@ -19,11 +19,12 @@ from xdsl.transforms.common_subexpression_elimination import CommonSubexpression
 from xdsl.transforms.loop_invariant_code_motion import LoopInvariantCodeMotionPass
 
 from compiler.dialects.isa import Isa
-from compiler.dialects.slm import Slm
+from compiler.dialects.slm import RopeOp, Slm
 from compiler.dialects.slmq import Slmq
 from compiler.dialects.tile import Tile
 from compiler.emit.executable import Progress, region_sizes, write_executable
 from compiler.errors import CompileError
+from compiler.interpreters.rotary import longest_context
 from compiler.invariants import check_isa, check_slm, check_slmq, check_tile
 from compiler.program import Program
 from compiler.schemes import find_scheme
@@ -158,8 +159,20 @@ def check_options(program: Program, options: Options) -> None:
         raise CompileError(
             f"a context of {options.context} is longer than the model's {program.max_positions} positions"
         )
+    check_rotary(program.module, options.context)
     if not 0 <= options.chunk <= 256:
         raise CompileError(f"the chunk is {options.chunk} tokens, expected 1 to 256, or 0 to let the compiler choose")
+
+
+def check_rotary(module: ModuleOp, context: int) -> None:
+    """Raises CompileError if a rotary embedding has no tables for the context."""
+    for op in module.walk():
+        longest = longest_context(op.rotary) if isinstance(op, RopeOp) else None
+        if longest is not None and context > longest:
+            raise CompileError(
+                f"a context of {context} is longer than the {longest} positions of the model's dynamic rope scaling",
+                hint="beyond them the frequencies change with every token",
+            )
 
 
 def check_capacity(module: ModuleOp, machine: Machine) -> None:

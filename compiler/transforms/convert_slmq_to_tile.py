@@ -19,6 +19,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 
 from compiler.dialects import slm, slmq
 from compiler.errors import CompileError
+from compiler.interpreters.rotary import restart_lengths
 from compiler.locations import named, source_of
 from compiler.lowering.attention import lower_attention
 from compiler.lowering.builder import TileBuilder
@@ -110,7 +111,7 @@ def lower_function(function: FuncOp, plan: TilePlan) -> FuncOp:
         lower_block(low, function.body.block)
         return sampler.candidates
 
-    build_generate(builder, plan, step)
+    build_generate(builder, plan, restart_lengths(rotaries, plan.context), step)
     end = ReturnOp()
     builder.insert(end)
     program = FuncOp("generate", ((), ()), Region(body))

@@ -9,7 +9,8 @@ checkpoint of its family (config.json and safetensors, in the layout of a model 
     greedy_logits  float32 [16, vocab]         the row that produced each of these tokens
 
 The logits come from the *written directory*, read back by `from_pretrained`: float32, eager attention, one
-thread, the whole sequence in one forward pass (no KV cache). `generate` with its cache must give the same tokens.
+thread, the whole sequence in one forward pass (no KV cache). `generate` with its cache must give the same tokens and
+the same rows: where longrope factors change on the way, that is what dropping the cache is for.
 
 A seed is taken only if the vectors are worth comparing with (see `accept`): no near tie in greedy decoding, no
 stop token, float32 rounding well under the tolerance of the tests, and every common mistake in reading the
@@ -38,6 +39,7 @@ NEW_TOKENS = 16
 MIN_MARGIN = 1e-2  # ten times what the tests ask for
 MIN_DISTINCT_TOKENS = 6  # greedy decoding that repeats one token tests little
 MAX_ROUNDING = 2e-5  # a tenth of the tolerance of the tests, 2e-4
+MAX_CACHED_DISTANCE = 1e-4  # of the rows of `generate`, which adds in another order
 MAX_SEEDS = 200
 
 
@@ -118,14 +120,16 @@ def smallest_margin(rows: torch.Tensor) -> float:
     return float((best[:, 0] - best[:, 1]).min())
 
 
-def smallest_mistake(variant: Variant, model: PreTrainedModel, prompt: torch.Tensor) -> float:
-    """How far the least visible wrong reading of the config moves the logits of the prompt."""
-    config, right, weights = hub_config(variant), forward(model, prompt), model.state_dict()
+def smallest_mistake(variant: Variant, model: PreTrainedModel, prompt: torch.Tensor, greedy: torch.Tensor) -> float:
+    """How far the least visible wrong reading of the config moves the logits of the prompt, or of all tokens."""
+    config, weights = hub_config(variant), model.state_dict()
+    tried = [(mistake, prompt) for mistake in common_mistakes(config) + variant.mistakes]
+    tried += [(mistake, torch.cat([prompt, greedy])) for mistake in variant.late_mistakes]
     moved = []
-    for mistake in common_mistakes(config) + variant.mistakes:
+    for mistake, tokens in tried:
         wrong = empty_model(config | mistake)
         wrong.load_state_dict(weights, strict=False)  # not strict: a mistake may drop the biases
-        moved.append(float((forward(wrong, prompt) - right).abs().max()))
+        moved.append(float((forward(wrong, tokens) - forward(model, tokens)).abs().max()))
     return min(moved)
 
 
@@ -145,7 +149,7 @@ def accept(variant: Variant, model: PreTrainedModel, prompt: torch.Tensor) -> Co
     if model.config.eos_token_id in greedy:
         return None
     error = rounding(hub_config(variant), model, torch.cat([prompt, greedy]))
-    mistake = smallest_mistake(variant, model, prompt)
+    mistake = smallest_mistake(variant, model, prompt, greedy)
     if error > MAX_ROUNDING or mistake < variant.min_mistake:
         return None
     return {"margin": margin, "rounding": error, "mistake": mistake, "spread": float(rows.std())}
@@ -188,9 +192,14 @@ def write_golden(directory: Path, prompt: torch.Tensor) -> None:
         max_new_tokens=NEW_TOKENS,
         do_sample=False,
         pad_token_id=0,
+        output_logits=True,
+        return_dict_in_generate=True,
     )
-    if generated[0, len(prompt) :].tolist() != greedy.tolist():
+    if generated.sequences[0, len(prompt) :].tolist() != greedy.tolist():
         raise SystemExit(f"{directory.name}: generate() disagrees with greedy decoding without a cache")
+    distance = float((torch.cat(generated.logits) - rows).abs().max())
+    if distance > MAX_CACHED_DISTANCE:
+        raise SystemExit(f"{directory.name}: logits of generate() are {distance:.1e} from those without a cache")
     if smallest_margin(rows) < MIN_MARGIN:
         raise SystemExit(f"{directory.name}: the written checkpoint is not the one searched for")
     np.savez(
@@ -217,7 +226,7 @@ def readme(rows: list[str]) -> str:
     return f"""# Golden vectors of the published implementations
 
 Tiny random checkpoints of each family and what `transformers` computes from them. This directory is
-written by `tests/golden/make_published.py` from `variants.py` and `families.py`; do not edit anything else by hand.
+written by `tests/golden/make_published.py` from `variants.py`, `families.py` and `positions.py`; do not edit anything else by hand.
 
     pip install -e '.[published]'
     python tests/golden/make_published.py
@@ -240,11 +249,11 @@ The tests compare with a tolerance of 2e-4. The last columns show that this is m
 
 - spread: standard deviation of `greedy_logits`.
 - margin: smallest distance of the best from the second-best logit in greedy decoding (at least {MIN_MARGIN:g}).
-- mistake: how far the least visible wrong reading of the config moves a logit of the prompt (at least 0.02, or 0.001
-  where tanh and erf GELU must differ).
+- mistake: how far the least visible wrong reading of the config moves a logit of the prompt, or of prompt and greedy tokens
+  where it shows no earlier (at least 0.02, or 0.001 where tanh and erf GELU must differ).
   Tried for each variant: eps 1e-5 for 1e-6 or the reverse, erf GELU for `silu` or tanh GELU, a doubled RoPE base.
   Tried where it applies: ignored or different RoPE scaling, a default RoPE base, ignored attention or FFN biases, no
-  eps, a window one key longer or ignored, no softcap, ignored multipliers, another score scale, RoPE in all layers.
+  eps, a window one key longer or ignored, factors of longrope exchanged, no softcap, ignored multipliers, another score scale, RoPE in all layers.
 - rounding: distance of float32 from float64 matrix products (at most {MAX_ROUNDING:g}).
 
 The library computes RoPE angles in float32, and the rounding column leaves them so. `tests/unit/test_golden_data.py`

@@ -13,7 +13,7 @@ from compiler.dialects.slm import shape_of
 from compiler.dialects.slmq import element_of
 from compiler.interpreters import slmq_kernels as kernels
 from compiler.interpreters.errors import InterpreterError
-from compiler.interpreters.rotary import rotary_tables
+from compiler.interpreters.rotary import rotary_tables, table_lengths
 from compiler.interpreters.sampling import sample_token
 from compiler.interpreters.slmq.norms import NORM_HANDLERS
 from compiler.interpreters.slmq.positions import POSITION_HANDLERS
@@ -81,10 +81,12 @@ def _matmul(run: SlmqRun, op: slmq.MatmulOp) -> Results:
 
 
 def _rope(run: SlmqRun, op: slmq.RopeOp) -> Results:
-    if op.rotary not in run.rotary:
-        run.rotary[op.rotary] = rotary_tables(op.rotary, run.context, run.context)
+    fitting = next(length for length in table_lengths(op.rotary, run.context) if len(run.tokens) <= length)
+    key = (op.rotary, fitting)
+    if key not in run.rotary:
+        run.rotary[key] = rotary_tables(op.rotary, fitting, fitting)
     x = run.values[op.x]
-    cos, sin = (table[run.position : run.position + len(x)] for table in run.rotary[op.rotary])
+    cos, sin = (table[run.position : run.position + len(x)] for table in run.rotary[key])
     return [kernels.rope(x, cos, sin)]
 
 

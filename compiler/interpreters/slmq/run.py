@@ -15,6 +15,7 @@ from xdsl.ir import Block, Operation, SSAValue
 from compiler.dialects import slm, slmq
 from compiler.dialects.slm import RotaryAttr, WeightAttr
 from compiler.interpreters.errors import InterpreterError
+from compiler.interpreters.rotary import restart_lengths
 from compiler.interpreters.sampling import SamplerSettings, sample_token
 from compiler.interpreters.slm.run import forward_function
 from compiler.interpreters.slmq.weights import PreparedWeights
@@ -51,11 +52,18 @@ class SlmqRun:
         self.prepared = PreparedWeights(weights)
         self.context = context
         self.settings = SamplerSettings()
-        self.rotary: dict[RotaryAttr, tuple[F32, F32]] = {}
+        self.rotary: dict[tuple[RotaryAttr, int], tuple[F32, F32]] = {}
+        rotaries = [op.rotary for op in module.walk() if isinstance(op, slmq.RopeOp)]
+        self.restarts = restart_lengths(rotaries, context)
         self.reset()
 
     def reset(self) -> None:
         """Forgets the sequence: position 0, empty states."""
+        self.tokens: list[int] = []
+        self.restart()
+
+    def restart(self) -> None:
+        """Goes back to position 0 of the same tokens."""
         self.position = 0
         self.states: dict[tuple[str, int | None], KeyValueState] = {}
         self.layer: int | None = None
@@ -66,29 +74,31 @@ class SlmqRun:
         self.all_rows = True
 
     def run(self, tokens: Sequence[int], chunk: int = BLOCK_KEYS, all_rows: bool = True) -> F32:
-        """Steps of at most `chunk` tokens that never cross a multiple of 256 positions.
+        """Appends tokens [T] to the sequence, in steps of at most `chunk` that never cross a multiple of 256 positions.
 
-        Gives float32 [T, V], or [1, V] of the last token unless all_rows.
+        If the longer sequence takes other rotary tables, it is processed again from its first token.
+        Gives float32 [T, V], or [1, V] of the last token unless all_rows. Raises InterpreterError if there are no tokens,
+        for more than the context holds and for tokens outside the vocabulary.
         """
         if chunk < 1 or not tokens:
             raise InterpreterError(f"expected tokens and a positive chunk, found {len(tokens)} tokens by {chunk}")
+        length = len(self.tokens) + len(tokens)
+        if length > self.context:
+            raise InterpreterError(f"{length} tokens are more than the context of {self.context}")
+        if any(self.position <= longest < length for longest in self.restarts):
+            self.restart()
+        self.tokens += tokens
         rows: list[F32] = []
-        done = 0
-        while done < len(tokens):
-            count = min(chunk, BLOCK_KEYS - self.position % BLOCK_KEYS, len(tokens) - done)
-            rows.append(self.step(tokens[done : done + count], all_rows))
-            done += count
-        return np.concatenate(rows) if all_rows else rows[-1]
+        while self.position < length:
+            end = min(length, self.position + min(chunk, BLOCK_KEYS - self.position % BLOCK_KEYS))
+            rows.append(self._step(self.tokens[self.position : end], all_rows))
+        return np.concatenate(rows)[-len(tokens) :] if all_rows else rows[-1]
 
-    def step(self, tokens: Sequence[int], all_rows: bool = True) -> F32:
+    def _step(self, tokens: Sequence[int], all_rows: bool) -> F32:
         """Processes the chunk tokens [T] at the current position, T <= 256 - position % 256.
 
-        Gives logits float32 [T, V], or [1, V] of the last token unless all_rows. Raises InterpreterError for a chunk
-        that is empty, crosses a multiple of 256 or exceeds the context, and for tokens outside the vocabulary.
+        Gives logits float32 [T, V], or [1, V] of the last token unless all_rows.
         """
-        room = min(BLOCK_KEYS - self.position % BLOCK_KEYS, self.context - self.position)
-        if not 1 <= len(tokens) <= room:
-            raise InterpreterError(f"at position {self.position} a chunk has 1 .. {room} tokens, found {len(tokens)}")
         self.all_rows, self.logits, self.sampled = all_rows, None, None
         self.values[self.body.args[0]] = np.asarray(tokens, np.int64)
         with np.errstate(all="ignore"):
