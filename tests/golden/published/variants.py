@@ -1,12 +1,13 @@
 """The tiny random checkpoints of this directory: a table for `../make_published.py`.
 
-The Llama variants stand here, one or more of each other family in `families.py`.
+The Llama variants stand here, one or more of each other family in `families.py` and `layer_norm_families.py`.
 """
 
 from dataclasses import dataclass, field
 from typing import Any
 
 from published.families import FAMILIES, FAMILY_BASE
+from published.layer_norm_families import LAYER_NORM_BASE, LAYER_NORM_FAMILIES
 
 Config = dict[str, Any]
 
@@ -26,11 +27,13 @@ class Variant:
     prompt_length: int
     config: Config
     embedding_std: float = 0.04
+    gain: float = 1.0  # of all matrices; more makes the tokens matter beside positions that hardly change
     dialect: str = "hub"
     max_shard_size: str = "100MB"
     mistakes: tuple[Config, ...] = ()
     base: Config = field(default_factory=lambda: BASE_CONFIG)
     min_mistake: float = 2e-2  # a hundred times the tolerance of the tests, 2e-4
+    shows_eps: bool = True  # of layer norms; a model with norms behind its blocks normalises nothing small
 
 
 BASE_CONFIG: Config = {
@@ -199,7 +202,11 @@ LLAMA_VARIANTS = (
     ),
 )
 
-VARIANTS = LLAMA_VARIANTS + tuple(Variant(base=FAMILY_BASE, **row) for row in FAMILIES)
+VARIANTS = (
+    *LLAMA_VARIANTS,
+    *(Variant(base=FAMILY_BASE, **row) for row in FAMILIES),
+    *(Variant(base=LAYER_NORM_BASE, **row) for row in LAYER_NORM_FAMILIES),
+)
 
 
 def hub_config(variant: Variant) -> Config:
