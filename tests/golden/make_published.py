@@ -33,7 +33,8 @@ import safetensors
 import torch
 import transformers
 from published.variants import VARIANTS, Config, Variant, hub_config
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 NEW_TOKENS = 16
 MIN_MARGIN = 1e-2  # ten times what the tests ask for
@@ -43,14 +44,27 @@ MAX_CACHED_DISTANCE = 1e-4  # of the rows of `generate`, which adds in another o
 MAX_SEEDS = 200
 
 
+ACTIVATION_FIELDS = ("hidden_activation", "hidden_act", "activation_function")  # the first one of a config is read
+FINAL_NORMS = (
+    "model.norm.weight", "model.final_layernorm.weight", "gpt_neox.final_layer_norm.weight",
+    "model.decoder.final_layer_norm.weight", "transformer.ln_f.weight", "text_model.model.layer_norm.weight",
+)  # fmt: skip
+GAINS = {"q_proj": 1.4, "k_proj": 1.4, "query_key_value": 1.4, "c_attn": 1.4, "lm_head": 2.0, "embed_out": 2.0}
+
+
 def common_mistakes(config: Config) -> tuple[Config, ...]:
-    """Wrong readings of any config, which every variant must show."""
-    other_eps = 1e-6 if config["rms_norm_eps"] == 1e-5 else 1e-5
-    return (
-        {"rms_norm_eps": other_eps},
-        {"hidden_activation" if "hidden_activation" in config else "hidden_act": "gelu_python"},  # erf
-        {"rope_theta": 2 * config["rope_theta"]},
-    )
+    """Wrong readings of any config, which every variant must show, of the fields that it has."""
+    if "text_config" in config:
+        inner = config["text_config"]
+        return tuple({"text_config": inner | mistake} for mistake in common_mistakes(inner))
+    wrong: list[Config] = []
+    if "rms_norm_eps" in config:
+        wrong.append({"rms_norm_eps": 1e-6 if config["rms_norm_eps"] == 1e-5 else 1e-5})
+    activation = next(field for field in ACTIVATION_FIELDS if field in config)
+    wrong.append({activation: "gelu_new" if config[activation] == "gelu" else "gelu_python"})  # tanh or erf
+    if "rope_theta" in config:
+        wrong.append({"rope_theta": 2 * config["rope_theta"]})
+    return tuple(wrong)
 
 
 def file_dtype(variant: Variant) -> torch.dtype:
@@ -63,32 +77,44 @@ def empty_model(config: Config) -> PreTrainedModel:
     # transformers rewrites the scaling dictionary in place; a copy keeps the variant as it is.
     fields = copy.deepcopy(config)
     kind = fields.pop("model_type")
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **fields), attn_implementation="eager")
+    model = model_class(config).from_config(AutoConfig.for_model(kind, **fields), attn_implementation="eager")
     return model.to(torch.float32).eval()
 
 
-def fill(model: PreTrainedModel, embedding_std: float, generator: torch.Generator) -> None:
+def model_class(config: Config) -> type[AutoModelForCausalLM] | type[AutoModelForImageTextToText]:
+    """A config with a part for text belongs to a model that takes images as well."""
+    return AutoModelForImageTextToText if "text_config" in config else AutoModelForCausalLM
+
+
+def text_config(model: PreTrainedModel) -> transformers.PreTrainedConfig:
+    """The config of what reads and writes tokens."""
+    return model.config.get_text_config()
+
+
+def fill(model: PreTrainedModel, variant: Variant, generator: torch.Generator) -> None:
     """Sets random weights: attention scores and logits get a spread of 1 to 5 whatever the sizes are.
 
     Embeddings are small so that eps matters in the first norm; the norm before the output makes up for
     that when the output matrix is the embedding.
     """
-    hidden = model.config.hidden_size
+    hidden, embedding_std = text_config(model).hidden_size, variant.embedding_std
     tied = model.config.tie_word_embeddings
     final_norm_scale = 2.0 / (embedding_std * math.sqrt(hidden)) if tied else 1.0
     final_norm_scale *= getattr(model.config, "logits_scaling", 1.0)
     stored_offset = 1.0 if model.config.model_type.startswith("gemma") else 0.0  # these norms multiply by 1 + w
     for name, parameter in model.named_parameters():
-        if name == "model.embed_tokens.weight":
+        owner = model.get_submodule(name.rpartition(".")[0])
+        if isinstance(owner, torch.nn.Embedding):
             parameter.normal_(0.0, embedding_std, generator=generator)
-        elif name.endswith("norm.weight"):
-            scale = final_norm_scale if name == "model.norm.weight" else 1.0
+        elif name.endswith("norm.weight") or isinstance(owner, torch.nn.LayerNorm) and name.endswith("weight"):
+            scale = final_norm_scale if name in FINAL_NORMS else 1.0
             parameter.uniform_(0.5 * scale, 1.5 * scale, generator=generator).sub_(stored_offset)
         elif name.endswith(".bias"):
             parameter.normal_(0.0, 0.3, generator=generator)
         else:
-            gain = {"q_proj": 1.4, "k_proj": 1.4, "lm_head": 2.0}.get(name.split(".")[-2], 1.2)
-            parameter.normal_(0.0, gain / math.sqrt(parameter.shape[1]), generator=generator)
+            gain = GAINS.get(name.split(".")[-2], 1.2) * variant.gain
+            inputs = parameter.shape[0] if isinstance(owner, Conv1D) else parameter[0].numel()
+            parameter.normal_(0.0, gain / math.sqrt(inputs), generator=generator)
 
 
 def random_prompt(length: int, vocab_size: int, generator: torch.Generator) -> torch.Tensor:
@@ -102,7 +128,12 @@ def random_prompt(length: int, vocab_size: int, generator: torch.Generator) -> t
 
 def forward(model: PreTrainedModel, tokens: torch.Tensor) -> torch.Tensor:
     """Logits [positions, vocab] of `tokens` [positions] in one pass without a cache."""
-    return model(tokens[None], use_cache=False).logits[0]
+    return language_part(model)(input_ids=tokens[None], use_cache=False).logits[0]
+
+
+def language_part(model: PreTrainedModel) -> PreTrainedModel:
+    """What reads and writes tokens: a model that takes images insists on one, its text part does not."""
+    return model.text_model if model.config.model_type == "kosmos-2" else model
 
 
 def decode_greedily(model: PreTrainedModel, prompt: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -130,14 +161,33 @@ def smallest_mistake(variant: Variant, model: PreTrainedModel, prompt: torch.Ten
         wrong = empty_model(config | mistake)
         wrong.load_state_dict(weights, strict=False)  # not strict: a mistake may drop the biases
         moved.append(float((forward(wrong, tokens) - forward(model, tokens)).abs().max()))
+    if variant.shows_eps and any(isinstance(module, torch.nn.LayerNorm) for module in model.modules()):
+        moved.append(float((forward(with_other_eps(model), prompt) - forward(model, prompt)).abs().max()))
     return min(moved)
+
+
+def with_other_eps(model: PreTrainedModel) -> PreTrainedModel:
+    """A copy whose layer norms add another eps: some configs do not name it."""
+    other = copy.deepcopy(model)
+    for module in other.modules():
+        if isinstance(module, torch.nn.LayerNorm):
+            module.eps = 1e-6 if module.eps == 1e-5 else 1e-5
+    return other
 
 
 def rounding(config: Config, model: PreTrainedModel, tokens: torch.Tensor) -> float:
     """How far float32 is from float64 matrix products (norms and softmax stay in float32 in the library)."""
     exact = empty_model(config)
     exact.load_state_dict(model.state_dict())
-    return float((forward(exact.double(), tokens) - forward(model, tokens)).abs().max())
+    torch.set_default_dtype(torch.float64)  # some masks are made in the default type
+    wide = forward(exact.double(), tokens)
+    torch.set_default_dtype(torch.float32)
+    return float((wide - forward(model, tokens)).abs().max())
+
+
+def counts_positions(model: PreTrainedModel) -> bool:
+    """Whether positions depend on which tokens are padding, although nothing is masked."""
+    return model.config.model_type == "kosmos-2"
 
 
 def accept(variant: Variant, model: PreTrainedModel, prompt: torch.Tensor) -> Config | None:
@@ -146,7 +196,10 @@ def accept(variant: Variant, model: PreTrainedModel, prompt: torch.Tensor) -> Co
     margin = smallest_margin(rows)
     if margin < MIN_MARGIN or len(set(greedy.tolist())) < MIN_DISTINCT_TOKENS:
         return None
-    if model.config.eos_token_id in greedy:
+    if text_config(model).eos_token_id in greedy:
+        return None
+    # Some models do not count padding as a position: a pad token within the text would be something else.
+    if counts_positions(model) and text_config(model).pad_token_id in torch.cat([prompt, greedy]):
         return None
     error = rounding(hub_config(variant), model, torch.cat([prompt, greedy]))
     mistake = smallest_mistake(variant, model, prompt, greedy)
@@ -160,10 +213,10 @@ def search(variant: Variant) -> tuple[PreTrainedModel, torch.Tensor, Config]:
     for seed in range(MAX_SEEDS):
         generator = torch.Generator().manual_seed(seed)
         model = empty_model(hub_config(variant))
-        fill(model, variant.embedding_std, generator)
+        fill(model, variant, generator)
         for parameter in model.parameters():
             parameter.copy_(parameter.to(file_dtype(variant)))
-        prompt = random_prompt(variant.prompt_length, model.config.vocab_size, generator)
+        prompt = random_prompt(variant.prompt_length, text_config(model).vocab_size, generator)
         figures = accept(variant, model, prompt)
         if figures is not None:
             return model, prompt, {"seed": seed} | figures
@@ -182,11 +235,12 @@ def write_checkpoint(variant: Variant, model: PreTrainedModel, directory: Path) 
 
 def write_golden(directory: Path, prompt: torch.Tensor) -> None:
     """golden.npz from the checkpoint in `directory`, as the published implementation reads it."""
-    model = AutoModelForCausalLM.from_pretrained(
+    config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    model = model_class(config).from_pretrained(
         directory, dtype=torch.float32, attn_implementation="eager", local_files_only=True
     ).eval()
     greedy, rows = decode_greedily(model, prompt)
-    generated = model.generate(
+    generated = language_part(model).generate(
         prompt[None],
         attention_mask=torch.ones_like(prompt[None]),
         max_new_tokens=NEW_TOKENS,

@@ -1,13 +1,14 @@
 """The tiny random checkpoints of this directory: a table for `../make_published.py`.
 
-The Llama variants stand here, one or more of each other family in `families.py`; scaled rotary positions and windows
-in `positions.py`.
+The Llama variants stand here, one or more of each other family in `families.py` and `layer_norm_families.py`; scaled rotary
+positions and windows in `positions.py`.
 """
 
 from dataclasses import dataclass, field
 from typing import Any
 
 from published.families import FAMILIES, FAMILY_BASE
+from published.layer_norm_families import LAYER_NORM_BASE, LAYER_NORM_FAMILIES
 from published.positions import FAMILY_POSITIONS, LLAMA_POSITIONS
 
 Config = dict[str, Any]
@@ -29,12 +30,14 @@ class Variant:
     prompt_length: int
     config: Config
     embedding_std: float = 0.04
+    gain: float = 1.0  # of all matrices; more makes the tokens matter beside positions that hardly change
     dialect: str = "hub"
     max_shard_size: str = "100MB"
     mistakes: tuple[Config, ...] = ()
     late_mistakes: tuple[Config, ...] = ()
     base: Config = field(default_factory=lambda: BASE_CONFIG)
     min_mistake: float = 2e-2  # a hundred times the tolerance of the tests, 2e-4
+    shows_eps: bool = True  # of layer norms; a model with norms behind its blocks normalises nothing small
 
 
 BASE_CONFIG: Config = {
@@ -204,9 +207,10 @@ LLAMA_VARIANTS = (
 )
 
 VARIANTS = (
-    LLAMA_VARIANTS
-    + tuple(Variant(**row) for row in LLAMA_POSITIONS)
-    + tuple(Variant(base=FAMILY_BASE, **row) for row in FAMILIES + FAMILY_POSITIONS)
+    *LLAMA_VARIANTS,
+    *(Variant(**row) for row in LLAMA_POSITIONS),
+    *(Variant(base=FAMILY_BASE, **row) for row in FAMILIES + FAMILY_POSITIONS),
+    *(Variant(base=LAYER_NORM_BASE, **row) for row in LAYER_NORM_FAMILIES),
 )
 
 
