@@ -1,12 +1,13 @@
 """The tiny random checkpoints of this directory: a table for `../make_published.py`.
 
-The Llama variants stand here, one or more of each other family in `families.py`.
+The Llama variants stand here, one or more of each other family in `families.py`, mixtures of experts in `mixtures.py`.
 """
 
 from dataclasses import dataclass, field
 from typing import Any
 
 from published.families import FAMILIES, FAMILY_BASE
+from published.mixtures import MIXTURES
 
 Config = dict[str, Any]
 
@@ -199,7 +200,7 @@ LLAMA_VARIANTS = (
     ),
 )
 
-VARIANTS = LLAMA_VARIANTS + tuple(Variant(base=FAMILY_BASE, **row) for row in FAMILIES)
+VARIANTS = LLAMA_VARIANTS + tuple(Variant(base=FAMILY_BASE, **row) for row in FAMILIES + MIXTURES)
 
 
 def hub_config(variant: Variant) -> Config:
