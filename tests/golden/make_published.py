@@ -13,8 +13,8 @@ thread, the whole sequence in one forward pass (no KV cache). `generate` with it
 the same rows: where longrope factors change on the way, that is what dropping the cache is for.
 
 A seed is taken only if the vectors are worth comparing with (see `accept`): no near tie in greedy decoding, no
-stop token, float32 rounding well under the tolerance of the tests, and every common mistake in reading the
-config (wrong eps, activation, RoPE base, ignored scaling, ignored biases) visible well above that tolerance.
+stop token, no near tie in the choice of an expert, float32 rounding well under the tolerance of the tests, and every
+common mistake in reading the config (wrong eps, activation, RoPE base, ignored scaling, ignored biases) visible well above that tolerance.
 
 Run it in an environment with the extra `published`; it takes less than a minute:
 
@@ -36,8 +36,10 @@ from published.variants import VARIANTS, Config, Variant, hub_config
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+EAGER = {"attn_implementation": "eager", "experts_implementation": "eager"}
 NEW_TOKENS = 16
 MIN_MARGIN = 1e-2  # ten times what the tests ask for
+MIN_ROUTING_MARGIN = 1e-3  # of the last chosen expert's router logit, from the first that is not: far above rounding
 MIN_DISTINCT_TOKENS = 6  # greedy decoding that repeats one token tests little
 MAX_ROUNDING = 2e-5  # a tenth of the tolerance of the tests, 2e-4
 MAX_CACHED_DISTANCE = 1e-4  # of the rows of `generate`, which adds in another order
@@ -49,7 +51,15 @@ FINAL_NORMS = (
     "model.norm.weight", "model.final_layernorm.weight", "gpt_neox.final_layer_norm.weight",
     "model.decoder.final_layer_norm.weight", "transformer.ln_f.weight", "text_model.model.layer_norm.weight",
 )  # fmt: skip
-GAINS = {"q_proj": 1.4, "k_proj": 1.4, "query_key_value": 1.4, "c_attn": 1.4, "lm_head": 2.0, "embed_out": 2.0}
+GAINS = {
+    "q_proj": 1.4,
+    "k_proj": 1.4,
+    "query_key_value": 1.4,
+    "c_attn": 1.4,
+    "lm_head": 2.0,
+    "embed_out": 2.0,
+    "gate": 2.0,
+}
 
 
 def common_mistakes(config: Config) -> tuple[Config, ...]:
@@ -73,11 +83,11 @@ def file_dtype(variant: Variant) -> torch.dtype:
 
 
 def empty_model(config: Config) -> PreTrainedModel:
-    """A model in float32 with eager attention; the caller sets its weights."""
+    """A model in float32 with eager attention and experts; the caller sets its weights."""
     # transformers rewrites the scaling dictionary in place; a copy keeps the variant as it is.
     fields = copy.deepcopy(config)
     kind = fields.pop("model_type")
-    model = model_class(config).from_config(AutoConfig.for_model(kind, **fields), attn_implementation="eager")
+    model = model_class(config).from_config(AutoConfig.for_model(kind, **fields), **EAGER)
     return model.to(torch.float32).eval()
 
 
@@ -151,6 +161,22 @@ def smallest_margin(rows: torch.Tensor) -> float:
     return float((best[:, 0] - best[:, 1]).min())
 
 
+def smallest_routing_margin(model: PreTrainedModel, tokens: torch.Tensor) -> float:
+    """The same for the choice of experts: over all tokens and layers, infinite without experts."""
+    margins = [math.inf]
+
+    def measure(router: torch.nn.Module, _: object, output: tuple[torch.Tensor, ...]) -> None:
+        best = output[0].topk(router.top_k + 1, dim=-1).values
+        margins.append(float((best[:, -2] - best[:, -1]).min()))
+
+    routers = [module for module in model.modules() if type(module).__name__.endswith("TopKRouter")]
+    hooks = [router.register_forward_hook(measure) for router in routers]
+    forward(model, tokens)
+    for hook in hooks:
+        hook.remove()
+    return min(margins)
+
+
 def smallest_mistake(variant: Variant, model: PreTrainedModel, prompt: torch.Tensor, greedy: torch.Tensor) -> float:
     """How far the least visible wrong reading of the config moves the logits of the prompt, or of all tokens."""
     config, weights = hub_config(variant), model.state_dict()
@@ -201,6 +227,8 @@ def accept(variant: Variant, model: PreTrainedModel, prompt: torch.Tensor) -> Co
     # Some models do not count padding as a position: a pad token within the text would be something else.
     if counts_positions(model) and text_config(model).pad_token_id in torch.cat([prompt, greedy]):
         return None
+    if smallest_routing_margin(model, torch.cat([prompt, greedy])) < MIN_ROUTING_MARGIN:
+        return None
     error = rounding(hub_config(variant), model, torch.cat([prompt, greedy]))
     mistake = smallest_mistake(variant, model, prompt, greedy)
     if error > MAX_ROUNDING or mistake < variant.min_mistake:
@@ -236,9 +264,8 @@ def write_checkpoint(variant: Variant, model: PreTrainedModel, directory: Path) 
 def write_golden(directory: Path, prompt: torch.Tensor) -> None:
     """golden.npz from the checkpoint in `directory`, as the published implementation reads it."""
     config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-    model = model_class(config).from_pretrained(
-        directory, dtype=torch.float32, attn_implementation="eager", local_files_only=True
-    ).eval()
+    reader = model_class(config)
+    model = reader.from_pretrained(directory, dtype=torch.float32, local_files_only=True, **EAGER).eval()
     greedy, rows = decode_greedily(model, prompt)
     generated = language_part(model).generate(
         prompt[None],
@@ -303,11 +330,13 @@ The tests compare with a tolerance of 2e-4. The last columns show that this is m
 
 - spread: standard deviation of `greedy_logits`.
 - margin: smallest distance of the best from the second-best logit in greedy decoding (at least {MIN_MARGIN:g}).
+  Where experts are chosen, the router logits of the last chosen and the first other one differ by {MIN_ROUTING_MARGIN:g} at least.
 - mistake: how far the least visible wrong reading of the config moves a logit of the prompt, or of prompt and greedy tokens
   where it shows no earlier (at least 0.02, or 0.001 where tanh and erf GELU must differ).
   Tried for each variant: eps 1e-5 for 1e-6 or the reverse, erf GELU for `silu` or tanh GELU, a doubled RoPE base.
   Tried where it applies: ignored or different RoPE scaling, a default RoPE base, ignored attention or FFN biases, no
-  eps, a window one key longer or ignored, factors of longrope exchanged, no softcap, ignored multipliers, another score scale, RoPE in all layers.
+  eps, a window one key longer or ignored, factors of longrope exchanged, no softcap, ignored multipliers, another score
+  scale, RoPE in all layers, one expert more or fewer for each token.
 - rounding: distance of float32 from float64 matrix products (at most {MAX_ROUNDING:g}).
 
 The library computes RoPE angles in float32, and the rounding column leaves them so. `tests/unit/test_golden_data.py`

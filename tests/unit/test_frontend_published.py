@@ -25,6 +25,10 @@ FOUR_NORMS = {
 }  # fmt: skip
 OWN_NAMES = {
     "gemma2": FOUR_NORMS, "gemma3_text": FOUR_NORMS,
+    "mixtral": {
+        "router": "block_sparse_moe.gate",
+        "gate": "block_sparse_moe.experts.{e}.w1", "up": "block_sparse_moe.experts.{e}.w3", "down": "block_sparse_moe.experts.{e}.w2",
+    },
     "olmo2": {"attn_norm": "post_attention_layernorm", "mlp_norm": "post_feedforward_layernorm"},
 }  # fmt: skip
 FUSED = {"phi3": {"self_attn.qkv_proj": ("q", "k", "v"), "mlp.gate_up_proj": ("gate", "up")}}
@@ -60,5 +64,6 @@ def _stored_name(name: str, alias: str | None, own: dict[str, str]) -> str:
     """The hub's name of a weight, written down here a second time."""
     if not name.startswith("layers."):
         return STORED_NAMES.get(alias or name, "lm_head.weight")
-    _, layer, weight, part = name.split(".")
-    return f"model.layers.{layer}.{(LAYER_NAMES | own)[weight]}.{part}"
+    _, layer, *group, weight, part = name.split(".")
+    stored = (LAYER_NAMES | own)[weight].format(e=group[-1] if group else None)
+    return f"model.layers.{layer}.{stored}.{part}"

@@ -2,7 +2,7 @@
 
 Right: a plain NumPy forward pass in float64, written from the definition of the architecture, gives the same
 logits from the committed config and weights. It shares no code with the package or with `transformers`. It knows
-the Llama family; the vectors of the others rest on `transformers` and on the package agreeing with it.
+the Llama family and Mixtral; the vectors of the others rest on `transformers` and on the package agreeing with it.
 """
 
 import json
@@ -38,6 +38,9 @@ FAMILIES = {  # name: model_type
     "gemma3": "gemma3_text",
     "granite": "granite",
     "granite_minicpm": "granite",
+    "mixtral": "mixtral",
+    "mixtral_top1": "mixtral",
+    "mixtral_window": "mixtral",
     "olmo2": "olmo2",
     "phi3": "phi3",
     "phi3_longrope": "phi3",
@@ -46,10 +49,12 @@ FAMILIES = {  # name: model_type
     "qwen3": "qwen3",
     "smollm3": "smollm3",
 }
+MIXTURES = ("mixtral", "mixtral_top1", "mixtral_window")
 VARIANTS = (*LLAMA_VARIANTS, *FAMILIES)
 NEW_TOKENS = 16
 MIN_MARGIN = 1e-3
-MAX_TOTAL_BYTES = 9_000_000
+MIN_ROUTING_MARGIN = 1e-3
+MAX_TOTAL_BYTES = 12_000_000
 MAX_DISTANCE = 1e-4  # from float64; the tests of the package allow 2e-4 from the vectors
 ITEM_BYTES = {"F32": 4, "BF16": 2}
 
@@ -129,17 +134,27 @@ def rotate(x: np.ndarray, angles: np.ndarray) -> np.ndarray:
     return np.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
 
 
-def attend(q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Causal attention of q [positions, heads, head_dim] on grouped k and v; [positions, heads * head_dim]."""
+def attend(q: np.ndarray, k: np.ndarray, v: np.ndarray, window: int) -> np.ndarray:
+    """Causal attention of q [positions, heads, head_dim] to the last `window` of grouped k, v; [positions, heads * head_dim]."""
     positions, heads, head_dim = q.shape
     group = heads // k.shape[1]
     mixed = np.empty_like(q)
     for head in range(heads):
         scores = q[:, head] @ k[:, head // group].T / math.sqrt(head_dim)
         scores[np.triu_indices(positions, 1)] = -np.inf
+        scores[np.tril_indices(positions, -window)] = -np.inf
         weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
         mixed[:, head] = weights / weights.sum(axis=-1, keepdims=True) @ v[:, head // group]
     return mixed.reshape(positions, -1)
+
+
+def choose_experts(logits: np.ndarray, count: int) -> np.ndarray:
+    """Weights [positions, experts] that are 0 but for the `count` largest router logits [positions, experts]."""
+    order = np.argsort(-logits, axis=-1)
+    best = np.take_along_axis(logits, order, axis=-1)
+    assert (best[:, count - 1] - best[:, count]).min() > MIN_ROUTING_MARGIN
+    chosen = np.exp(np.where(logits >= best[:, count - 1 : count], logits, -np.inf) - best[:, :1])
+    return chosen / chosen.sum(axis=-1, keepdims=True)
 
 
 def llama_logits(config: dict[str, Any], weights: dict[str, np.ndarray], tokens: np.ndarray) -> np.ndarray:
@@ -152,8 +167,21 @@ def llama_logits(config: dict[str, Any], weights: dict[str, np.ndarray], tokens:
     def linear(x: np.ndarray, name: str) -> np.ndarray:
         return x @ weights[f"{name}.weight"].T + weights.get(f"{name}.bias", 0.0)
 
+    def gated(h: np.ndarray, gate: str, up: str, down: str) -> np.ndarray:
+        x = linear(h, gate)
+        return linear(x / (1 + np.exp(-x)) * linear(h, up), down)
+
+    def feed_forward(h: np.ndarray, prefix: str) -> np.ndarray:
+        if "num_local_experts" not in config:
+            return gated(h, *(f"{prefix}.mlp.{n}_proj" for n in ("gate", "up", "down")))
+        prefix += ".block_sparse_moe"
+        shares = choose_experts(linear(h, f"{prefix}.gate"), config["num_experts_per_tok"])
+        experts = (gated(h, *(f"{prefix}.experts.{e}.w{n}" for n in (1, 3, 2))) for e in range(shares.shape[1]))
+        return sum(share[:, None] * expert for share, expert in zip(shares.T, experts, strict=True))
+
     positions = len(tokens)
-    head_dim = config.get("head_dim", config["hidden_size"] // config["num_attention_heads"])
+    head_dim = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
+    window = config.get("sliding_window") or positions
     angles = np.outer(np.arange(positions), inverse_frequencies(config, head_dim))
     embedding = weights["model.embed_tokens.weight"]
     x = embedding[tokens]
@@ -161,11 +189,9 @@ def llama_logits(config: dict[str, Any], weights: dict[str, np.ndarray], tokens:
         prefix = f"model.layers.{layer}"
         h = norm(x, f"{prefix}.input_layernorm")
         q, k, v = (linear(h, f"{prefix}.self_attn.{n}_proj").reshape(positions, -1, head_dim) for n in "qkv")
-        x = x + linear(attend(rotate(q, angles), rotate(k, angles), v), f"{prefix}.self_attn.o_proj")
+        x = x + linear(attend(rotate(q, angles), rotate(k, angles), v, window), f"{prefix}.self_attn.o_proj")
         h = norm(x, f"{prefix}.post_attention_layernorm")
-        gate = linear(h, f"{prefix}.mlp.gate_proj")
-        gated = gate / (1 + np.exp(-gate)) * linear(h, f"{prefix}.mlp.up_proj")
-        x = x + linear(gated, f"{prefix}.mlp.down_proj")
+        x = x + feed_forward(h, prefix)
     return norm(x, "model.norm") @ weights.get("lm_head.weight", embedding).T
 
 
@@ -193,13 +219,19 @@ def expected_linears(config: dict[str, Any], head_dim: int) -> dict[str, tuple[i
     q_width, kv_width = heads * head_dim, config.get("num_key_value_heads", heads) * head_dim
     attention_bias, mlp_bias = config.get("attention_bias", False), config.get("mlp_bias", False)
     linears = {"self_attn.o_proj": (hidden, q_width, attention_bias), "mlp.down_proj": (hidden, ffn, mlp_bias)}
+    if kind == "mixtral":
+        del linears["mlp.down_proj"]
+        linears["block_sparse_moe.gate"] = (config["num_local_experts"], hidden, False)
+        for expert in range(config["num_local_experts"]):
+            for name, shape in (("w1", (ffn, hidden)), ("w2", (hidden, ffn)), ("w3", (ffn, hidden))):
+                linears[f"block_sparse_moe.experts.{expert}.{name}"] = (*shape, False)
     if kind == "phi3":
         linears["self_attn.qkv_proj"] = (q_width + 2 * kv_width, hidden, False)
         linears["mlp.gate_up_proj"] = (2 * ffn, hidden, False)
         return linears
     for name, rows in (("q", q_width), ("k", kv_width), ("v", kv_width)):
         linears[f"self_attn.{name}_proj"] = (rows, hidden, attention_bias or kind == "qwen2")
-    for name in ("gate", "up"):
+    for name in ("gate", "up") if kind != "mixtral" else ():
         linears[f"mlp.{name}_proj"] = (ffn, hidden, mlp_bias)
     return linears
 
@@ -207,7 +239,7 @@ def expected_linears(config: dict[str, Any], head_dim: int) -> dict[str, tuple[i
 def expected_shapes(config: dict[str, Any]) -> dict[str, list[int]]:
     """Names and shapes of a checkpoint, from its config."""
     hidden, vocab = config["hidden_size"], config["vocab_size"]
-    head_dim = config.get("head_dim", hidden // config["num_attention_heads"])
+    head_dim = config.get("head_dim") or hidden // config["num_attention_heads"]
     shapes = {"model.embed_tokens.weight": [vocab, hidden], "model.norm.weight": [hidden]}
     if not config["tie_word_embeddings"]:
         shapes["lm_head.weight"] = [vocab, hidden]
@@ -285,7 +317,7 @@ def test_families_have_their_model_type():
     assert {read_config(name)["model_type"] for name in LLAMA_VARIANTS} == {"llama"}
 
 
-@pytest.mark.parametrize("name", LLAMA_VARIANTS)
+@pytest.mark.parametrize("name", LLAMA_VARIANTS + MIXTURES)
 def test_float64_forward_pass_gives_the_logits(name: str):
     golden = read_golden(name)
     tokens = np.concatenate([golden["tokens"], golden["greedy"][:-1]])
@@ -324,12 +356,13 @@ def test_variants_differ_in_what_their_names_promise():
 
 def test_family_variants_differ_in_what_their_names_promise():
     configs = {name: read_config(name) for name in FAMILIES}
-    for name in ("gemma2", "gemma3", "phi3", "qwen2_window"):
+    for name in ("gemma2", "gemma3", "mixtral_window", "phi3", "qwen2_window"):
         assert configs[name]["sliding_window"] < len(read_golden(name)["tokens"]) // 2
     for name in ("gemma", "qwen3"):
         assert configs[name]["head_dim"] * configs[name]["num_attention_heads"] != configs[name]["hidden_size"]
     assert set(configs["smollm3"]["no_rope_layers"]) == {0, 1}
     assert configs["qwen2_window"]["use_sliding_window"] and not configs["qwen2"]["use_sliding_window"]
+    assert configs["mixtral_top1"]["num_experts_per_tok"] == 1
     multipliers = ("attention_multiplier", "embedding_multiplier", "logits_scaling", "residual_multiplier")
     assert 1 not in [configs["granite"][name] for name in multipliers]
     for name in FAMILIES:
