@@ -64,7 +64,7 @@ class Cache:
 def shape_of(low: Lowering, op: slmq.AttentionOp) -> Shape:
     _, heads, head_dim = slm.shape_of(op.q)
     kv_heads = slm.shape_of(op.k)[1]
-    window = None if op.window is None else op.window.value.data
+    window = None if op.window is None or op.window.value.data >= low.plan.context else op.window.value.data
     capacity = -(-low.plan.context // KV_BLOCK) * KV_BLOCK
     if window is not None:
         capacity = min(capacity, (-(-(window - 1) // KV_BLOCK) + 1) * KV_BLOCK)

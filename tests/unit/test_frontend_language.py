@@ -243,12 +243,16 @@ def test_fixed_names() -> None:
 def test_rotary_records() -> None:
     """Kinds without their optional keys, lengths from the record or from the options."""
     assert checked_rotary(8, 10000, None, None, None).scaling == {}
-    assert checked_rotary(8, 10000, {"type": "default", "rope_theta": 3}, None, None).scaling == {}
+    assert checked_rotary(8, 10000, {"type": "default", "rope_theta": 10000}, None, None).scaling == {}
     yarn = checked_rotary(8, 10000, {"rope_type": "yarn", "factor": 4, "attention_factor": None}, 64, None)
     assert (yarn.scaling, yarn.original_positions) == ({"rope_type": "yarn", "factor": 4.0}, 64)
-    record = {"type": "longrope", "short_factor": [1, 1], "long_factor": [2, 2.5]}
+    record = {"type": "yarn", "factor": 4, "mscale": 1, "mscale_all_dim": 0.5, "truncate": False}
+    assert checked_rotary(8, 10000, record, 64, None).scaling == {
+        "rope_type": "yarn", "factor": 4.0, "mscale": 1.0, "mscale_all_dim": 0.5, "truncate": 0.0
+    }  # fmt: skip
+    record = {"type": "longrope", "short_factor": [1, 1], "long_factor": [2, 2.5], "factor": 3}
     longrope = checked_rotary(4, 10000, record, 128, 64)
-    assert longrope.scaling["long_factor"] == [2.0, 2.5]
+    assert longrope.scaling["long_factor"] == [2.0, 2.5] and longrope.scaling["factor"] == 3.0
     assert (longrope.max_positions, longrope.original_positions) == (128, 64)
 
 

@@ -2,7 +2,8 @@
 
 Right: a plain NumPy forward pass in float64, written from the definition of the architecture, gives the same
 logits from the committed config and weights. It shares no code with the package or with `transformers`. It knows
-the Llama family and Mixtral; the vectors of the others rest on `transformers` and on the package agreeing with it.
+the Llama family with Mistral's windows and Mixtral; the vectors of the others rest on `transformers` and on the package
+agreeing with it.
 """
 
 import json
@@ -17,11 +18,13 @@ PUBLISHED = Path(__file__).parents[1] / "golden" / "published"
 LLAMA_VARIANTS = (
     "bf16",
     "biases",
+    "dynamic_rope",
     "gqa",
     "head_dim",
     "linear_rope",
     "llama3_rope",
     "long_prompt",
+    "longrope_factor",
     "mha",
     "mqa",
     "odd_sizes",
@@ -31,19 +34,28 @@ LLAMA_VARIANTS = (
     "transformers5",
     "transformers5_llama3",
     "untied",
+    "yarn_mscale",
+    "yarn_options",
+    "yarn_rope",
 )
 FAMILIES = {  # name: model_type
     "gemma": "gemma",
     "gemma2": "gemma2",
     "gemma3": "gemma3_text",
+    "gemma3_linear": "gemma3_text",
     "granite": "granite",
     "granite_minicpm": "granite",
     "mixtral": "mixtral",
     "mixtral_top1": "mixtral",
     "mixtral_window": "mixtral",
+    "mistral_long_window": "mistral",
+    "mistral_window": "mistral",
     "olmo2": "olmo2",
     "phi3": "phi3",
+    "phi3_beyond": "phi3",
+    "phi3_crossing": "phi3",
     "phi3_longrope": "phi3",
+    "phi4_mini_crossing": "phi3",
     "qwen2": "qwen2",
     "qwen2_window": "qwen2",
     "qwen3": "qwen3",
@@ -116,33 +128,68 @@ def inverse_frequencies(config: dict[str, Any], head_dim: int) -> np.ndarray:
     rope = config.get("rope_parameters", hub)
     kind = rope.get("rope_type", rope.get("type", "default"))
     frequencies = rope["rope_theta"] ** (-np.arange(0, head_dim, 2) / head_dim)
-    if kind == "default":
+    if kind in ("default", "dynamic"):  # dynamic: within the positions of the config
         return frequencies
     if kind == "linear":
         return frequencies / rope["factor"]
-    assert kind == "llama3"
+    if kind == "longrope":  # the vectors lie beyond the original length
+        return frequencies / rope["long_factor"]
     turns = rope["original_max_position_embeddings"] * frequencies / (2 * np.pi)
+    if kind == "yarn":
+        return yarn_frequencies(rope, frequencies, turns)
+    assert kind == "llama3"
     low, high = rope["low_freq_factor"], rope["high_freq_factor"]
     kept = np.clip((turns - low) / (high - low), 0, 1)
     return kept * frequencies + (1 - kept) * frequencies / rope["factor"]
 
 
-def rotate(x: np.ndarray, angles: np.ndarray) -> np.ndarray:
+def yarn_frequencies(rope: dict[str, Any], frequencies: np.ndarray, turns: np.ndarray) -> np.ndarray:
+    """From f to f / factor, linear in the index between those that make beta_fast and beta_slow turns."""
+    indices = np.arange(len(frequencies))
+    per_index = np.log(turns[0] / turns[1])  # the logarithm of turns falls linearly
+    first, last = (
+        np.log(turns[0] / rope.get(key, default)) / per_index for key, default in (("beta_fast", 32), ("beta_slow", 1))
+    )
+    if rope.get("truncate", True):
+        first, last = np.floor(first), np.ceil(last)
+    first, last = max(first, 0), min(last, 2 * len(indices) - 1)
+    divided = np.clip((indices - first) / (last - first), 0, 1)
+    return frequencies * (1 - divided) + frequencies / rope["factor"] * divided
+
+
+def attention_factor(config: dict[str, Any]) -> float:
+    """What cos and sin are multiplied with."""
+    rope = config.get("rope_parameters", config.get("rope_scaling")) or {}
+    kind = rope.get("rope_type", rope.get("type", "default"))
+    if "attention_factor" in rope or kind not in ("yarn", "longrope"):
+        return rope.get("attention_factor", 1.0)
+    if kind == "longrope":
+        return math.sqrt(1 + math.log(rope["factor"]) / math.log(rope["original_max_position_embeddings"]))
+    scales = [rope[key] for key in ("mscale", "mscale_all_dim")] if "mscale" in rope else [1, 0]
+    above, below = (1 + scale * math.log(rope["factor"]) / 10 for scale in scales)
+    return above / below
+
+
+def rotate(x: np.ndarray, angles: np.ndarray, factor: float) -> np.ndarray:
     """RoPE of x [positions, heads, head_dim] by angles [positions, head_dim / 2]; halves form the pairs."""
     first, second = np.split(x, 2, axis=-1)
-    cos, sin = np.cos(angles)[:, None], np.sin(angles)[:, None]
+    cos, sin = factor * np.cos(angles)[:, None], factor * np.sin(angles)[:, None]
     return np.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
 
 
-def attend(q: np.ndarray, k: np.ndarray, v: np.ndarray, window: int) -> np.ndarray:
-    """Causal attention of q [positions, heads, head_dim] to the last `window` of grouped k, v; [positions, heads * head_dim]."""
+def attend(q: np.ndarray, k: np.ndarray, v: np.ndarray, window: int | None) -> np.ndarray:
+    """Causal attention of q [positions, heads, head_dim] on grouped k and v; [positions, heads * head_dim].
+
+    A window of w leaves the w keys that end with the position's own.
+    """
     positions, heads, head_dim = q.shape
     group = heads // k.shape[1]
     mixed = np.empty_like(q)
     for head in range(heads):
         scores = q[:, head] @ k[:, head // group].T / math.sqrt(head_dim)
         scores[np.triu_indices(positions, 1)] = -np.inf
-        scores[np.tril_indices(positions, -window)] = -np.inf
+        if window is not None:
+            scores[np.tril_indices(positions, -window)] = -np.inf
         weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
         mixed[:, head] = weights / weights.sum(axis=-1, keepdims=True) @ v[:, head // group]
     return mixed.reshape(positions, -1)
@@ -181,15 +228,15 @@ def llama_logits(config: dict[str, Any], weights: dict[str, np.ndarray], tokens:
 
     positions = len(tokens)
     head_dim = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
-    window = config.get("sliding_window") or positions
-    angles = np.outer(np.arange(positions), inverse_frequencies(config, head_dim))
+    angles, factor = np.outer(np.arange(positions), inverse_frequencies(config, head_dim)), attention_factor(config)
     embedding = weights["model.embed_tokens.weight"]
     x = embedding[tokens]
     for layer in range(config["num_hidden_layers"]):
         prefix = f"model.layers.{layer}"
         h = norm(x, f"{prefix}.input_layernorm")
         q, k, v = (linear(h, f"{prefix}.self_attn.{n}_proj").reshape(positions, -1, head_dim) for n in "qkv")
-        x = x + linear(attend(rotate(q, angles), rotate(k, angles), v, window), f"{prefix}.self_attn.o_proj")
+        mixed = attend(rotate(q, angles, factor), rotate(k, angles, factor), v, config.get("sliding_window"))
+        x = x + linear(mixed, f"{prefix}.self_attn.o_proj")
         h = norm(x, f"{prefix}.post_attention_layernorm")
         x = x + feed_forward(h, prefix)
     return norm(x, "model.norm") @ weights.get("lm_head.weight", embedding).T
@@ -317,7 +364,7 @@ def test_families_have_their_model_type():
     assert {read_config(name)["model_type"] for name in LLAMA_VARIANTS} == {"llama"}
 
 
-@pytest.mark.parametrize("name", LLAMA_VARIANTS + MIXTURES)
+@pytest.mark.parametrize("name", [*LLAMA_VARIANTS, *MIXTURES, "mistral_long_window", "mistral_window"])
 def test_float64_forward_pass_gives_the_logits(name: str):
     golden = read_golden(name)
     tokens = np.concatenate([golden["tokens"], golden["greedy"][:-1]])
@@ -361,6 +408,12 @@ def test_family_variants_differ_in_what_their_names_promise():
     for name in ("gemma", "qwen3"):
         assert configs[name]["head_dim"] * configs[name]["num_attention_heads"] != configs[name]["hidden_size"]
     assert set(configs["smollm3"]["no_rope_layers"]) == {0, 1}
+    for name in ("phi3_crossing", "phi4_mini_crossing"):
+        prompt, original = len(read_golden(name)["tokens"]), configs[name]["original_max_position_embeddings"]
+        assert prompt <= original < prompt + NEW_TOKENS - 1
+    assert configs["phi3_beyond"]["original_max_position_embeddings"] < len(read_golden("phi3_beyond")["tokens"])
+    assert configs["mistral_window"]["sliding_window"] < 8
+    assert 256 < configs["mistral_long_window"]["sliding_window"] < len(read_golden("mistral_long_window")["tokens"])
     assert configs["qwen2_window"]["use_sliding_window"] and not configs["qwen2"]["use_sliding_window"]
     assert configs["mixtral_top1"]["num_experts_per_tok"] == 1
     multipliers = ("attention_multiplier", "embedding_multiplier", "logits_scaling", "residual_multiplier")

@@ -186,17 +186,20 @@ def converted(name, scheme, sampling=False):
         AddSamplingPass().apply(Context(), program.module)
         FuseStripsPass().apply(Context(), program.module)
     program.module.verify()
-    return SlmqInterpreter(program.module, program.weights, 512)
+    return SlmqInterpreter(program.module, program.weights, min(512, program.max_positions))
 
 
 @pytest.mark.parametrize("directory", sorted(p.parent for p in PUBLISHED.glob("*/golden.npz")), ids=lambda p: p.name)
 def test_fp32_gives_the_published_logits_and_tokens(directory):
     with np.load(directory / "golden.npz", allow_pickle=False) as golden:
         tokens, logits, greedy = golden["tokens"].tolist(), golden["logits"], golden["greedy"].tolist()
+        greedy_logits = golden["greedy_logits"]
     run = converted(directory.name, "fp32")
     np.testing.assert_allclose(run.run(tokens), logits, rtol=0, atol=2e-4)
     run.reset()
-    assert run.generate(tokens, len(greedy)).tokens == greedy
+    generation = run.generate(tokens, len(greedy))
+    assert generation.tokens == greedy
+    np.testing.assert_allclose(generation.logits, greedy_logits, rtol=0, atol=2e-4)
 
 
 def test_quantised_schemes_stay_near_the_published_logits():
@@ -293,6 +296,27 @@ def test_a_sequence_may_not_exceed_the_context():
     with pytest.raises(InterpreterError, match="513 tokens are more than the context of 512"):
         run.run([1] * 13)
     assert len(run.run([1] * 12)) == 12
+
+
+def test_a_sequence_that_outgrows_its_rotary_tables_starts_again():
+    """Every step equals a fresh run of the whole sequence; the published original length is 32."""
+    with np.load(PUBLISHED / "phi3_crossing" / "golden.npz", allow_pickle=False) as golden:
+        tokens = [*golden["tokens"].tolist(), *golden["greedy"].tolist()]
+    run, fresh = converted("phi3_crossing", "w8a8-kv8"), converted("phi3_crossing", "w8a8-kv8")
+    assert run.restarts == (32,)
+    done = 0
+    for end in (5, 31, 32, 33, 34, 42):
+        fresh.reset()
+        assert_same_bits(run.run(tokens[done:end]), fresh.run(tokens[:end], chunk=7)[done:])
+        assert run.position == end
+        done = end
+
+
+def test_dynamic_scaling_beyond_its_positions_is_refused():
+    program = load_program(PUBLISHED / "dynamic_rope")
+    ConvertSlmToSlmqPass(scheme="fp32").apply(Context(), program.module)
+    with pytest.raises(InterpreterError, match="dynamic rope scaling is not defined for a context of 65"):
+        SlmqInterpreter(program.module, program.weights, 65)
 
 
 def test_operations_of_other_levels_are_named():

@@ -15,7 +15,7 @@ from xdsl.ir import Block, Operation, SSAValue
 from compiler.dialects import slm, slmq
 from compiler.dialects.slm import RotaryAttr, WeightAttr
 from compiler.interpreters.errors import InterpreterError
-from compiler.interpreters.rotary import restart_lengths
+from compiler.interpreters.rotary import longest_context, restart_lengths
 from compiler.interpreters.sampling import SamplerSettings, sample_token
 from compiler.interpreters.slm.run import forward_function
 from compiler.interpreters.slmq.weights import PreparedWeights
@@ -54,6 +54,8 @@ class SlmqRun:
         self.settings = SamplerSettings()
         self.rotary: dict[tuple[RotaryAttr, int], tuple[F32, F32]] = {}
         rotaries = [op.rotary for op in module.walk() if isinstance(op, slmq.RopeOp)]
+        if any(context > (longest_context(rotary) or context) for rotary in rotaries):
+            raise InterpreterError(f"the model's dynamic rope scaling is not defined for a context of {context}")
         self.restarts = restart_lengths(rotaries, context)
         self.reset()
 
