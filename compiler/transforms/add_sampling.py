@@ -22,7 +22,7 @@ from compiler.locations import named
 
 
 def mixes_tokens(op: Operation) -> bool:
-    return any(isinstance(inner, slmq.AttentionOp) for inner in op.walk())
+    return any(isinstance(inner, slmq.MIXING_OPS) for inner in op.walk())
 
 
 def select_rows(body: list[Operation]) -> None:

@@ -21,6 +21,7 @@ from xdsl.rewriter import Rewriter
 from compiler.conversion.attention import ConvertAttention
 from compiler.conversion.elementwise import ConvertActivation, ConvertBinary
 from compiler.conversion.matrix import ConvertLinear
+from compiler.conversion.recurrent import ConvertConvolution, ConvertScan
 from compiler.conversion.rows import ConvertEmbedding, ConvertNorm, ConvertRope
 from compiler.conversion.tensors import ConvertTensor
 from compiler.dialects import slm
@@ -47,7 +48,7 @@ class ConvertSlmToSlmqPass(ModulePass):
         scheme = find_scheme(self.scheme)
         patterns: list[RewritePattern] = [
             ConvertEmbedding(scheme), ConvertLinear(scheme), ConvertAttention(scheme), ConvertNorm(), ConvertRope(),
-            ConvertActivation(), ConvertBinary(), ConvertTensor(),
+            ConvertActivation(), ConvertBinary(), ConvertTensor(), ConvertConvolution(), ConvertScan(),
         ]  # fmt: skip
         applier = GreedyRewritePatternApplier(patterns)
         PatternRewriteWalker(applier, apply_recursively=False).rewrite_module(op)

@@ -26,6 +26,7 @@ from compiler.lowering.elementwise import lower_elementwise, lower_quantize, low
 from compiler.lowering.generate import build_generate
 from compiler.lowering.layers import lower_layers
 from compiler.lowering.plan import TilePlan
+from compiler.lowering.recurrent import lower_causal_conv, lower_selective_scan
 from compiler.lowering.rows import load_rotary_tables, lower_embed, lower_rms_norm, lower_rope, lower_select_rows
 from compiler.lowering.sampling import chosen_rows, read_sampler
 from compiler.lowering.strips import lower_strips
@@ -39,6 +40,8 @@ LOWERINGS: dict[type[Operation], Callable[[Lowering, Any], None]] = {
     slmq.RoundOp: lower_round,
     slmq.RopeOp: lower_rope,
     slmq.AttentionOp: lower_attention,
+    slmq.CausalConvOp: lower_causal_conv,
+    slmq.SelectiveScanOp: lower_selective_scan,
     slmq.StripsOp: lower_strips,
     slmq.TensorOp: lower_tensor,
     **dict.fromkeys((slmq.ScaleOp, slmq.OffsetOp, slmq.ActivationOp, *slmq.BINARY_FUNCTIONS), lower_elementwise),

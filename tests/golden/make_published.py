@@ -39,16 +39,22 @@ MIN_MARGIN = 1e-2  # ten times what the tests ask for
 MIN_DISTINCT_TOKENS = 6  # greedy decoding that repeats one token tests little
 MAX_ROUNDING = 2e-5  # a tenth of the tolerance of the tests, 2e-4
 MAX_SEEDS = 200
+FINAL_NORMS = ("model.norm.weight", "model.embedding_norm.weight", "backbone.norm_f.weight")
+# Of a scan: from states that forget at once to states that remember the whole prompt.
+SCAN_RANGES = {".A_log": (-2.0, 2.5), ".D": (0.5, 1.5), ".dt_proj.bias": (-6.0, 0.5)}
 
 
 def common_mistakes(config: Config) -> tuple[Config, ...]:
     """Wrong readings of any config, which every variant must show."""
-    other_eps = 1e-6 if config["rms_norm_eps"] == 1e-5 else 1e-5
-    return (
-        {"rms_norm_eps": other_eps},
-        {"hidden_activation" if "hidden_activation" in config else "hidden_act": "gelu_python"},  # erf
-        {"rope_theta": 2 * config["rope_theta"]},
-    )
+    eps = next(key for key in ("rms_norm_eps", "norm_eps", "layer_norm_epsilon") if key in config)
+    mistakes = [{eps: 1e-6 if config[eps] == 1e-5 else 1e-5}]
+    for activation in ("hidden_activation", "hidden_act"):
+        if activation in config:
+            mistakes.append({activation: "gelu_python"})  # erf
+            break
+    if "rope_theta" in config:
+        mistakes.append({"rope_theta": 2 * config["rope_theta"]})
+    return tuple(mistakes)
 
 
 def file_dtype(variant: Variant) -> torch.dtype:
@@ -77,11 +83,13 @@ def fill(model: PreTrainedModel, embedding_std: float, generator: torch.Generato
     final_norm_scale *= getattr(model.config, "logits_scaling", 1.0)
     stored_offset = 1.0 if model.config.model_type.startswith("gemma") else 0.0  # these norms multiply by 1 + w
     for name, parameter in model.named_parameters():
-        if name == "model.embed_tokens.weight":
+        if name in ("model.embed_tokens.weight", "backbone.embeddings.weight"):
             parameter.normal_(0.0, embedding_std, generator=generator)
-        elif name.endswith("norm.weight"):
-            scale = final_norm_scale if name == "model.norm.weight" else 1.0
+        elif name.endswith(("norm.weight", "norm_f.weight")):
+            scale = final_norm_scale if name in FINAL_NORMS else 1.0
             parameter.uniform_(0.5 * scale, 1.5 * scale, generator=generator).sub_(stored_offset)
+        elif name.rpartition("mixer")[2] in SCAN_RANGES:
+            parameter.uniform_(*SCAN_RANGES[name.rpartition("mixer")[2]], generator=generator)
         elif name.endswith(".bias"):
             parameter.normal_(0.0, 0.3, generator=generator)
         else:

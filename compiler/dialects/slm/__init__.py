@@ -31,17 +31,19 @@ from compiler.dialects.slm.elementwise import (
     broadcast,
 )
 from compiler.dialects.slm.layers import LayersOp, YieldOp
+from compiler.dialects.slm.recurrent import CausalConvOp, SelectiveScanOp
 from compiler.dialects.slm.rows import EmbeddingOp, LinearOp, RmsNormOp, RopeOp
 from compiler.dialects.slm.tensors import TensorOp
 
 __all__ = [
-    "ACTIVATIONS", "LAYER", "ActivationOp", "AddOp", "AttentionOp", "BinaryBase", "BinaryOp", "ConstantOp", "DivOp",
-    "EmbeddingOp", "LayersOp", "LinearOp", "MulOp", "RmsNormOp", "RopeOp", "RotaryAttr", "Shape", "Slm", "SubOp",
+    "ACTIVATIONS", "LAYER", "ActivationOp", "AddOp", "AttentionOp", "BinaryBase", "BinaryOp", "CausalConvOp", "ConstantOp", "DivOp",
+    "EmbeddingOp", "LayersOp", "LinearOp", "MulOp", "RmsNormOp", "RopeOp", "RotaryAttr", "SelectiveScanOp", "Shape", "Slm", "SubOp",
     "TensorOp", "WeightAttr", "YieldOp", "broadcast", "has_tokens", "row_shape", "shape_of",
 ]  # fmt: skip
 
 SLM_OPS: list[type[Operation]] = [
     EmbeddingOp, LinearOp, RmsNormOp, RopeOp, AttentionOp, ActivationOp, ConstantOp,
-    AddOp, SubOp, MulOp, DivOp, TensorOp, LayersOp, YieldOp,
+    AddOp, SubOp, MulOp, DivOp, TensorOp, CausalConvOp, SelectiveScanOp,
+    LayersOp, YieldOp,
 ]  # fmt: skip
 Slm = Dialect("slm", SLM_OPS, [WeightAttr, RotaryAttr])

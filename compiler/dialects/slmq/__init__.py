@@ -21,19 +21,22 @@ from compiler.dialects.slmq.elementwise import (
 )
 from compiler.dialects.slmq.formats import WEIGHT_FORMATS, QuantizeOp, RoundOp, element_of
 from compiler.dialects.slmq.matrix import MatmulOp
+from compiler.dialects.slmq.recurrent import CausalConvOp, SelectiveScanOp
 from compiler.dialects.slmq.rows import EmbedOp, RmsNormOp, RopeOp
 from compiler.dialects.slmq.sampling import SampleOp, SelectRowsOp
 from compiler.dialects.slmq.strips import StripsOp, YieldOp
 from compiler.dialects.slmq.tensors import TensorOp
 
 __all__ = [
-    "BINARY_FUNCTIONS", "WEIGHT_FORMATS", "ActivationOp", "AddOp", "AttentionOp", "DivOp", "EmbedOp", "MatmulOp", "MulOp",
-    "OffsetOp", "QuantizeOp", "RmsNormOp", "RopeOp", "RoundOp", "SampleOp", "ScaleOp", "SelectRowsOp", "Slmq", "StripsOp",
-    "SubOp", "TensorOp", "YieldOp", "element_of",
+    "BINARY_FUNCTIONS", "MIXING_OPS", "WEIGHT_FORMATS", "ActivationOp", "AddOp", "AttentionOp", "CausalConvOp", "DivOp",
+    "EmbedOp", "MatmulOp", "MulOp", "OffsetOp", "QuantizeOp", "RmsNormOp", "RopeOp", "RoundOp", "SampleOp", "ScaleOp",
+    "SelectRowsOp", "SelectiveScanOp", "Slmq", "StripsOp", "SubOp", "TensorOp", "YieldOp", "element_of",
 ]  # fmt: skip
 
 SLMQ_OPS: list[type[Operation]] = [
     EmbedOp, RmsNormOp, QuantizeOp, RoundOp, MatmulOp, RopeOp, ScaleOp, OffsetOp, ActivationOp, AddOp, SubOp, MulOp, DivOp,
-    AttentionOp, SelectRowsOp, SampleOp, StripsOp, TensorOp, YieldOp,
+    AttentionOp, CausalConvOp, SelectiveScanOp, SelectRowsOp, SampleOp, StripsOp, TensorOp, YieldOp,
 ]  # fmt: skip
+MIXING_OPS = (AttentionOp, CausalConvOp, SelectiveScanOp)
+"""Those whose row of a token depends on other tokens, through a state. All other ops work row by row."""
 Slmq = Dialect("slmq", SLMQ_OPS, [])

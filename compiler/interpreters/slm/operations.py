@@ -14,6 +14,7 @@ from compiler.dialects import slm
 from compiler.dialects.slm import shape_of
 from compiler.interpreters.errors import InterpreterError
 from compiler.interpreters.rotary import rotary_tables_f64
+from compiler.interpreters.slm.recurrent import RECURRENT
 from compiler.interpreters.slm.run import Array, Handlers, SlmRun
 
 CAST_ELEMENTS = 1 << 22
@@ -138,6 +139,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": lambda x: np.maximum(x, 0),
     "sigmoid": _sigmoid,
     "tanh": np.tanh,
+    "softplus": lambda x: np.logaddexp(x, 0),
 }
 BINARY: dict[type[Operation], Callable[[Array, Array], Array]] = {
     slm.AddOp: np.add,
@@ -156,4 +158,5 @@ HANDLERS: Handlers = {
     slm.ConstantOp: constant,
     slm.TensorOp: tensor,
     **dict.fromkeys(BINARY, binary),
+    **RECURRENT,
 }

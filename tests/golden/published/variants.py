@@ -1,12 +1,13 @@
 """The tiny random checkpoints of this directory: a table for `../make_published.py`.
 
-The Llama variants stand here, one or more of each other family in `families.py`.
+The Llama variants stand here, one or more of each other family in `families.py` and `recurrent.py`.
 """
 
 from dataclasses import dataclass, field
 from typing import Any
 
 from published.families import FAMILIES, FAMILY_BASE
+from published.recurrent import RECURRENT
 
 Config = dict[str, Any]
 
@@ -199,7 +200,9 @@ LLAMA_VARIANTS = (
     ),
 )
 
-VARIANTS = LLAMA_VARIANTS + tuple(Variant(base=FAMILY_BASE, **row) for row in FAMILIES)
+FAMILY_VARIANTS = tuple(Variant(base=FAMILY_BASE, **row) for row in FAMILIES)
+RECURRENT_VARIANTS = tuple(Variant(**row) for row in RECURRENT)
+VARIANTS = LLAMA_VARIANTS + FAMILY_VARIANTS + RECURRENT_VARIANTS
 
 
 def hub_config(variant: Variant) -> Config:
