@@ -2,6 +2,7 @@
 
 rows     the tensor row-major in `format` (embedding tables)
 vector   w + f32(offset)
+transposed  the matrix in f32, column after column
 strips   for each strip of `strip_rows` output rows: f32 scales (int8), f32 biases, then its rows cut into k-tiles of `k_tile`
          columns, each k-tile row-major and contiguous. The header always has room for strip_rows entries.
 The members of a group of experts lie one after the other, each in whole granules: at equal distances.
@@ -137,6 +138,8 @@ def pack_member(recipe: Recipe, weights: WeightStore, layer: int, expert: int | 
     tensor = weights.load(name)
     if recipe.kind == "vector":
         yield as_bytes((finite(tensor.reshape(-1), name) + np.float32(recipe.offset)).astype(np.float32), "f32")
+    elif recipe.kind == "transposed":
+        yield as_bytes(finite(tensor.reshape(recipe.rows, recipe.columns), name).T, "f32")
     elif recipe.kind == "rows":
         matrix = tensor.reshape(recipe.rows, recipe.columns)
         for first in range(0, recipe.rows, 4096):

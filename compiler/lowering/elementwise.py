@@ -29,6 +29,8 @@ def activation(b: TileBuilder, kind: str, out: SSAValue, x: SSAValue, temp: View
             b.vbin("mul", t, x, 1.702)
             b.vun("sigmoid", t, t)
         b.vbin("mul", out, x, t)
+    elif kind == "softplus":
+        softplus(b, out, x, temp(), temp())
     else:
         gelu(b, kind, out, x, temp())
 
@@ -47,6 +49,21 @@ def gelu(b: TileBuilder, kind: str, out: SSAValue, x: SSAValue, t: SSAValue) -> 
     b.vbin("add", t, t, 1.0)
     b.vbin("mul", out, x, 0.5)
     b.vbin("mul", out, out, t)
+
+
+def softplus(b: TileBuilder, out: SSAValue, x: SSAValue, e: SSAValue, v: SSAValue) -> None:
+    """max(x, +0) + (log(v + 1) + (e - v)) with e = exp(-|x|), v = (e + 1) - 1."""
+    b.vun("abs", e, x)
+    b.vbin("mul", e, e, -1.0)
+    b.vun("exp", e, e)
+    b.vbin("add", v, e, 1.0)
+    b.vbin("add", v, v, -1.0)
+    b.vbin("sub", e, e, v)
+    b.vbin("add", v, v, 1.0)
+    b.vun("log", v, v)
+    b.vbin("add", v, v, e)
+    b.vbin("max", out, x, 0.0)
+    b.vbin("add", out, out, v)
 
 
 def lower_elementwise(low: Lowering, op: Operation) -> None:

@@ -22,6 +22,7 @@ from compiler.conversion.attention import ConvertAttention
 from compiler.conversion.elementwise import ConvertActivation, ConvertBinary
 from compiler.conversion.matrix import ConvertLinear
 from compiler.conversion.norms import ConvertNorm
+from compiler.conversion.recurrent import ConvertConvolution, ConvertScan
 from compiler.conversion.routing import ConvertRouting, routers
 from compiler.conversion.rows import ConvertEmbedding, ConvertRope, ConvertSinusoid
 from compiler.conversion.tensors import ConvertTensor
@@ -50,6 +51,7 @@ class ConvertSlmToSlmqPass(ModulePass):
         patterns: list[RewritePattern] = [
             ConvertEmbedding(scheme), ConvertLinear(scheme, routers(op)), ConvertAttention(scheme), ConvertNorm(), ConvertRope(),
             ConvertSinusoid(), ConvertActivation(), ConvertBinary(), ConvertRouting(), ConvertTensor(),
+            ConvertConvolution(), ConvertScan(),
         ]  # fmt: skip
         applier = GreedyRewritePatternApplier(patterns)
         PatternRewriteWalker(applier, apply_recursively=False).rewrite_module(op)

@@ -30,6 +30,7 @@ from compiler.lowering.mixture import lower_mixture
 from compiler.lowering.norms import lower_layer_norm, lower_rms_norm
 from compiler.lowering.plan import TilePlan
 from compiler.lowering.positions import lower_position_rows, lower_sinusoid
+from compiler.lowering.recurrent import lower_causal_conv, lower_selective_scan
 from compiler.lowering.routing import lower_column, lower_reduce_sum, lower_softmax, lower_top_k
 from compiler.lowering.rows import load_rotary_tables, lower_embed, lower_rope, lower_select_rows
 from compiler.lowering.sampling import chosen_rows, read_sampler
@@ -51,6 +52,8 @@ LOWERINGS: dict[type[Operation], Callable[[Lowering, Any], None]] = {
     slmq.ReduceSumOp: lower_reduce_sum,
     slmq.TopKOp: lower_top_k,
     slmq.ColumnOp: lower_column,
+    slmq.CausalConvOp: lower_causal_conv,
+    slmq.SelectiveScanOp: lower_selective_scan,
     slmq.StripsOp: lower_strips,
     slmq.TensorOp: lower_tensor,
     **dict.fromkeys((slmq.ScaleOp, slmq.OffsetOp, slmq.ActivationOp, *slmq.BINARY_FUNCTIONS), lower_elementwise),

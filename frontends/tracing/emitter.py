@@ -168,17 +168,28 @@ class Emitter:
         window: int | None,
         softcap: float | None,
     ) -> Tensor:
-        """`number` counts the attentions of the layer (or of the model outside of layers): it names the state."""
-        owner = f"{self.layer.group}.{slm.LAYER}." if self.layer else ""
-        properties: dict[str, Attribute] = {
-            "scale": _float(scale),
-            "state": StringAttr(f"{owner}attention.{number}"),
-        }
+        properties: dict[str, Attribute] = {"scale": _float(scale), "state": self._state("attention", number)}
         if window is not None:
             properties["window"] = IntegerAttr(window, i64)
         if softcap is not None:
             properties["softcap"] = _float(softcap)
         return self._tensor(slm.AttentionOp, place, qkv[0].shape, qkv, properties)
+
+    def _state(self, kind: str, number: int) -> StringAttr:
+        """The name of a state; `number` counts those of the layer (or of the model outside of layers)."""
+        owner = f"{self.layer.group}.{slm.LAYER}." if self.layer else ""
+        return StringAttr(f"{owner}{kind}.{number}")
+
+    def causal_conv(self, place: Place, x: Tensor, weight: Weight, number: int) -> Tensor:
+        properties: dict[str, Attribute] = {"weight": self._weight(weight), "state": self._state("conv", number)}
+        if weight.bias:
+            properties["bias"] = self._weight(weight, "bias")
+        return self._tensor(slm.CausalConvOp, place, x.shape, (x,), properties)
+
+    def selective_scan(self, place: Place, operands: tuple[Tensor, ...], number: int) -> Tensor:
+        """Operands u, dt, A, B, C."""
+        properties: dict[str, Attribute] = {"state": self._state("scan", number)}
+        return self._tensor(slm.SelectiveScanOp, place, operands[0].shape, operands, properties)
 
     def activation(self, place: Place, kind: str, x: Tensor) -> Tensor:
         return self._tensor(slm.ActivationOp, place, x.shape, (x,), {"kind": StringAttr(kind)})

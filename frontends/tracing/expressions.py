@@ -155,7 +155,7 @@ class ExpressionTracer(MixtureTracer):
             case Weight():
                 return self.call_weight(expression.place, value, tensor)
             case Activation():
-                return self.activation(expression.place, value.kind, tensor)
+                return self.emitter.activation(expression.place, value.kind, tensor)
             case Rotary():
                 self.check_rotary(expression.place, value, tensor)
                 return self.emitter.rope(expression.place, tensor, value)

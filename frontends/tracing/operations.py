@@ -32,7 +32,8 @@ class OperationTracer(Evaluator):
         super().__init__(file.source, origins.document, origins.document_name)
         self._origins = origins
         self.emitter = emitter
-        self.attention_count = 0
+        self.state_count = 0
+        """Of the calls traced so far in this layer, or outside of layers: it names the next state."""
 
     def origin_hint(self, expression: syntax.Expression) -> str | None:
         return self._origins.origin_hint(expression)
@@ -58,22 +59,17 @@ class OperationTracer(Evaluator):
             if not x.is_index:
                 raise self.error(place, f'"{weight.name}" takes token indices')
             return self.emitter.embedding(place, x, weight)
-        if weight.kind == "causal_conv":
-            raise self.unavailable(place, weight.kind)
         takes = weight.inputs if weight.kind == "linear" else weight.per + weight.outputs
         if x.is_index or x.shape[len(x.shape) - len(takes) :] != takes:
             found = f"[..., {', '.join(str(dimension) for dimension in takes)}], found {token_shape(x)}"
             raise self.error(place, f'"{weight.name}" takes {found}')
-        if x.shape[0] != TOKENS or weight.kind == "linear" and len(x.shape) != len(takes) + 1:
+        if x.shape[0] != TOKENS or weight.kind in ("linear", "causal_conv") and len(x.shape) != len(takes) + 1:
             raise self.unavailable(place, f"a {weight.kind} on other than one row for each token")
         if weight.kind in ("rms_norm", "layer_norm"):
             return self.emitter.norm(place, x, weight)
+        if weight.kind == "causal_conv":
+            return self.emitter.causal_conv(place, x, weight, self._next_state())
         return self.emitter.linear(place, x, weight)
-
-    def activation(self, place: Place, kind: str, x: Tensor) -> Tensor:
-        if kind not in slm.ACTIVATIONS:
-            raise self.unavailable(place, f'the activation "{kind}"')
-        return self.emitter.activation(place, kind, x)
 
     def check_rotary(self, place: Place, rotary: Rotary, x: Tensor) -> None:
         if len(x.shape) != 3 or rotary.dim > x.shape[2]:
@@ -83,7 +79,7 @@ class OperationTracer(Evaluator):
 
     def operation(self, place: Place, name: str, values: dict[str, Any], bound: dict[str, syntax.Expression]) -> Any:
         if name in ACTIVATIONS:
-            return self.activation(place, name, self.tensor_of(place, values["x"]))
+            return self.emitter.activation(place, name, self.tensor_of(place, values["x"]))
         if name == "sqrt" and not isinstance(values["value"], Tensor):
             with self.located(place):
                 return positive_number(values["value"], "the value of sqrt") ** 0.5
@@ -95,6 +91,8 @@ class OperationTracer(Evaluator):
             return self._softcap(place, self.tensor_of(place, values["x"]), values["cap"], bound["cap"])
         if name in ("softmax", "sum", "top_k"):
             return self._last_dimension(place, name, values, bound)
+        if name == "selective_scan":
+            return self._selective_scan(place, values)
         raise self.unavailable(place, name)
 
     def _sinusoid(self, place: Place, positions: Any, dim: Any, expression: syntax.Expression) -> Tensor:
@@ -152,9 +150,19 @@ class OperationTracer(Evaluator):
             factor = q.shape[2] ** -0.5 if scale is None else number(scale, "the attention scale")
         with self.located(place, bound.get("softcap")):
             cap = None if softcap is None else positive_number(softcap, "a softcap")
-        state = self.attention_count
-        self.attention_count += 1
-        return self.emitter.attention(place, (q, k, v), state, factor, width, cap)
+        return self.emitter.attention(place, (q, k, v), self._next_state(), factor, width, cap)
+
+    def _next_state(self) -> int:
+        self.state_count += 1
+        return self.state_count - 1
+
+    def _selective_scan(self, place: Place, values: dict[str, Any]) -> Tensor:
+        u, dt, a, b, c = operands = tuple(self.tensor_of(place, values[key]) for key in ("u", "dt", "A", "B", "C"))
+        matrices = len(u.shape) == len(b.shape) == 2 and u.shape[0] == b.shape[0] == TOKENS
+        if not matrices or u.shape != dt.shape or b.shape != c.shape or a.shape != (u.shape[1], b.shape[1]):
+            shapes = ", ".join(token_shape(tensor) for tensor in operands)
+            raise self.error(place, f"selective_scan takes u, dt [T, m], A [m, N], B, C [T, N], found {shapes}")
+        return self.emitter.selective_scan(place, operands, self._next_state())
 
     def binary_op(self, place: Place, operator: str, left: Tensor, right: Tensor) -> Tensor:
         try:

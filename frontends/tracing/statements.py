@@ -73,13 +73,13 @@ class Tracer(ExpressionTracer):
         if not group.members:
             return
         before = {name: value for name, value in environment.items() if isinstance(value, Tensor)}
-        first_attention, counts = self.attention_count, [0]
+        first_state, counts = self.state_count, [0]
         layers: list[_TracedLayer] = []
         for index in range(len(group.members)):
-            self.attention_count = first_attention
+            self.state_count = first_state
             layers.append(self._layer(statement, group, index, before, environment))
-            counts.append(self.attention_count)
-        self.attention_count = max(counts)
+            counts.append(self.state_count)
+        self.state_count = max(counts)
         carried = _carried(before, layers)
         regions, order = _distinct_layers(carried, list(before), layers)
         operation = slm.LayersOp(group.name, order, [before[name].value for name in carried], regions)

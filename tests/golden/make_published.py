@@ -44,12 +44,14 @@ MIN_DISTINCT_TOKENS = 6  # greedy decoding that repeats one token tests little
 MAX_ROUNDING = 2e-5  # a tenth of the tolerance of the tests, 2e-4
 MAX_CACHED_DISTANCE = 1e-4  # of the rows of `generate`, which adds in another order
 MAX_SEEDS = 200
-
-
+# Of a scan: from states that forget at once to states that remember the whole prompt.
+SCAN_RANGES = {".A_log": (-2.0, 2.5), ".D": (0.5, 1.5), ".dt_proj.bias": (-6.0, 0.5)}
+RMS_EPS_FIELDS = ("rms_norm_eps", "norm_eps")
 ACTIVATION_FIELDS = ("hidden_activation", "hidden_act", "activation_function")  # the first one of a config is read
 FINAL_NORMS = (
     "model.norm.weight", "model.final_layernorm.weight", "gpt_neox.final_layer_norm.weight",
     "model.decoder.final_layer_norm.weight", "transformer.ln_f.weight", "text_model.model.layer_norm.weight",
+    "model.embedding_norm.weight", "backbone.norm_f.weight",
 )  # fmt: skip
 GAINS = {
     "q_proj": 1.4,
@@ -67,11 +69,10 @@ def common_mistakes(config: Config) -> tuple[Config, ...]:
     if "text_config" in config:
         inner = config["text_config"]
         return tuple({"text_config": inner | mistake} for mistake in common_mistakes(inner))
-    wrong: list[Config] = []
-    if "rms_norm_eps" in config:
-        wrong.append({"rms_norm_eps": 1e-6 if config["rms_norm_eps"] == 1e-5 else 1e-5})
-    activation = next(field for field in ACTIVATION_FIELDS if field in config)
-    wrong.append({activation: "gelu_new" if config[activation] == "gelu" else "gelu_python"})  # tanh or erf
+    wrong: list[Config] = [{eps: 1e-6 if config[eps] == 1e-5 else 1e-5} for eps in RMS_EPS_FIELDS if eps in config]
+    activation = next((field for field in ACTIVATION_FIELDS if field in config), None)
+    if activation is not None:
+        wrong.append({activation: "gelu_new" if config[activation] == "gelu" else "gelu_python"})  # tanh or erf
     if "rope_theta" in config:
         wrong.append({"rope_theta": 2 * config["rope_theta"]})
     return tuple(wrong)
@@ -116,9 +117,15 @@ def fill(model: PreTrainedModel, variant: Variant, generator: torch.Generator) -
         owner = model.get_submodule(name.rpartition(".")[0])
         if isinstance(owner, torch.nn.Embedding):
             parameter.normal_(0.0, embedding_std, generator=generator)
-        elif name.endswith("norm.weight") or isinstance(owner, torch.nn.LayerNorm) and name.endswith("weight"):
+        elif (
+            name.endswith(("norm.weight", "norm_f.weight"))
+            or isinstance(owner, torch.nn.LayerNorm)
+            and name.endswith("weight")
+        ):
             scale = final_norm_scale if name in FINAL_NORMS else 1.0
             parameter.uniform_(0.5 * scale, 1.5 * scale, generator=generator).sub_(stored_offset)
+        elif name.rpartition("mixer")[2] in SCAN_RANGES:
+            parameter.uniform_(*SCAN_RANGES[name.rpartition("mixer")[2]], generator=generator)
         elif name.endswith(".bias"):
             parameter.normal_(0.0, 0.3, generator=generator)
         else:

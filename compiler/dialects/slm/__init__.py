@@ -36,22 +36,24 @@ from compiler.dialects.slm.layers import LayersOp, YieldOp
 from compiler.dialects.slm.mixture import MixtureOp, is_expert_column
 from compiler.dialects.slm.norms import LayerNormOp, RmsNormOp
 from compiler.dialects.slm.positions import PositionsOp, SinusoidOp, check_sinusoid
+from compiler.dialects.slm.recurrent import CausalConvOp, SelectiveScanOp
 from compiler.dialects.slm.routing import MOST_CHOSEN, ColumnOp, ReduceSumOp, SoftmaxOp, TopKOp
 from compiler.dialects.slm.rows import EmbeddingOp, LinearOp, RopeOp
 from compiler.dialects.slm.tensors import TensorOp
 
 __all__ = [
     "ACTIVATIONS", "EXPERT", "LAYER", "MOST_CHOSEN", "STRUCTURE_OPS", "ActivationOp", "AddOp", "AttentionOp",
-    "BinaryBase", "BinaryOp", "ColumnOp", "ConstantOp", "DivOp", "EmbeddingOp", "LayerNormOp", "LayersOp",
-    "LinearOp", "MixtureOp", "MulOp", "PositionsOp", "ReduceSumOp", "RmsNormOp", "RopeOp", "RotaryAttr", "Shape",
-    "SinusoidOp", "Slm", "SoftmaxOp", "SubOp", "TensorOp", "TopKOp", "WeightAttr", "YieldOp", "broadcast",
-    "check_sinusoid", "has_tokens", "is_expert_column", "row_shape", "shape_of", "stored_name",
+    "BinaryBase", "BinaryOp", "CausalConvOp", "ColumnOp", "ConstantOp", "DivOp", "EmbeddingOp", "LayerNormOp",
+    "LayersOp", "LinearOp", "MixtureOp", "MulOp", "PositionsOp", "ReduceSumOp", "RmsNormOp", "RopeOp", "RotaryAttr",
+    "SelectiveScanOp", "Shape", "SinusoidOp", "Slm", "SoftmaxOp", "SubOp", "TensorOp", "TopKOp", "WeightAttr",
+    "YieldOp", "broadcast", "check_sinusoid", "has_tokens", "is_expert_column", "row_shape", "shape_of",
+    "stored_name",
 ]  # fmt: skip
 
 SLM_OPS: list[type[Operation]] = [
     EmbeddingOp, PositionsOp, SinusoidOp, LinearOp, RmsNormOp, LayerNormOp, RopeOp, AttentionOp, ActivationOp,
     ConstantOp, AddOp, SubOp, MulOp, DivOp, TensorOp, LayersOp, SoftmaxOp, ReduceSumOp, TopKOp, ColumnOp, MixtureOp,
-    YieldOp,
+    CausalConvOp, SelectiveScanOp, YieldOp,
 ]  # fmt: skip
 STRUCTURE_OPS = (LayersOp, MixtureOp, YieldOp)
 """What stays around the operations of slmq."""

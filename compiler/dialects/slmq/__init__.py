@@ -23,6 +23,7 @@ from compiler.dialects.slmq.formats import WEIGHT_FORMATS, QuantizeOp, RoundOp, 
 from compiler.dialects.slmq.matrix import MatmulOp
 from compiler.dialects.slmq.norms import LayerNormOp, RmsNormOp
 from compiler.dialects.slmq.positions import PositionRowsOp, SinusoidOp
+from compiler.dialects.slmq.recurrent import CausalConvOp, SelectiveScanOp
 from compiler.dialects.slmq.routing import ColumnOp, ReduceSumOp, SoftmaxOp, TopKOp
 from compiler.dialects.slmq.rows import EmbedOp, RopeOp
 from compiler.dialects.slmq.sampling import SampleOp, SelectRowsOp
@@ -30,15 +31,17 @@ from compiler.dialects.slmq.strips import StripsOp, YieldOp
 from compiler.dialects.slmq.tensors import TensorOp
 
 __all__ = [
-    "BINARY_FUNCTIONS", "WEIGHT_FORMATS", "ActivationOp", "AddOp", "AttentionOp", "ColumnOp", "DivOp", "EmbedOp",
-    "LayerNormOp", "MatmulOp", "MulOp", "OffsetOp", "PositionRowsOp", "QuantizeOp", "ReduceSumOp", "RmsNormOp",
-    "RopeOp", "RoundOp", "SampleOp", "ScaleOp", "SelectRowsOp", "SinusoidOp", "Slmq", "SoftmaxOp", "StripsOp",
-    "SubOp", "TensorOp", "TopKOp", "YieldOp", "element_of",
+    "BINARY_FUNCTIONS", "MIXING_OPS", "WEIGHT_FORMATS", "ActivationOp", "AddOp", "AttentionOp", "CausalConvOp",
+    "ColumnOp", "DivOp", "EmbedOp", "LayerNormOp", "MatmulOp", "MulOp", "OffsetOp", "PositionRowsOp", "QuantizeOp",
+    "ReduceSumOp", "RmsNormOp", "RopeOp", "RoundOp", "SampleOp", "ScaleOp", "SelectRowsOp", "SelectiveScanOp",
+    "SinusoidOp", "Slmq", "SoftmaxOp", "StripsOp", "SubOp", "TensorOp", "TopKOp", "YieldOp", "element_of",
 ]  # fmt: skip
 
 SLMQ_OPS: list[type[Operation]] = [
     EmbedOp, PositionRowsOp, SinusoidOp, RmsNormOp, LayerNormOp, QuantizeOp, RoundOp, MatmulOp, RopeOp, ScaleOp,
     OffsetOp, ActivationOp, AddOp, SubOp, MulOp, DivOp, AttentionOp, SelectRowsOp, SampleOp, StripsOp, TensorOp,
-    SoftmaxOp, ReduceSumOp, TopKOp, ColumnOp, YieldOp,
+    SoftmaxOp, ReduceSumOp, TopKOp, ColumnOp, CausalConvOp, SelectiveScanOp, YieldOp,
 ]  # fmt: skip
+MIXING_OPS = (AttentionOp, CausalConvOp, SelectiveScanOp)
+"""Those whose row of a token depends on other tokens, through a state. All other ops work row by row."""
 Slmq = Dialect("slmq", SLMQ_OPS, [])

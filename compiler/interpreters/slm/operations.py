@@ -16,6 +16,7 @@ from compiler.interpreters.errors import InterpreterError
 from compiler.interpreters.rotary import rotary_tables_f64
 from compiler.interpreters.slm.norms import NORM_HANDLERS
 from compiler.interpreters.slm.positions import POSITION_HANDLERS
+from compiler.interpreters.slm.recurrent import RECURRENT
 from compiler.interpreters.slm.routing import ROUTING
 from compiler.interpreters.slm.run import Array, Handlers, SlmRun
 
@@ -133,6 +134,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": lambda x: np.maximum(x, 0),
     "sigmoid": _sigmoid,
     "tanh": np.tanh,
+    "softplus": lambda x: np.logaddexp(x, 0),
 }
 BINARY: dict[type[Operation], Callable[[Array, Array], Array]] = {
     slm.AddOp: np.add,
@@ -153,4 +155,5 @@ HANDLERS: Handlers = {
     slm.TensorOp: tensor,
     **dict.fromkeys(BINARY, binary),
     **ROUTING,
+    **RECURRENT,
 }

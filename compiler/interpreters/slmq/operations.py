@@ -17,6 +17,7 @@ from compiler.interpreters.rotary import rotary_tables, table_lengths
 from compiler.interpreters.sampling import sample_token
 from compiler.interpreters.slmq.norms import NORM_HANDLERS
 from compiler.interpreters.slmq.positions import POSITION_HANDLERS
+from compiler.interpreters.slmq.recurrent import RECURRENT
 from compiler.interpreters.slmq.routing import ROUTING
 from compiler.interpreters.slmq.run import Handlers, Results, SlmqRun
 from compiler.interpreters.slmq_attention import KeyValueState, attend
@@ -117,8 +118,8 @@ def _attention(run: SlmqRun, op: slmq.AttentionOp) -> Results:
     if name not in run.states:
         run.states[name] = KeyValueState(element_of(op.k.type), k.shape[1], run.context, k.shape[2])
     state = run.states[name]
-    if state.length != run.position:
-        raise InterpreterError(f'two attentions own the state "{name[0]}"', op)
+    if not isinstance(state, KeyValueState) or state.length != run.position:
+        raise InterpreterError(f'two operations own the state "{name[0]}"', op)
     scales = None if op.k_scale is None or op.v_scale is None else (run.values[op.k_scale], run.values[op.v_scale])
     state.append(k, v, scales)
     window = None if op.window is None else op.window.value.data
@@ -160,4 +161,5 @@ HANDLERS: Handlers = {
     slmq.SelectRowsOp: _select_rows,
     slmq.SampleOp: _sample,
     **ROUTING,
+    **RECURRENT,
 }

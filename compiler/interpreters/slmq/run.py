@@ -21,6 +21,7 @@ from compiler.interpreters.slm.run import forward_function
 from compiler.interpreters.slmq.weights import PreparedWeights
 from compiler.interpreters.slmq_attention import BLOCK_KEYS, KeyValueState
 from compiler.interpreters.slmq_functions import F32, canonical
+from compiler.interpreters.slmq_recurrent import RecurrentState
 from compiler.program import WeightStore
 
 MAX_CONTEXT = 1 << 20
@@ -38,9 +39,9 @@ class Generation:
 
 
 class SlmqRun:
-    """Runs `func.func @forward` chunk by chunk; attention keeps its keys and values in `states` between steps.
+    """Runs `func.func @forward` chunk by chunk; what mixes tokens keeps its `states` between steps.
 
-    context: most positions of a sequence. states: (state name with its layer, layer or None) to KeyValueState.
+    context: most positions of a sequence. states: by (state name with its layer, layer or None).
     `sampled` is the token the module sampled in the last step, None if the module returns logits.
     """
 
@@ -67,7 +68,7 @@ class SlmqRun:
     def restart(self) -> None:
         """Goes back to position 0 of the same tokens."""
         self.position = 0
-        self.states: dict[tuple[str, int | None], KeyValueState] = {}
+        self.states: dict[tuple[str, int | None], KeyValueState | RecurrentState] = {}
         self.layer: int | None = None
         self.expert: int | None = None
         self.values: dict[SSAValue, NDArray[Any]] = {}

@@ -1,7 +1,8 @@
 """The tiny random checkpoints of this directory: a table for `../make_published.py`.
 
 The Llama variants stand here, one or more of each other family in `families.py` and `layer_norm_families.py`; scaled rotary
-positions and windows in `positions.py`, mixtures of experts in `mixtures.py`.
+positions and windows in `positions.py`, mixtures of experts in
+`mixtures.py`, convolutions and scans in `recurrent.py`.
 """
 
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from published.families import FAMILIES, FAMILY_BASE
 from published.layer_norm_families import LAYER_NORM_BASE, LAYER_NORM_FAMILIES
 from published.mixtures import MIXTURES
 from published.positions import FAMILY_POSITIONS, LLAMA_POSITIONS
+from published.recurrent import RECURRENT
 
 Config = dict[str, Any]
 
@@ -212,6 +214,7 @@ VARIANTS = (
     *(Variant(**row) for row in LLAMA_POSITIONS),
     *(Variant(base=FAMILY_BASE, **row) for row in FAMILIES + FAMILY_POSITIONS + MIXTURES),
     *(Variant(base=LAYER_NORM_BASE, **row) for row in LAYER_NORM_FAMILIES),
+    *(Variant(**row) for row in RECURRENT),
 )
 
 
