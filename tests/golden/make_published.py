@@ -232,9 +232,11 @@ def write_checkpoint(variant: Variant, model: PreTrainedModel, directory: Path) 
 def write_golden(directory: Path, prompt: torch.Tensor) -> None:
     """golden.npz from the checkpoint in `directory`, as the published implementation reads it."""
     config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-    model = model_class(config).from_pretrained(
-        directory, dtype=torch.float32, attn_implementation="eager", local_files_only=True
-    ).eval()
+    model = (
+        model_class(config)
+        .from_pretrained(directory, dtype=torch.float32, attn_implementation="eager", local_files_only=True)
+        .eval()
+    )
     greedy, rows = decode_greedily(model, prompt)
     generated = language_part(model).generate(
         prompt[None],
@@ -271,7 +273,7 @@ def readme(rows: list[str]) -> str:
     return f"""# Golden vectors of the published implementations
 
 Tiny random checkpoints of each family and what `transformers` computes from them. This directory is
-written by `tests/golden/make_published.py` from `variants.py` and `families.py`; do not edit anything else by hand.
+written by `tests/golden/make_published.py` from `variants.py`, `families.py` and `layer_norm_families.py`; do not edit anything else by hand.
 
     pip install -e '.[published]'
     python tests/golden/make_published.py
@@ -296,9 +298,11 @@ The tests compare with a tolerance of 2e-4. The last columns show that this is m
 - margin: smallest distance of the best from the second-best logit in greedy decoding (at least {MIN_MARGIN:g}).
 - mistake: how far the least visible wrong reading of the config moves a logit of the prompt (at least 0.02, or 0.001
   where tanh and erf GELU must differ).
-  Tried for each variant: eps 1e-5 for 1e-6 or the reverse, erf GELU for `silu` or tanh GELU, a doubled RoPE base.
+  Tried for each variant: eps 1e-5 for 1e-6 or the reverse (where norms come first), erf GELU for any other activation,
+  tanh GELU for that, a doubled RoPE base.
   Tried where it applies: ignored or different RoPE scaling, a default RoPE base, ignored attention or FFN biases, no
-  eps, a window one key longer or ignored, no softcap, ignored multipliers, another score scale, RoPE in all layers.
+  eps, a window one key longer or ignored, no softcap, ignored multipliers, another score scale, RoPE in all layers,
+  more or less of a head rotated, no q and k norms, branches in parallel or not, positions that begin elsewhere.
 - rounding: distance of float32 from float64 matrix products (at most {MAX_ROUNDING:g}).
 
 The library computes RoPE angles in float32, and the rounding column leaves them so. `tests/unit/test_golden_data.py`
