@@ -314,7 +314,7 @@ def readme(rows: list[str]) -> str:
     return f"""# Golden vectors of the published implementations
 
 Tiny random checkpoints of each family and what `transformers` computes from them. This directory is
-written by `tests/golden/make_published.py` from `variants.py`, `families.py` and `positions.py`; do not edit anything else by hand.
+written by `tests/golden/make_published.py` from the tables beside this file; do not edit anything else by hand.
 
     pip install -e '.[published]'
     python tests/golden/make_published.py
@@ -340,10 +340,12 @@ The tests compare with a tolerance of 2e-4. The last columns show that this is m
   Where experts are chosen, the router logits of the last chosen and the first other one differ by {MIN_ROUTING_MARGIN:g} at least.
 - mistake: how far the least visible wrong reading of the config moves a logit of the prompt, or of prompt and greedy tokens
   where it shows no earlier (at least 0.02, or 0.001 where tanh and erf GELU must differ).
-  Tried for each variant: eps 1e-5 for 1e-6 or the reverse, erf GELU for `silu` or tanh GELU, a doubled RoPE base.
+  Tried for each variant: eps 1e-5 for 1e-6 or the reverse (where norms come first), erf GELU for any other activation,
+  tanh GELU for that, a doubled RoPE base.
   Tried where it applies: ignored or different RoPE scaling, a default RoPE base, ignored attention or FFN biases, no
   eps, a window one key longer or ignored, factors of longrope exchanged, no softcap, ignored multipliers, another score
-  scale, RoPE in all layers, one expert more or fewer for each token.
+  scale, RoPE in all layers, one expert more or fewer for each token, more or less of a head rotated, no q and k norms,
+  branches in parallel or not, positions that begin elsewhere.
 - rounding: distance of float32 from float64 matrix products (at most {MAX_ROUNDING:g}).
 
 The library computes RoPE angles in float32, and the rounding column leaves them so. `tests/unit/test_golden_data.py`

@@ -29,6 +29,8 @@ PARAMETERS = {
     "phi-3-mini-4k": 3_821_079_552, "phi-3.5-mini": 3_821_079_552, "phi-4-mini": 3_836_021_760,
     "qwen2.5-0.5b": 494_032_768, "qwen2.5-1.5b": 1_543_714_304, "qwen3-0.6b": 596_049_920,
     "qwen3-1.7b": 1_720_574_976, "smollm3-3b": 3_075_098_624, "mixtral-8x7b": 46_702_792_704,
+    "dolly-v2-3b": 2_775_086_080, "gpt2": 124_439_808, "opt-13b": 12_853_473_280, "phi-1_5": 1_418_270_720,
+    "stablelm-2-1_6b": 1_644_515_328, "kosmos-2": 1_342_289_920,  # the text decoder
 }  # fmt: skip
 TINY: dict[str, Any] = {
     "model_type": "llama", "vocab_size": 32, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2,
