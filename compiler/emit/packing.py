@@ -40,7 +40,7 @@ class Recipe:
     bias: str | None
     scaled: bool
     offset: float
-    experts: int
+    experts: int = 0
 
     @staticmethod
     def of(what: DictionaryAttr) -> Recipe:
