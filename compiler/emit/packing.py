@@ -41,7 +41,7 @@ class Recipe:
     bias: str | None
     scaled: bool
     offset: float
-    experts: int
+    experts: int = 0
 
     @staticmethod
     def of(what: DictionaryAttr) -> Recipe:

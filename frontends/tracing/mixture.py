@@ -95,11 +95,10 @@ class MixtureTracer(OperationTracer):
                 rest = self.binary_op(expression.place, "*", rest, other)
         return rest, weight.owner.x
 
-    def column(self, expression: syntax.Index, x: Tensor, environment: Environment) -> Tensor:
+    def column(self, expression: syntax.Index, value: Tensor, environment: Environment) -> Tensor:
         """`p[e]`: one column, of size 1; the index of the sum around it stays a variable."""
+        x = self.rows_of(expression.place, "a column", value)
         position = self.known(expression.index, environment)
-        if x.is_index or len(x.shape) < 2:
-            raise self.error(expression.place, f"a column of {token_shape(x)}")
         if not is_integer(position) or not 0 <= position < x.shape[-1]:
             raise self.error(expression.place, f"column {show(position)} of {token_shape(x)}")
         expert = self.emitter.expert

@@ -54,6 +54,13 @@ class OperationTracer(Evaluator):
             found = f"the first position looks up row {positions.offset}"
             raise self.error(place, f'"{weight.name}" has {prod(weight.outputs)} rows, {found}')
 
+    def rows_of(self, place: Place, what: str, value: Any) -> Tensor:
+        """A tensor [T, ..]."""
+        x = self.tensor_of(place, value)
+        if len(x.shape) < 2 or x.shape[0] != TOKENS:
+            raise self.unavailable(place, f"{what} of {token_shape(x)}")
+        return x
+
     def call_weight(self, place: Place, weight: Weight, x: Tensor) -> Tensor:
         if weight.kind == "embedding":
             if not x.is_index:
@@ -108,10 +115,8 @@ class OperationTracer(Evaluator):
     def _last_dimension(
         self, place: Place, name: str, values: dict[str, Any], bound: dict[str, syntax.Expression]
     ) -> Tensor:
-        """Softmax, sum and top_k over the last dimension, which the tokens never are."""
-        x = self.tensor_of(place, values["p" if name == "top_k" else "x"])
-        if x.is_index or len(x.shape) < 2:
-            raise self.error(place, f"{name} of {token_shape(x)}")
+        """Softmax, sum and top_k."""
+        x = self.rows_of(place, name, values["p" if name == "top_k" else "x"])
         if name != "top_k":
             return self.emitter.softmax(place, x) if name == "softmax" else self.emitter.reduce_sum(place, x)
         with self.located(place, bound["count"]):

@@ -109,9 +109,9 @@ class Writer:
 
 
 @st.composite
-def models(draw: st.DrawFn) -> str:
+def models(draw: st.DrawFn, writer: type[Writer] = Writer) -> str:
     """The text of an architecture file."""
-    layer = Writer(draw)
+    layer = writer(draw)
     for _ in range(draw(st.integers(2, 9))):
         layer.statement()
     layer.finish()
