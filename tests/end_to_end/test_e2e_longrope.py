@@ -304,7 +304,9 @@ def conversations(draw: st.DrawFn) -> list[tuple[int, int]]:
 
 
 @hypothesis_settings(SETTINGS, max_examples=3)
-@given(st.integers(2, 40), st.none() | st.integers(1, 30), st.sampled_from(SCHEMES), st.integers(1, 40), conversations())
+@given(
+    st.integers(2, 40), st.none() | st.integers(1, 30), st.sampled_from(SCHEMES), st.integers(1, 40), conversations()
+)
 def test_random_conversations(
     original: int, window: int | None, scheme: str, chunk: int, turns: list[tuple[int, int]]
 ) -> None:
@@ -313,7 +315,9 @@ def test_random_conversations(
 
 @pytest.mark.long
 @hypothesis_settings(SETTINGS, max_examples=200)
-@given(st.integers(2, 90), st.none() | st.integers(1, 99), st.sampled_from(SCHEMES), st.integers(1, 40), conversations())
+@given(
+    st.integers(2, 90), st.none() | st.integers(1, 99), st.sampled_from(SCHEMES), st.integers(1, 40), conversations()
+)
 def test_many_random_conversations(
     original: int, window: int | None, scheme: str, chunk: int, turns: list[tuple[int, int]]
 ) -> None:

@@ -253,7 +253,8 @@ The tests compare with a tolerance of 2e-4. The last columns show that this is m
   where it shows no earlier (at least 0.02, or 0.001 where tanh and erf GELU must differ).
   Tried for each variant: eps 1e-5 for 1e-6 or the reverse, erf GELU for `silu` or tanh GELU, a doubled RoPE base.
   Tried where it applies: ignored or different RoPE scaling, a default RoPE base, ignored attention or FFN biases, no
-  eps, a window one key longer or ignored, factors of longrope exchanged, no softcap, ignored multipliers, another score scale, RoPE in all layers.
+  eps, a window one key longer or ignored, factors of longrope exchanged, no softcap, ignored multipliers, another score
+  scale, RoPE in all layers.
 - rounding: distance of float32 from float64 matrix products (at most {MAX_ROUNDING:g}).
 
 The library computes RoPE angles in float32, and the rounding column leaves them so. `tests/unit/test_golden_data.py`
