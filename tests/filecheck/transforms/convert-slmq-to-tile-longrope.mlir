@@ -25,13 +25,14 @@
 // CHECK: strides [4, 8, 512, 0]
 // CHECK-NEXT: tile.load
 // CHECK-NEXT: }
+// CHECK: %[[GO:[0-9]+]] = scf.if %[[LAST]]
 // CHECK: %[[FIRST:[0-9]+]] = scf.if %[[LAST]]
 // CHECK: %[[AT:[0-9]+]] = arith.cmpi eq, %[[NEXT]], %[[ORIGINAL]] : index
 // CHECK-NEXT: %[[FROM:[0-9]+]] = scf.if %[[AT]]
 // CHECK-NEXT: scf.yield %[[FIRST]] : index
 // CHECK-NEXT: } else {
 // CHECK-NEXT: scf.yield %[[NEXT]] : index
-// CHECK: scf.yield %[[FROM]], %{{.*}} : index, index
+// CHECK: scf.yield %[[FROM]], %[[GO]] : index, index
 func.func @forward(%tokens: tensor<?xi32>) -> tensor<?x64xf32> {
   %x = slm.embedding %tokens, #slm.weight<"embed", tensor<64x2x8xf32>> : tensor<?xi32> -> tensor<?x2x8xf32>
   %r = slm.rope %x, #slm.rotary<4, 10000.0, 64, 24, {rope_type = "longrope", short_factor = [1.0 : f64, 1.0 : f64], long_factor = [2.0 : f64, 3.0 : f64]}> : tensor<?x2x8xf32>
