@@ -29,6 +29,7 @@ PARAMETERS = {
     "phi-3-mini-4k": 3_821_079_552, "phi-3.5-mini": 3_821_079_552, "phi-4-mini": 3_836_021_760,
     "qwen2.5-0.5b": 494_032_768, "qwen2.5-1.5b": 1_543_714_304, "qwen3-0.6b": 596_049_920,
     "qwen3-1.7b": 1_720_574_976, "smollm3-3b": 3_075_098_624,
+    "lfm2-1.2b": 1_170_340_608, "mamba-130m": 129_135_360,
 }  # fmt: skip
 TINY: dict[str, Any] = {
     "model_type": "llama", "vocab_size": 32, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2,
@@ -132,7 +133,7 @@ def test_layers_are_rolled() -> None:
     for name in PARAMETERS:
         program = load_program(CONFIGS / f"{name}.json", random_seed=1)
         sizes.setdefault(program.architecture, set()).add(len(list(program.module.walk())))
-    assert len(sizes) == 11
+    assert len(sizes) == 13
     assert {len(counts) for counts in sizes.values()} == {1}
 
 
@@ -314,6 +315,15 @@ def test_random_weights(tmp_path: Path) -> None:
     norm = weights.load("norm.weight")
     assert norm.mean() == pytest.approx(1, abs=0.01) and 0 < norm.std() < 0.05
     assert 0 < weights.load("layers.0.q.bias").std() < 0.05
+
+
+def test_random_tensors_follow_their_formula() -> None:
+    """A of a scan is -exp(A_log): were it positive, the state would grow without bound."""
+    weights = load_program(CONFIGS / "mamba-130m.json", random_seed=7).weights
+    a, d = weights.load("layers.3.A"), weights.load("layers.3.D")
+    assert a.shape == (1536, 16) and a.mean() == pytest.approx(-1, abs=0.01) and 0 < a.std() < 0.05
+    assert not (a.view(np.uint32) & 0xFFFF).any(), "exactly representable in bf16"
+    assert abs(d.mean()) < 0.01 and 0 < d.std() < 0.05
 
 
 SMALL = """
