@@ -40,6 +40,7 @@ from frontends.weights.binding import (
     unused_tensors,
 )
 from frontends.weights.checkpoint import open_checkpoint
+from frontends.weights.formulas import tensor_formulas
 from frontends.weights.rows import alias_targets, collect_rows
 from frontends.weights.stores import CheckpointWeights, RandomWeights
 
@@ -155,7 +156,9 @@ def _random_weights(model: _Model, seed: int) -> RandomWeights:
     if table is None:
         return RandomWeights(model.scope, {}, seed)
     rows = collect_rows(model.file, table, model.scope, model.config, model.evaluator)
-    return RandomWeights(model.scope, alias_targets(rows, model.evaluator), seed)
+    return RandomWeights(
+        model.scope, alias_targets(rows, model.evaluator), seed, tensor_formulas(rows, model.evaluator)
+    )
 
 
 def _checkpoint_weights(model: _Model, directory: Path, allow_unread: bool, notes: list[str]) -> CheckpointWeights:

@@ -134,11 +134,12 @@ def _gelu_tanh(x: F32) -> F32:
 
 
 def _softplus(x: F32) -> F32:
-    small = exp(np.abs(x) * MINUS_ONE)
-    one_more: F32 = small + ONE
-    exact: F32 = one_more - ONE
-    again: F32 = exact + ONE
-    tail: F32 = log(again) + (small - exact)
+    e = exp(np.abs(x) * MINUS_ONE)
+    w: F32 = e + ONE
+    v: F32 = w - ONE
+    again: F32 = v + ONE
+    rest: F32 = e - v
+    tail: F32 = log(again) + rest
     return maximum(x, constant(0)) + tail
 
 

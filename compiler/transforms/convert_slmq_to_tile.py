@@ -33,7 +33,7 @@ from compiler.lowering.positions import lower_position_rows, lower_sinusoid
 from compiler.lowering.recurrent import lower_causal_conv, lower_selective_scan
 from compiler.lowering.routing import lower_column, lower_reduce_sum, lower_softmax, lower_top_k
 from compiler.lowering.rows import load_rotary_tables, lower_embed, lower_rope, lower_select_rows
-from compiler.lowering.sampling import chosen_rows, read_sampler
+from compiler.lowering.sampling import chosen_rows, lower_sample, read_sampler
 from compiler.lowering.strips import lower_strips
 from compiler.lowering.tensors import lower_tensor
 from compiler.lowering.values import Lowering
@@ -55,6 +55,7 @@ LOWERINGS: dict[type[Operation], Callable[[Lowering, Any], None]] = {
     slmq.CausalConvOp: lower_causal_conv,
     slmq.SelectiveScanOp: lower_selective_scan,
     slmq.StripsOp: lower_strips,
+    slmq.SampleOp: lower_sample,
     slmq.TensorOp: lower_tensor,
     **dict.fromkeys((slmq.ScaleOp, slmq.OffsetOp, slmq.ActivationOp, *slmq.BINARY_FUNCTIONS), lower_elementwise),
 }

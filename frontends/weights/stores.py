@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from frontends.configuration.declared import Scope, all_weights
 from frontends.weights.checkpoint import TensorSource
+from frontends.weights.formulas import Formula
 from frontends.weights.recipes import Affine, Exponential, Recipe, Reshape, SameAs
 
 BLOCK_ELEMENTS = 1 << 18
@@ -78,9 +79,13 @@ class RandomWeight:
 class RandomWeights:
     """Seeded random weights, exactly representable in bf16. A weight depends on the seed and its name alone."""
 
-    def __init__(self, scope: Scope, aliases: Mapping[str, str], seed: int):
-        """`aliases`: weight path -> path of the weight whose storage it shares."""
+    def __init__(
+        self, scope: Scope, aliases: Mapping[str, str], seed: int, formulas: Mapping[str, Formula] | None = None
+    ):
+        """`aliases`: weight path -> path of the weight whose storage it shares; `formulas`: weight path -> what is computed from
+        the random numbers."""
         self._seed = seed
+        self._formulas = formulas or {}
         self._weights: dict[str, RandomWeight] = {}
         self._aliases: dict[str, str] = {}
         for weight in all_weights(scope):
@@ -107,6 +112,8 @@ class RandomWeights:
         stored = self._aliases.get(name, name)
         weight = self._weights[stored]
         values = _random_normal(self._seed, stored, prod(weight.shape), weight.mean, weight.std)
+        if stored in self._formulas:
+            values = round_to_bfloat16(self._formulas[stored](values))
         return values.reshape(self._weights[name].shape)
 
 

@@ -157,6 +157,32 @@ def test_states_of_every_size(numbers: dict[str, int]) -> None:
     np.testing.assert_allclose(run.logits, expected, rtol=0, atol=TOLERANCE)
 
 
+SIGNS = """architecture signs for "signs"
+config { V = .v ?? 37 }
+weights { embed: embedding(V, V); A: tensor([V, 2]); b, c: linear(V -> 2); step: linear(V -> V); head: linear(V -> V) }
+def forward(tokens: [T]) {
+  x = embed(tokens)
+  y = selective_scan(x, softplus(step(x)), A, b(x), c(x))
+  return LOGITS
+}
+"""
+
+
+@pytest.mark.parametrize("logits", ["head(x) * y", "y * x"])
+def test_sums_of_negative_zeros_are_positive(logits: str, tmp_path: Path) -> None:
+    """B = 0 makes every term of every sum a zero of either sign, and the logits show the sign of y."""
+    text = SIGNS.replace("LOGITS", logits)
+    (tmp_path / "signs.slm").write_text(
+        text if "head(" in logits else text.replace("; head: linear(V -> V)", ""), "utf-8"
+    )
+    program = load_program(tmp_path / "signs.slm", random_seed=3)
+    load = program.weights.load
+    program.weights.load = lambda name: load(name) * np.float32(name != "b.weight")  # type: ignore[method-assign]
+    run = check_bits(program, options("edge", "fp32", 64), prompt_of(30, 37), 2)
+    assert not run.logits.any()
+    assert 0 < np.signbit(run.logits).sum() < run.logits.size
+
+
 def test_channels_in_tiles() -> None:
     """A small SRAM takes few channels at once; the last tile is smaller than the others."""
     for name, changes in (("mamba", {"hidden_size": 75}), ("lfm2", {"hidden_size": 148})):

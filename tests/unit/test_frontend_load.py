@@ -31,6 +31,7 @@ PARAMETERS = {
     "qwen3-1.7b": 1_720_574_976, "smollm3-3b": 3_075_098_624, "mixtral-8x7b": 46_702_792_704,
     "dolly-v2-3b": 2_775_086_080, "gpt2": 124_439_808, "opt-13b": 12_853_473_280, "phi-1_5": 1_418_270_720,
     "stablelm-2-1_6b": 1_644_515_328, "kosmos-2": 1_342_289_920,  # the text decoder
+    "lfm2-1.2b": 1_170_340_608, "mamba-130m": 129_135_360,
 }  # fmt: skip
 TINY: dict[str, Any] = {
     "model_type": "llama", "vocab_size": 32, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2,
@@ -314,6 +315,15 @@ def test_random_weights(tmp_path: Path) -> None:
     norm = weights.load("norm.weight")
     assert norm.mean() == pytest.approx(1, abs=0.01) and 0 < norm.std() < 0.05
     assert 0 < weights.load("layers.0.q.bias").std() < 0.05
+
+
+def test_random_tensors_follow_their_formula() -> None:
+    """A of a scan is -exp(A_log): were it positive, the state would grow without bound."""
+    weights = load_program(CONFIGS / "mamba-130m.json", random_seed=7).weights
+    a, d = weights.load("layers.3.A"), weights.load("layers.3.D")
+    assert a.shape == (1536, 16) and a.mean() == pytest.approx(-1, abs=0.01) and 0 < a.std() < 0.05
+    assert not (a.view(np.uint32) & 0xFFFF).any(), "exactly representable in bf16"
+    assert abs(d.mean()) < 0.01 and 0 < d.std() < 0.05
 
 
 SMALL = """
