@@ -212,7 +212,7 @@ class TimingModel:
 
     def _placed(self, cost: Cost, start: int, now: int) -> int:
         """The cycle the engine is free again, given what the memories have promised to older instructions."""
-        demands: list[tuple[SharedResource, float]] = []
+        demands: list[tuple[SharedResource, int]] = []
         cycles = cost.cycles
         if cost.sram_share:
             demands.append((self._sram, cost.sram_share))
