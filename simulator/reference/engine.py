@@ -77,7 +77,7 @@ class ReferenceEngine:
         self.debug = debug
         self.context = Context(state.memory, options.features)
         self.shadow = Shadow(state.memory) if options.check_uninitialised and not options.timing_only else None
-        self._generator = np.random.default_rng(options.seed)
+        self._invented = 0
         self._stopped_by: Event | None = None
         self._steps = [self._build(pc) for pc in range(len(text))]
         self._steps.append(_fault_step(Fault(Trap.PC_OUT_OF_RANGE, "op", "the text ends here")))
@@ -243,7 +243,8 @@ class ReferenceEngine:
         """Only what control flow can depend on: transfers to and from SMEM, and a made-up choice by vtopk."""
         arrays = context.memory.arrays
         if issue.row.mnemonic == "vtopk" and issue["ta"].region in arrays:
-            selection.invented_entries(context, issue, self._generator)
+            selection.invented_entries(context, issue, self.options.seed, self._invented)
+            self._invented += 1
         if issue.row.mnemonic not in ("ld", "st"):
             return
         target, data = issue["ta"], issue["tb"]

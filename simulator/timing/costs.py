@@ -56,7 +56,6 @@ class CostModel:
     def __init__(self, machine: Machine) -> None:
         self._core = machine.core
         self.dram = Dram(machine.memory, machine.clock_hz)
-        self._stripe_bytes = self.dram.stripe_bytes
         self._memo: dict[object, Cost] = {}
 
     def cost(self, row: Instruction, function: int, flags: int, tds: Operands) -> Cost:
@@ -64,7 +63,7 @@ class CostModel:
 
         Raises ValueError for an engine that has no timing (PIM, NET).
         """
-        stripe = self._stripe_bytes
+        period = self.dram.period_bytes
         key = (
             row.opcode,
             function,
@@ -72,7 +71,7 @@ class CostModel:
             *(
                 td
                 and (int(td.region), int(td.dtype), td.extents, td.strides, td.glog2, td.fmt)
-                + ((td.base % stripe,) if td.region < Region.SRAM else ())
+                + ((td.base % period,) if td.region < Region.SRAM else ())
                 for td in tds
             ),
         )

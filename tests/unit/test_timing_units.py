@@ -210,7 +210,7 @@ class TestDram:
 
     def test_rows_of_one_bank_wait_for_each_other(self):
         # One burst in each of 10 rows of one bank: 10 x 61.25 ns. Half a stripe apart they fall on two banks.
-        stripe = self.dram.stripe_bytes
+        stripe = EDGE.dram_stripe_bytes
         for stride, cycles in ((stripe, 660), (stripe // 2, 330)):
             rows = tensor(0, Region.KV, Dtype.I8, 32, 10, strides=(1, stride, 0, 0))
             found = self.dram.transfer(rows, write=False)
