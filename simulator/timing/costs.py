@@ -79,10 +79,11 @@ class CostModel:
         if found is None:
             if len(self._memo) >= MAX_MEMOISED:
                 self._memo.clear()
-            found = self._memo[key] = self._computed(row, function, flags, tds)
+            found = self._memo[key] = self.computed(row, function, flags, tds)
         return found
 
-    def _computed(self, row: Instruction, function: int, flags: int, tds: Operands) -> Cost:
+    def computed(self, row: Instruction, function: int, flags: int, tds: Operands) -> Cost:
+        """The same, worked out again. The DRAM operand counts modulo `dram.period_bytes`, other bases do not."""
         ta, tb, tc, td = tds
         spans = _spans(row, tds)
         banks = self._core.sram.banks.value
