@@ -12,6 +12,8 @@ from typing import Any, TypeVar, cast
 import numba
 
 F = TypeVar("F", bound=Callable[..., Any])
+INTERPRETED: bool = cast(Any, numba).config.DISABLE_JIT
+"""Nothing is compiled: the functions below are those of Python."""
 
 # Nothing is allocated, so nothing counts references. No fast maths: there is no floating point either.
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from isa.spec import Dtype
 from simulator.fast.compiled import compiled
-from simulator.fast.layout import Block, Core, Form, Operand, Td
+from simulator.fast.layout import Block, Core, Form, Ints, Operand, Td
 from simulator.fast.raw import load_8, load_16, load_32, store_8, store_16, store_32
 from simulator.reference.philox import ROUNDS
 
 I4 = int(Dtype.I4)
-LOG2_BYTES = np.array([2, 1, 1, 2, 0, 0, 0, 0])
+LOG2_BYTES: Ints = np.array([2, 1, 1, 2, 0, 0, 0, 0])
 """By dtype; i4 are bytes of two."""
 
 ENTRY_BYTES = 8
@@ -105,7 +107,7 @@ def scaled(word: int, limit: int) -> int:
 
 
 @compiled
-def random_word(counter: int, number: int, seed: int) -> int:
+def random_word(counter: int, number: int, seed: int) -> Any:
     """The first word of Philox4x32-10 with key `seed` and counter (counter, number, 0, 0)."""
     c0, c1 = np.uint64(counter) & LOW_32, np.uint64(number) & LOW_32
     c2, c3 = np.uint64(0), np.uint64(0)

@@ -16,7 +16,7 @@ from isa.spec import TD_REGISTERS
 from simulator.fast import tables
 from simulator.fast.kernel import execute
 from simulator.fast.layout import FIRST_CONSTANT, ByPc, Core, Exit, Td
-from simulator.fast.learning import Lesson, LimitError, descriptor_at
+from simulator.fast.learning import Lesson, descriptor_at
 from simulator.fast.timing import FastTiming
 from simulator.reference.engine import (
     DEFAULT_OPTIONS,
@@ -29,7 +29,7 @@ from simulator.reference.engine import (
 )
 from simulator.reference.operands import Context
 from simulator.state import State
-from simulator.traps import Fault
+from simulator.traps import Fault, LimitError
 
 
 class FastEngine:

@@ -21,9 +21,8 @@ import llvmlite
 import numba
 import numpy as np
 from llvmlite import binding
-from numba import config
 
-from simulator.fast.compiled import OPTIONS
+from simulator.fast.compiled import INTERPRETED, OPTIONS
 from simulator.fast.loop import run
 
 Loop = Callable[..., int]
@@ -35,17 +34,23 @@ _loaded: list[Loop] = []
 def execute(arguments: tuple[Any, ...]) -> int:
     """Runs the loop on its arguments until an Exit, which is returned. The first call loads or compiles it."""
     if not _loaded:
-        _loaded.append(_load(arguments))
+        load(arguments)
     return _loaded[0](*arguments)
+
+
+def load(arguments: tuple[Any, ...]) -> None:
+    """Loads the loop, or compiles it, for arguments of these types, which are always the same."""
+    if not _loaded:
+        _loaded.append(_load(arguments))
 
 
 def is_compiled() -> bool:
     """Whether a first call takes a moment only."""
-    return bool(_loaded or config.DISABLE_JIT) or any(_directory().rglob("*.nbi"))
+    return bool(_loaded or INTERPRETED) or any(_directory().rglob("*.nbi"))
 
 
 def _load(arguments: tuple[Any, ...]) -> Loop:
-    if config.DISABLE_JIT:
+    if INTERPRETED:
         return _interpreted
     signature = tuple(numba.typeof(argument) for argument in arguments)
     try:
@@ -62,6 +67,7 @@ def _interpreted(*arguments: Any) -> int:
 
 def _compiled(signature: tuple[Any, ...]) -> Loop:
     """The entry point for arguments of these types, from the disk if it is there."""
+    config = cast(Any, numba).config
     before, config.CACHE_DIR = config.CACHE_DIR, str(_directory())
     try:
         dispatcher = numba.njit(cache=True, **OPTIONS)(run)

@@ -9,7 +9,6 @@ from enum import IntEnum, auto
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from isa.spec import ALU, MAX_TOPK, TD_FUNCTIONS, TD_REGISTERS, X_REGISTERS, Region
 from isa.spec import BRANCH as CONDITIONS
@@ -18,8 +17,11 @@ from simulator.timing.actions import ACTIONS
 from simulator.timing.parts import SNAPSHOT_LENGTH
 from simulator.timing.profile import ENGINE_SLOTS
 
-Ints = NDArray[np.int64]
-Program = NDArray[Any]
+# Numba checks the types of the compiled code; for pyright these are anything.
+Ints = Any
+"""An array of int64."""
+Program = Any
+"""A record array of PROGRAM_DTYPE."""
 
 # A decoded instruction, 16 bytes. `op` is one of Op or an ALU function; registers that are not used name a register that
 # is never written. `b` is a place in `values`: the second register, or a constant behind the registers.

@@ -14,6 +14,7 @@ from simulator.reference.kernels import KERNELS
 from simulator.reference.operands import Context, Issue, bounds, same_shape
 from simulator.reference.selection import list_words
 from simulator.timing import costs
+from simulator.traps import LimitError
 
 _REGIONS, _DTYPES = tuple(Region), tuple(Dtype)
 
@@ -33,10 +34,6 @@ APART: dict[str, tuple[tuple[str, str, bool], ...]] = {
     "vtopk": (("ta", "tb", False),),
     "vrng": (),
 }
-
-
-class LimitError(Exception):
-    """A run whose numbers are beyond what the fast engine counts with."""
 
 
 def descriptor_at(tds: Ints, register: int) -> Descriptor:

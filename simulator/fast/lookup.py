@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from simulator.fast.compiled import compiled, inlined
 from simulator.fast.layout import MAX_SHAPES, Block, Core, Cost, Form, Ints, Td
 
@@ -28,7 +26,7 @@ def shape_of(s: Block, td: int) -> int:
     inner = tds[td, Td.S0] & LOW_32 | tds[td, Td.S0 + 1] << 32
     outer = tds[td, Td.S0 + 2] & LOW_32 | tds[td, Td.S0 + 3] << 32
     kind = tds[td, Td.REGION] | tds[td, Td.DTYPE] << 4 | tds[td, Td.GLOG2] << 8 | tds[td, Td.FMT] << 12
-    place = mixed(mixed(mixed(mixed(np.int64(0), extents), inner), outer), kind) & table.size - 1
+    place = mixed(mixed(mixed(mixed(0, extents), inner), outer), kind) & table.size - 1
     while table[place] > 0:
         row = table[place] - 1
         if shapes[row, 0] == extents and shapes[row, 1] == inner and shapes[row, 2] == outer and shapes[row, 3] == kind:
@@ -58,7 +56,7 @@ def is_form(forms: Ints, row: int, pc: int, sa: int, sb: int, sc: int, sd: int) 
 
 @inlined
 def form_hash(pc: int, sa: int, sb: int, sc: int, sd: int) -> int:
-    return mixed(mixed(np.int64(pc), sa | sb << 32), sc | sd << 32)
+    return mixed(mixed(pc, sa | sb << 32), sc | sd << 32)
 
 
 @compiled
@@ -82,7 +80,7 @@ def find_cost(s: Block, form: int) -> int:
         return s.forms[form, Form.COST]
     residue = s.tds[s.forms[form, Form.DRAM], Td.BASE] & s.core[Core.PERIOD_MASK]
     table = s.cost_table
-    place = mixed(np.int64(form), residue) & table.size - 1
+    place = mixed(form, residue) & table.size - 1
     while table[place] > 0:
         row = table[place] - 1
         if s.costs[row, Cost.FORM] == form and s.costs[row, Cost.RESIDUE] == residue:

@@ -28,7 +28,7 @@ def run(s: Block, program: Program, values: Ints, by_pc: Ints) -> int:
         i = program[pc]
         op, following = i.op, pc + 1
         if op < Op.BRANCH:
-            if (op == DIV or op == REM) and values[i.b] == 0:
+            if DIV <= op <= REM and values[i.b] == 0:
                 code = FAULT
                 break
             values[i.rd] = alu(op, values[i.rs], values[i.b])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from llvmlite import ir
-from numba import config, types
+from numba import types
 from numba.extending import intrinsic
+
+from simulator.fast.compiled import INTERPRETED
 
 Load = Callable[[int], int]
 Store = Callable[[int, int], None]
@@ -19,7 +21,7 @@ _CTYPES = {8: ctypes.c_uint8, 16: ctypes.c_uint16, 32: ctypes.c_uint32, 64: ctyp
 def _load(bits: int) -> Load:
     """The unsigned number of `bits` at an address (64 bits: signed)."""
     kind = _CTYPES[bits]
-    if config.DISABLE_JIT:
+    if INTERPRETED:
         return lambda address: kind.from_address(address).value
 
     def load(typing: Any, address: Any) -> Any:
@@ -30,13 +32,13 @@ def _load(bits: int) -> Load:
 
         return types.int64(types.int64), generate
 
-    return intrinsic(load)
+    return cast(Load, intrinsic(load))
 
 
 def _store(bits: int) -> Store:
     """Stores the low bits of a number at an address."""
     kind = _CTYPES[bits]
-    if config.DISABLE_JIT:
+    if INTERPRETED:
 
         def store_directly(address: int, value: int) -> None:
             kind.from_address(address).value = int(value)
@@ -52,7 +54,7 @@ def _store(bits: int) -> Store:
 
         return types.none(types.int64, types.int64), generate
 
-    return intrinsic(store)
+    return cast(Store, intrinsic(store))
 
 
 load_8, load_16, load_32, load_64 = (_load(bits) for bits in (8, 16, 32, 64))

@@ -39,14 +39,14 @@ def alu(op: int, a: int, b: int) -> int:
     if op == SLL:
         return a << (b & 63)
     if op == SRL:
-        return a >> (b & 63) & ~(np.int64(-2) << (63 - (b & 63)))
+        return a >> (b & 63) & ~(-2 << (63 - (b & 63)))
     if op == SRA:
         return a >> (b & 63)
     if op == MIN:
         return min(a, b)
     if op == MAX:
         return max(a, b)
-    return np.int64(a < b)
+    return 1 if a < b else 0
 
 
 @compiled

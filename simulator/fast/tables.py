@@ -7,9 +7,9 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
-from numba import config
 
 from isa.encoding import Decoded
+from simulator.fast.compiled import INTERPRETED
 from simulator.fast.layout import (
     BLOCK_DTYPE,
     MAX_COSTS,
@@ -53,7 +53,7 @@ def made(instructions: Sequence[Decoded | None], model: CostModel, queue_depth: 
     block.steps[:, END] = 1  # nothing is taken from cycle 0 on
     block.transfer_count[PRUNE_AT] = PRUNE_LENGTH
     by_pc = np.zeros((len(program), ByPc.LENGTH), np.int64)
-    return Arrays(block if config.DISABLE_JIT else record, program, values, by_pc), block
+    return Arrays(block if INTERPRETED else record, program, values, by_pc), block
 
 
 def forget(block: Block, by_pc: Ints) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from isa.encoding import Decoded
 from isa.machine import Machine
 from isa.spec import SMEM_WIDTHS, TD_BYTES, Engine
-from simulator.fast import tables
+from simulator.fast import kernel, tables
 from simulator.fast.layout import FIRST_TOTAL, ByPc, Core, Cost, Form, Ints, Profile
 from simulator.fast.predecode import decoded_text
 from simulator.timing.actions import ACTIONS
@@ -37,6 +37,15 @@ class FastTiming:
         self._by_pc = np.zeros((len(text), _ACTION + len(ACTIONS)), np.int64)  # what forgotten rows of `costs` counted
         self._engines = np.array([d.row.engine if d else Engine.SEQ for d in self.decoded], np.int64)
         self._smem_widths = np.array([_smem_width(d) if d else 0 for d in self.decoded], np.int64)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a run can start within a moment; otherwise the loop is to be compiled first."""
+        return kernel.is_compiled()
+
+    def prepare(self) -> None:
+        """Compiles the loop if need be, or loads it."""
+        kernel.load(self.arrays)
 
     @property
     def cycles(self) -> int:
