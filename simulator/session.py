@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,10 @@ from simulator.observer import Observer
 from simulator.reference.engine import DEFAULT_WATCHDOG, Event, Options, ReferenceEngine
 from simulator.state import State
 
+if TYPE_CHECKING:
+    from simulator.fast.timing import FastTiming
+
+EngineName = Literal["fast", "reference"]
 MAX_DUMP_BYTES = 4 << 30
 TOKEN_BYTES = 4
 LOGIT_BYTES = 4
@@ -45,6 +49,14 @@ _ABSENT_WHEN_TIMING = frozenset({Region.WEIGHT, Region.KV, Region.SRAM})
 
 class SessionError(Exception):
     """A request the host cannot make: what was expected and what came."""
+
+
+class Engine(Protocol):
+    """Executes a program."""
+
+    def run(self, entry: int) -> Iterator[Event]:
+        """Runs from an instruction until halt; yields events. Raises TrapError, LimitError."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +77,7 @@ class Request:
 class Session:
     """One conversation with one executable. `timing_only`: control flow without tensor values (weights are never read).
 
+    `engine`: "fast" runs timing-only and keeps time in `clock`; it is the default there, unless an observer watches.
     `seed`: what timing-only runs choose. `check_uninitialised`: reading SRAM, KV or SCRATCH bytes never written traps.
     Raises SessionError if the executable lacks what a session needs or is larger than its machine.
     """
@@ -74,6 +87,7 @@ class Session:
         executable: Executable,
         *,
         observer: Observer | None = None,
+        engine: EngineName | None = None,
         timing_only: bool = False,
         check_uninitialised: bool = False,
         seed: int = 0,
@@ -88,6 +102,7 @@ class Session:
         self.entry = _entry(meta)
         self.logits_offset = _logits_offset(meta, self.context)
         self.sizes = _sizes(executable)
+        self.clock = self._clock(engine)
         self.reset()
 
     def reset(self) -> None:
@@ -105,11 +120,31 @@ class Session:
         image = self.executable.smem_image
         memory.smem[SMEM_IMAGE_OFFSET : SMEM_IMAGE_OFFSET + len(image)] = image
         self.state = State(memory, len(self.executable.text))
-        self.engine = ReferenceEngine(
-            self.executable.text, self.state, self.observer, self.options, self.executable.debug
-        )
+        self.engine = self._engine()
         self._tokens = 0
         self._logit_rows = (0, 0)
+
+    def _clock(self, engine: EngineName | None) -> FastTiming | None:
+        """The clock of the fast engine; None for the reference engine."""
+        if engine is None:
+            engine = "fast" if self.options.timing_only and self.observer is None else "reference"
+        if engine == "reference":
+            return None
+        if not self.options.timing_only or self.observer is not None:
+            raise SessionError(
+                "the fast engine runs timing-only and without an observer; others need the reference engine"
+            )
+        from simulator.fast.timing import FastTiming  # numba takes a moment, which other runs need not wait for
+
+        return FastTiming(Machine.from_canonical(self.executable.meta["machine"]), self.executable.text)
+
+    def _engine(self) -> Engine:
+        debug = self.executable.debug
+        if self.clock is None:
+            return ReferenceEngine(self.executable.text, self.state, self.observer, self.options, debug)
+        from simulator.fast.engine import FastEngine
+
+        return FastEngine(self.state, self.clock, self.options, debug)
 
     @property
     def token_count(self) -> int:

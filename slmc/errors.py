@@ -9,7 +9,7 @@ from compiler.interpreters.errors import InterpreterError
 from frontends.errors import FrontendError
 from isa.errors import SlxError, printable
 from simulator.session import SessionError
-from simulator.traps import TrapError
+from simulator.traps import LimitError, TrapError
 
 MAX_MESSAGE_CHARACTERS = 600
 
@@ -35,7 +35,9 @@ def explain(error: BaseException) -> tuple[str, str]:
     if isinstance(error, CompileError | CommandError):
         place = f"{error.place}: " if error.place else ""
         return _with_hint(f"{place}error: {error.message}", error.hint), ""
-    if isinstance(error, SessionError | TrapError | InterpreterError | VerifyException | DiagnosticException):
+    if isinstance(
+        error, SessionError | TrapError | LimitError | InterpreterError | VerifyException | DiagnosticException
+    ):
         return one_line(f"error: {error}"), ""
     if isinstance(error, ParseError):
         return one_line(_parse_error(error)), ""

@@ -7,6 +7,7 @@ import tempfile
 import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +18,15 @@ from isa.abi import RunFlag, Sampler
 from isa.container import Executable
 from isa.machine import Machine
 from simulator.report import Report, build_report
-from simulator.session import NO_FLAGS
+from simulator.session import NO_FLAGS, EngineName
 from simulator.timing import TimingModel
+from simulator.timing.records import Timed
 from slmc.building import Checkpoint, Target, build
 from slmc.errors import CommandError
+from slmc.progress import steps
+
+if TYPE_CHECKING:
+    from simulator.fast.timing import FastTiming
 
 
 def compile(
@@ -72,15 +78,25 @@ class Session:
             print(token.text, end="")
 
     A second `generate` continues the conversation. `timing_only`: control flow without tensor values; the tokens mean
-    nothing then. Raises SessionError for an executable that cannot be run.
+    nothing then. `engine`: "fast", the default of timing-only runs, or "reference"; they agree in every number. Raises
+    SessionError for an executable that cannot be run.
     """
 
-    def __init__(self, executable: Executable | str | Path, *, timing_only: bool = False, seed: int = 0) -> None:
+    def __init__(
+        self,
+        executable: Executable | str | Path,
+        *,
+        timing_only: bool = False,
+        seed: int = 0,
+        engine: EngineName | None = None,
+    ) -> None:
         self.executable = executable if isinstance(executable, Executable) else Executable.open(executable)
-        self.timing = TimingModel(Machine.from_canonical(self.executable.meta["machine"]))
+        is_fast = timing_only if engine is None else engine == "fast"
+        observer = None if is_fast else TimingModel(Machine.from_canonical(self.executable.meta["machine"]))
         self.device = simulator.session.Session(
-            self.executable, observer=self.timing, timing_only=timing_only, seed=seed
+            self.executable, observer=observer, engine=engine, timing_only=timing_only, seed=seed
         )
+        self.timing = _ready(self.device.clock) if observer is None else observer
         content: str | None = self.executable.meta["tokenizer"]
         self.tokenizer = None if content is None else TextTokenizer(content.encode("utf-8"))
         self._prompt_tokens = 0
@@ -144,3 +160,13 @@ class Session:
                 text += "" if stopped else stream.push(token)
                 text += stream.finish() if stopped or count == max_new else ""
             yield Token(token, text)
+
+
+def _ready(clock: FastTiming | None) -> Timed:
+    """The clock of the fast engine, when the engine is compiled."""
+    assert clock is not None, "the fast engine has a clock"
+    if not clock.is_ready:
+        with steps() as progress:
+            progress.say("compile the fast engine, once on this computer")
+            clock.prepare()
+    return clock

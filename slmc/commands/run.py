@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import click
 
 from isa.spec import MAX_TOPK
+from simulator.session import EngineName
 from slmc.executables import opened
 from slmc.inputs import TOKENS
 from slmc.options import FILE, checkpoint_of, checkpoint_options, debug_option, target_options
@@ -26,6 +28,11 @@ from slmc.streaming import Request, check_folders, print_report, stream, write_r
 @click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), help="Choose among this much probability.")
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True, help="Of the sampling.")
 @click.option("--timing-only", is_flag=True, help="Time and energy without tensor values; tokens mean nothing.")
+@click.option(
+    "--engine",
+    type=click.Choice(get_args(EngineName)),
+    help="fast runs --timing-only, where it is the default; reference runs everything, slowly.",
+)
 @click.option("--prompt-length", type=click.IntRange(1), metavar="N", help="A prompt of N tokens, with --timing-only.")
 @click.option("--logits", type=FILE, help="Write an .npz: tokens int32 [n], logits float32 [n, vocabulary].")
 @click.option("--stats", type=FILE, help="Write the report as JSON (docs/stats.md).")
@@ -46,6 +53,7 @@ def run(
     top_p: float | None,
     seed: int,
     timing_only: bool,
+    engine: EngineName | None,
     prompt_length: int | None,
     logits: Path | None,
     stats: Path | None,
@@ -60,12 +68,14 @@ def run(
         raise click.UsageError("--prompt-length goes with --timing-only")
     if logits is not None and timing_only:
         raise click.UsageError("a run with --timing-only has no logits to write")
+    if engine == "fast" and not timing_only:
+        raise click.UsageError("--engine fast goes with --timing-only")
     check_folders(logits, stats)
     given = prompt if prompt is not None else tokens if tokens is not None else [0] * (prompt_length or 0)
     request = Request(given, max_new, temperature, top_k or 0, 1.0 if top_p is None else top_p, seed)
     source = checkpoint_of(executable, random_seed, settings, allow_unread)
     with opened(source, machine, scheme, context) as program:
-        session = Session(program, timing_only=timing_only, seed=seed)
+        session = Session(program, timing_only=timing_only, seed=seed, engine=engine)
         generated = stream(session, request, keep_logits=logits is not None)
         write_results(session, generated, logits, stats)
         print_report(session)
