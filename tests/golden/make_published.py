@@ -45,7 +45,7 @@ SCAN_RANGES = {".A_log": (-2.0, 2.5), ".D": (0.5, 1.5), ".dt_proj.bias": (-6.0, 
 
 
 def common_mistakes(config: Config) -> tuple[Config, ...]:
-    """Wrong readings of any config, which every variant must show."""
+    """Wrong readings of what any config may have, which every variant must show."""
     eps = next(key for key in ("rms_norm_eps", "norm_eps", "layer_norm_epsilon") if key in config)
     mistakes = [{eps: 1e-6 if config[eps] == 1e-5 else 1e-5}]
     for activation in ("hidden_activation", "hidden_act"):
@@ -225,7 +225,7 @@ def readme(rows: list[str]) -> str:
     return f"""# Golden vectors of the published implementations
 
 Tiny random checkpoints of each family and what `transformers` computes from them. This directory is
-written by `tests/golden/make_published.py` from `variants.py` and `families.py`; do not edit anything else by hand.
+written by `tests/golden/make_published.py` from `variants.py`, `families.py` and `recurrent.py`; do not edit anything else by hand.
 
     pip install -e '.[published]'
     python tests/golden/make_published.py
@@ -250,7 +250,7 @@ The tests compare with a tolerance of 2e-4. The last columns show that this is m
 - margin: smallest distance of the best from the second-best logit in greedy decoding (at least {MIN_MARGIN:g}).
 - mistake: how far the least visible wrong reading of the config moves a logit of the prompt (at least 0.02, or 0.001
   where tanh and erf GELU must differ).
-  Tried for each variant: eps 1e-5 for 1e-6 or the reverse, erf GELU for `silu` or tanh GELU, a doubled RoPE base.
+  Tried for each variant that has them: eps 1e-5 for 1e-6 or the reverse, erf GELU for `silu` or tanh GELU, a doubled RoPE base.
   Tried where it applies: ignored or different RoPE scaling, a default RoPE base, ignored attention or FFN biases, no
   eps, a window one key longer or ignored, no softcap, ignored multipliers, another score scale, RoPE in all layers.
 - rounding: distance of float32 from float64 matrix products (at most {MAX_ROUNDING:g}).

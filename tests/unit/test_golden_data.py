@@ -46,10 +46,11 @@ FAMILIES = {  # name: model_type
     "qwen3": "qwen3",
     "smollm3": "smollm3",
 }
-VARIANTS = (*LLAMA_VARIANTS, *FAMILIES)
+RECURRENT = {"lfm2": "lfm2", "lfm2_biases": "lfm2", "mamba": "mamba", "mamba_biases": "mamba"}
+VARIANTS = (*LLAMA_VARIANTS, *FAMILIES, *RECURRENT)
 NEW_TOKENS = 16
 MIN_MARGIN = 1e-3
-MAX_TOTAL_BYTES = 9_000_000
+MAX_TOTAL_BYTES = 12_000_000
 MAX_DISTANCE = 1e-4  # from float64; the tests of the package allow 2e-4 from the vectors
 ITEM_BYTES = {"F32": 4, "BF16": 2}
 
@@ -204,8 +205,63 @@ def expected_linears(config: dict[str, Any], head_dim: int) -> dict[str, tuple[i
     return linears
 
 
+def shapes_of_mamba(config: dict[str, Any]) -> dict[str, list[int]]:
+    """Names and shapes of a Mamba checkpoint, from its config."""
+    hidden, vocab, inner = config["hidden_size"], config["vocab_size"], config["intermediate_size"]
+    rank, entries = config["time_step_rank"], config["state_size"]
+    shapes = {"backbone.embeddings.weight": [vocab, hidden], "backbone.norm_f.weight": [hidden]}
+    for layer in range(config["num_hidden_layers"]):
+        prefix = f"backbone.layers.{layer}."
+        shapes[f"{prefix}norm.weight"] = [hidden]
+        linears = {
+            "in_proj": (2 * inner, hidden, config["use_bias"]),
+            "x_proj": (rank + 2 * entries, inner, False),
+            "dt_proj": (inner, rank, True),
+            "out_proj": (hidden, inner, config["use_bias"]),
+        }
+        for name, (rows, columns, biased) in linears.items():
+            shapes[f"{prefix}mixer.{name}.weight"] = [rows, columns]
+            shapes |= {f"{prefix}mixer.{name}.bias": [rows]} if biased else {}
+        shapes[f"{prefix}mixer.conv1d.weight"] = [inner, 1, config["conv_kernel"]]
+        shapes |= {f"{prefix}mixer.conv1d.bias": [inner]} if config["use_conv_bias"] else {}
+        shapes |= {f"{prefix}mixer.A_log": [inner, entries], f"{prefix}mixer.D": [inner]}
+    return shapes
+
+
+def shapes_of_lfm2(config: dict[str, Any]) -> dict[str, list[int]]:
+    """Names and shapes of an LFM2 checkpoint, from its config."""
+    hidden, heads, biased = config["hidden_size"], config["num_attention_heads"], config["conv_bias"]
+    kv_width = hidden // heads * config["num_key_value_heads"]
+    ffn = config.get("block_ff_dim", config.get("intermediate_size"))
+    if config["block_auto_adjust_ff_dim"]:
+        ffn = -(-(2 * ffn // 3) // config["block_multiple_of"]) * config["block_multiple_of"]
+    shapes = {"model.embed_tokens.weight": [config["vocab_size"], hidden], "model.embedding_norm.weight": [hidden]}
+    for layer in range(config["num_hidden_layers"]):
+        prefix = f"model.layers.{layer}."
+        shapes |= {f"{prefix}{name}.weight": [hidden] for name in ("operator_norm", "ffn_norm")}
+        shapes |= {f"{prefix}feed_forward.{name}.weight": [ffn, hidden] for name in ("w1", "w3")}
+        shapes[f"{prefix}feed_forward.w2.weight"] = [hidden, ffn]
+        if layer in config["full_attn_idxs"]:
+            widths = {"q_proj": hidden, "k_proj": kv_width, "v_proj": kv_width, "out_proj": hidden}
+            shapes |= {f"{prefix}self_attn.{name}.weight": [rows, hidden] for name, rows in widths.items()}
+            shapes |= {f"{prefix}self_attn.{name}_layernorm.weight": [hidden // heads] for name in "qk"}
+            continue
+        for name, rows in (("in_proj", 3 * hidden), ("out_proj", hidden)):
+            shapes[f"{prefix}conv.{name}.weight"] = [rows, hidden]
+            shapes |= {f"{prefix}conv.{name}.bias": [rows]} if biased else {}
+        shapes[f"{prefix}conv.conv.weight"] = [hidden, 1, config["conv_L_cache"]]
+        shapes |= {f"{prefix}conv.conv.bias": [hidden]} if biased else {}
+    return shapes
+
+
 def expected_shapes(config: dict[str, Any]) -> dict[str, list[int]]:
     """Names and shapes of a checkpoint, from its config."""
+    own = {"mamba": shapes_of_mamba, "lfm2": shapes_of_lfm2}.get(config["model_type"])
+    if own is not None:
+        head = (
+            {} if config["tie_word_embeddings"] else {"lm_head.weight": [config["vocab_size"], config["hidden_size"]]}
+        )
+        return own(config) | head
     hidden, vocab = config["hidden_size"], config["vocab_size"]
     head_dim = config.get("head_dim", hidden // config["num_attention_heads"])
     shapes = {"model.embed_tokens.weight": [vocab, hidden], "model.norm.weight": [hidden]}
@@ -255,7 +311,7 @@ def test_vectors_have_the_documented_types_and_shapes(name: str):
         "greedy": ("int32", (NEW_TOKENS,)),
         "greedy_logits": ("float32", (NEW_TOKENS, vocab)),
     }
-    assert 24 <= positions <= config["max_position_embeddings"] - NEW_TOKENS
+    assert 24 <= positions <= config.get("max_position_embeddings", positions + NEW_TOKENS) - NEW_TOKENS
     for tokens in (golden["tokens"], golden["greedy"]):
         assert tokens.min() >= 0
         assert tokens.max() < vocab
@@ -280,7 +336,7 @@ def test_logits_have_a_spread_that_shows_errors(name: str):
 
 
 def test_families_have_their_model_type():
-    for name, model_type in FAMILIES.items():
+    for name, model_type in (FAMILIES | RECURRENT).items():
         assert read_config(name)["model_type"] == model_type
     assert {read_config(name)["model_type"] for name in LLAMA_VARIANTS} == {"llama"}
 
@@ -335,3 +391,68 @@ def test_family_variants_differ_in_what_their_names_promise():
     for name in FAMILIES:
         weights = read_weights(name)
         assert all(array.std() > 0.1 for key, array in weights.items() if key.endswith(("norm.weight", ".bias")))
+
+
+def softplus(x: np.ndarray) -> np.ndarray:
+    return np.logaddexp(x, 0)
+
+
+def silu(x: np.ndarray) -> np.ndarray:
+    return x / (1 + np.exp(-x))
+
+
+def convolve(x: np.ndarray, weights: dict[str, np.ndarray], name: str) -> np.ndarray:
+    """Depthwise over x [positions, channels]: the last tap is the row itself."""
+    kernel = weights[f"{name}.weight"][:, 0]
+    y = np.zeros_like(x) + weights.get(f"{name}.bias", 0.0)
+    for back in range(kernel.shape[1]):
+        y[back:] += x[: len(x) - back] * kernel[:, -1 - back]
+    return y
+
+
+def mamba_logits(config: dict[str, Any], weights: dict[str, np.ndarray], tokens: np.ndarray) -> np.ndarray:
+    """Logits [positions, vocab] of tokens [positions] in float64."""
+
+    def norm(x: np.ndarray, name: str) -> np.ndarray:
+        return (
+            x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + config["layer_norm_epsilon"]) * weights[f"{name}.weight"]
+        )
+
+    def linear(x: np.ndarray, name: str) -> np.ndarray:
+        return x @ weights[f"{name}.weight"].T + weights.get(f"{name}.bias", 0.0)
+
+    rank, entries = config["time_step_rank"], config["state_size"]
+    x = weights["backbone.embeddings.weight"][tokens]
+    for layer in range(config["num_hidden_layers"]):
+        mixer = f"backbone.layers.{layer}.mixer"
+        u, gate = np.split(linear(norm(x, f"backbone.layers.{layer}.norm"), f"{mixer}.in_proj"), 2, axis=-1)
+        u = silu(convolve(u, weights, f"{mixer}.conv1d"))
+        low, b, c = np.split(linear(u, f"{mixer}.x_proj"), [rank, rank + entries], axis=-1)
+        dt = softplus(linear(low, f"{mixer}.dt_proj"))
+        a, state, y = -np.exp(weights[f"{mixer}.A_log"]), 0.0, np.empty_like(u)
+        for t in range(len(tokens)):
+            state = np.exp(dt[t][:, None] * a) * state + (dt[t] * u[t])[:, None] * b[t]
+            y[t] = (state * c[t]).sum(axis=-1)
+        x = x + linear((y + weights[f"{mixer}.D"] * u) * silu(gate), f"{mixer}.out_proj")
+    head = weights.get("lm_head.weight", weights["backbone.embeddings.weight"])
+    return norm(x, "backbone.norm_f") @ head.T
+
+
+@pytest.mark.parametrize("name", [name for name, kind in RECURRENT.items() if kind == "mamba"])
+def test_float64_scan_gives_the_logits(name: str):
+    golden = read_golden(name)
+    tokens = np.concatenate([golden["tokens"], golden["greedy"][:-1]])
+    logits, prompt = mamba_logits(read_config(name), read_weights(name), tokens), len(golden["tokens"])
+    np.testing.assert_allclose(logits[:prompt], golden["logits"], rtol=0, atol=MAX_DISTANCE)
+    np.testing.assert_allclose(logits[prompt - 1 :], golden["greedy_logits"], rtol=0, atol=MAX_DISTANCE)
+
+
+def test_recurrent_variants_differ_in_what_their_names_promise():
+    configs = {name: read_config(name) for name in RECURRENT}
+    assert configs["lfm2_biases"]["conv_bias"] and not configs["lfm2"]["conv_bias"]
+    assert "layer_types" in configs["lfm2_biases"] and "layer_types" not in configs["lfm2"]
+    assert len({config["conv_L_cache"] for name, config in configs.items() if "lfm2" in name}) == 2
+    assert configs["mamba_biases"]["use_bias"] and not configs["mamba"]["use_bias"]
+    assert configs["mamba"]["use_conv_bias"] and not configs["mamba_biases"]["use_conv_bias"]
+    assert configs["mamba_biases"]["state_size"] > 32 >= configs["mamba"]["state_size"]  # more than a quantum of sum_fp
+    assert {config["tie_word_embeddings"] for config in configs.values()} == {True, False}
