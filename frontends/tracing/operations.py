@@ -99,7 +99,8 @@ class OperationTracer(Evaluator):
         if name in ("softmax", "sum", "top_k"):
             return self._last_dimension(place, name, values, bound)
         if name == "selective_scan":
-            return self._selective_scan(place, values)
+            operands = tuple(self.tensor_of(place, values[key]) for key in ("u", "dt", "A", "B", "C"))
+            return self.emitter.selective_scan(place, operands, self._next_state())
         raise self.unavailable(place, name)
 
     def _sinusoid(self, place: Place, positions: Any, dim: Any, expression: syntax.Expression) -> Tensor:
@@ -160,14 +161,6 @@ class OperationTracer(Evaluator):
     def _next_state(self) -> int:
         self.state_count += 1
         return self.state_count - 1
-
-    def _selective_scan(self, place: Place, values: dict[str, Any]) -> Tensor:
-        u, dt, a, b, c = operands = tuple(self.tensor_of(place, values[key]) for key in ("u", "dt", "A", "B", "C"))
-        matrices = len(u.shape) == len(b.shape) == 2 and u.shape[0] == b.shape[0] == TOKENS
-        if not matrices or u.shape != dt.shape or b.shape != c.shape or a.shape != (u.shape[1], b.shape[1]):
-            shapes = ", ".join(token_shape(tensor) for tensor in operands)
-            raise self.error(place, f"selective_scan takes u, dt [T, m], A [m, N], B, C [T, N], found {shapes}")
-        return self.emitter.selective_scan(place, operands, self._next_state())
 
     def binary_op(self, place: Place, operator: str, left: Tensor, right: Tensor) -> Tensor:
         try:

@@ -63,8 +63,9 @@ FAMILIES = {  # name: model_type
     "qwen3": "qwen3",
     "smollm3": "smollm3",
 }
+RECURRENT = {"lfm2": "lfm2", "lfm2_biases": "lfm2", "mamba": "mamba", "mamba_biases": "mamba"}
 MIXTURES = ("mixtral", "mixtral_top1", "mixtral_window")
-VARIANTS = (*LLAMA_VARIANTS, *FAMILIES, *LAYER_NORM_FAMILIES)
+VARIANTS = (*LLAMA_VARIANTS, *FAMILIES, *LAYER_NORM_FAMILIES, *RECURRENT)
 NEW_TOKENS = 16
 MIN_MARGIN = 1e-3
 MIN_ROUTING_MARGIN = 1e-3
@@ -291,8 +292,63 @@ def expected_linears(config: dict[str, Any], head_dim: int) -> dict[str, tuple[i
     return linears
 
 
+def shapes_of_mamba(config: dict[str, Any]) -> dict[str, list[int]]:
+    """Names and shapes of a Mamba checkpoint, from its config."""
+    hidden, vocab, inner = config["hidden_size"], config["vocab_size"], config["intermediate_size"]
+    rank, entries = config["time_step_rank"], config["state_size"]
+    shapes = {"backbone.embeddings.weight": [vocab, hidden], "backbone.norm_f.weight": [hidden]}
+    for layer in range(config["num_hidden_layers"]):
+        prefix = f"backbone.layers.{layer}."
+        shapes[f"{prefix}norm.weight"] = [hidden]
+        linears = {
+            "in_proj": (2 * inner, hidden, config["use_bias"]),
+            "x_proj": (rank + 2 * entries, inner, False),
+            "dt_proj": (inner, rank, True),
+            "out_proj": (hidden, inner, config["use_bias"]),
+        }
+        for name, (rows, columns, biased) in linears.items():
+            shapes[f"{prefix}mixer.{name}.weight"] = [rows, columns]
+            shapes |= {f"{prefix}mixer.{name}.bias": [rows]} if biased else {}
+        shapes[f"{prefix}mixer.conv1d.weight"] = [inner, 1, config["conv_kernel"]]
+        shapes |= {f"{prefix}mixer.conv1d.bias": [inner]} if config["use_conv_bias"] else {}
+        shapes |= {f"{prefix}mixer.A_log": [inner, entries], f"{prefix}mixer.D": [inner]}
+    return shapes
+
+
+def shapes_of_lfm2(config: dict[str, Any]) -> dict[str, list[int]]:
+    """Names and shapes of an LFM2 checkpoint, from its config."""
+    hidden, heads, biased = config["hidden_size"], config["num_attention_heads"], config["conv_bias"]
+    kv_width = hidden // heads * config["num_key_value_heads"]
+    ffn = config.get("block_ff_dim", config.get("intermediate_size"))
+    if config["block_auto_adjust_ff_dim"]:
+        ffn = -(-(2 * ffn // 3) // config["block_multiple_of"]) * config["block_multiple_of"]
+    shapes = {"model.embed_tokens.weight": [config["vocab_size"], hidden], "model.embedding_norm.weight": [hidden]}
+    for layer in range(config["num_hidden_layers"]):
+        prefix = f"model.layers.{layer}."
+        shapes |= {f"{prefix}{name}.weight": [hidden] for name in ("operator_norm", "ffn_norm")}
+        shapes |= {f"{prefix}feed_forward.{name}.weight": [ffn, hidden] for name in ("w1", "w3")}
+        shapes[f"{prefix}feed_forward.w2.weight"] = [hidden, ffn]
+        if layer in config["full_attn_idxs"]:
+            widths = {"q_proj": hidden, "k_proj": kv_width, "v_proj": kv_width, "out_proj": hidden}
+            shapes |= {f"{prefix}self_attn.{name}.weight": [rows, hidden] for name, rows in widths.items()}
+            shapes |= {f"{prefix}self_attn.{name}_layernorm.weight": [hidden // heads] for name in "qk"}
+            continue
+        for name, rows in (("in_proj", 3 * hidden), ("out_proj", hidden)):
+            shapes[f"{prefix}conv.{name}.weight"] = [rows, hidden]
+            shapes |= {f"{prefix}conv.{name}.bias": [rows]} if biased else {}
+        shapes[f"{prefix}conv.conv.weight"] = [hidden, 1, config["conv_L_cache"]]
+        shapes |= {f"{prefix}conv.conv.bias": [hidden]} if biased else {}
+    return shapes
+
+
 def expected_shapes(config: dict[str, Any]) -> dict[str, list[int]]:
     """Names and shapes of a checkpoint, from its config."""
+    own = {"mamba": shapes_of_mamba, "lfm2": shapes_of_lfm2}.get(config["model_type"])
+    if own is not None:
+        head = (
+            {} if config["tie_word_embeddings"] else {"lm_head.weight": [config["vocab_size"], config["hidden_size"]]}
+        )
+        return own(config) | head
     hidden, vocab = config["hidden_size"], config["vocab_size"]
     head_dim = config.get("head_dim") or hidden // config["num_attention_heads"]
     shapes = {"model.embed_tokens.weight": [vocab, hidden], "model.norm.weight": [hidden]}
@@ -344,6 +400,7 @@ def test_vectors_have_the_documented_types_and_shapes(name: str):
         "greedy": ("int32", (NEW_TOKENS,)),
         "greedy_logits": ("float32", (NEW_TOKENS, vocab)),
     }
+    assert 24 <= positions <= config.get("max_position_embeddings", positions + NEW_TOKENS) - NEW_TOKENS
     assert 24 <= positions <= config.get("max_position_embeddings", config.get("n_positions")) - NEW_TOKENS
     for tokens in (golden["tokens"], golden["greedy"]):
         assert tokens.min() >= 0
@@ -369,6 +426,7 @@ def test_logits_have_a_spread_that_shows_errors(name: str):
 
 
 def test_families_have_their_model_type():
+    for name, model_type in (FAMILIES | RECURRENT).items():
     for name, model_type in (FAMILIES | LAYER_NORM_FAMILIES).items():
         assert read_config(name)["model_type"] == model_type
     assert {read_config(name)["model_type"] for name in LLAMA_VARIANTS} == {"llama"}
@@ -433,6 +491,7 @@ def test_family_variants_differ_in_what_their_names_promise():
         assert all(array.std() > 0.1 for key, array in weights.items() if key.endswith(("norm.weight", ".bias")))
 
 
+def softplus(x: np.ndarray) -> np.ndarray:
 def test_layer_norm_variants_differ_in_what_their_names_promise():
     configs = {name: read_config(name) for name in LAYER_NORM_FAMILIES}
     for name in ("phi_qk_norm", "stablelm_parallel"):

@@ -3,7 +3,7 @@
 from typing import Any
 
 _SHARED: dict[str, Any] = {
-    "hidden_size": 48,
+    "hidden_size": 32,
     "num_hidden_layers": 3,
     "pad_token_id": 0,
     "tie_word_embeddings": True,
@@ -16,7 +16,7 @@ _SHARED: dict[str, Any] = {
 LFM2: dict[str, Any] = _SHARED | {
     "architectures": ["Lfm2ForCausalLM"],
     "block_auto_adjust_ff_dim": True,
-    "block_ff_dim": 100,  # 66, rounded up to 80
+    "block_ff_dim": 70,  # 46, rounded up to 48
     "block_ffn_dim_multiplier": 1.0,
     "block_multiple_of": 16,
     "bos_token_id": 1,
@@ -39,12 +39,12 @@ MAMBA: dict[str, Any] = _SHARED | {
     "eos_token_id": 0,
     "expand": 2,
     "hidden_act": "silu",
-    "intermediate_size": 96,
+    "intermediate_size": 64,
     "layer_norm_epsilon": 1e-5,
     "model_type": "mamba",
     "residual_in_fp32": True,
     "state_size": 16,
-    "time_step_rank": 3,
+    "time_step_rank": 2,
     "use_bias": False,
     "use_conv_bias": True,
 }
@@ -65,11 +65,11 @@ RECURRENT: tuple[dict[str, Any], ...] = (
         "base": LFM2,
         "config": {
             "block_auto_adjust_ff_dim": False,
-            "block_ff_dim": 72,
+            "block_ff_dim": 44,
             "conv_L_cache": 4,
             "conv_bias": True,
             "full_attn_idxs": [0, 3],
-            "hidden_size": 40,
+            "hidden_size": 24,
             "num_hidden_layers": 4,
             "tie_word_embeddings": False,
             "vocab_size": 97,
@@ -92,8 +92,8 @@ RECURRENT: tuple[dict[str, Any], ...] = (
         "base": MAMBA,
         "config": {
             "conv_kernel": 3,
-            "hidden_size": 36,
-            "intermediate_size": 72,
+            "hidden_size": 28,
+            "intermediate_size": 56,
             "num_hidden_layers": 2,
             "state_size": 37,
             "tie_word_embeddings": False,
