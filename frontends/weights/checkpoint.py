@@ -38,7 +38,9 @@ class TensorSource(Protocol):
         """`f32`, `f16`, `bf16`, or another type that weights cannot have."""
         ...
 
-    def load_tensor(self, name: str) -> NDArray[np.float32]: ...
+    def load_tensor(self, name: str, item: int | None = None) -> NDArray[np.float32]:
+        """The tensor, or one item of its first dimension without reading the others."""
+        ...
 
 
 class SafetensorsCheckpoint:
@@ -61,8 +63,8 @@ class SafetensorsCheckpoint:
         dtype = self._file_of[name].entries[name].dtype
         return STORAGE_DTYPES.get(dtype, dtype)
 
-    def load_tensor(self, name: str) -> NDArray[np.float32]:
-        return self._file_of[name].load(name)
+    def load_tensor(self, name: str, item: int | None = None) -> NDArray[np.float32]:
+        return self._file_of[name].load(name, item)
 
 
 def open_checkpoint(directory: Path) -> SafetensorsCheckpoint:

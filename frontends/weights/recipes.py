@@ -128,7 +128,7 @@ class PairsToHalves(_Derived):
 
 @dataclass(frozen=True)
 class Slice(_Derived):
-    """Item `index` of the first dimension."""
+    """Item `index` of the first dimension: of a stored tensor with all experts, one expert is read."""
 
     index: int
 
@@ -137,6 +137,8 @@ class Slice(_Derived):
         return self.recipe.shape[1:]
 
     def load(self) -> Array:
+        if isinstance(self.recipe, Stored):
+            return self.recipe.source.load_tensor(self.recipe.name, self.index)
         return self.recipe.load()[self.index]
 
 

@@ -52,16 +52,19 @@ class SafetensorsFile:
         self.entries = {name: self._entry(name, value) for name, value in header.items() if name != "__metadata__"}
         self._check_overlap()
 
-    def load(self, name: str) -> NDArray[np.float32]:
-        """A tensor of an F32, F16 or BF16 entry as float32; F32 is a view of the mapped file."""
+    def load(self, name: str, item: int | None = None) -> NDArray[np.float32]:
+        """A tensor of an F32, F16 or BF16 entry as float32, or one item of its first dimension; F32 is a view of the mapped file."""
         entry = self.entries[name]
-        raw = self._bytes[self._data_offset + entry.start : self._data_offset + entry.end]
+        raw, shape = self._bytes[self._data_offset + entry.start : self._data_offset + entry.end], entry.shape
+        if item is not None:
+            size_bytes = len(raw) // shape[0]
+            raw, shape = raw[item * size_bytes : (item + 1) * size_bytes], shape[1:]
         if entry.dtype == "F32":
-            return raw.view("<f4").reshape(entry.shape)
+            return raw.view("<f4").reshape(shape)
         if entry.dtype == "F16":
-            return raw.view("<f2").astype(np.float32).reshape(entry.shape)
+            return raw.view("<f2").astype(np.float32).reshape(shape)
         if entry.dtype == "BF16":
-            return bfloat16_to_float32(raw.view("<u2")).reshape(entry.shape)
+            return bfloat16_to_float32(raw.view("<u2")).reshape(shape)
         known = ", ".join(STORAGE_DTYPES)
         raise self._error(f"tensor {show(name)} has the type {entry.dtype}, weights have {known}")
 
