@@ -273,7 +273,8 @@ def readme(rows: list[str]) -> str:
     return f"""# Golden vectors of the published implementations
 
 Tiny random checkpoints of each family and what `transformers` computes from them. This directory is
-written by `tests/golden/make_published.py` from `variants.py`, `families.py` and `layer_norm_families.py`; do not edit anything else by hand.
+written by `tests/golden/make_published.py` from `variants.py`, `families.py` and
+`layer_norm_families.py`; do not edit anything else by hand.
 
     pip install -e '.[published]'
     python tests/golden/make_published.py
