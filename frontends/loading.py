@@ -46,6 +46,7 @@ from frontends.weights.stores import CheckpointWeights, RandomWeights
 
 HUGGING_FACE = "hf"
 CONFIG_FILE, TOKENIZER_FILE = "config.json", "tokenizer.json"
+POSITION_FIELDS = ("max_position_embeddings", "n_positions")
 MAX_TOKENIZER_BYTES = 64 * MIB
 MAX_SEED = 2**63 - 1
 
@@ -185,10 +186,10 @@ def _read_tokenizer(directory: Path | None) -> bytes | None:
 
 
 def _max_positions(document: Document, module: ModuleOp) -> int:
-    """The shortest of the config's context length and the learned position tables; 0 if there is neither."""
+    """The shortest of the config's context lengths and the learned position tables; 0 if there are none."""
     text = document.values.get("text_config")
     records = [document.values, cast(dict[str, Any], text) if isinstance(text, dict) else {}]
-    values = [record.get("max_position_embeddings") for record in records]
+    values = [record.get(field) for record in records for field in POSITION_FIELDS]
     limits = [value for value in values if isinstance(value, int) and not isinstance(value, bool) and value > 0]
     for op in module.walk():
         if isinstance(op, slm.EmbeddingOp) and isinstance(op.tokens.owner, slm.PositionsOp):

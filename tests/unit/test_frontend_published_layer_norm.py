@@ -140,9 +140,11 @@ def logits_of(directory: Path) -> Any:
     return interpret_slm(load_program(directory), [1, 5, 7, 0])
 
 
-def renamed(source: Path, target: Path, rename: Callable[[str], str], extra: Tensors) -> Path:
-    """A copy of a checkpoint with other tensor names, as F32, and more tensors."""
-    tensors = {rename(name): array for name, array in raw_tensors(source).items()} | extra
+def renamed(
+    source: Path, target: Path, rename: Callable[[str], str], extra: Tensors, kept: Callable[[str], bool] = bool
+) -> Path:
+    """A copy of a checkpoint's tensors that are kept, under other names, as F32, and more tensors."""
+    tensors = {rename(name): array for name, array in raw_tensors(source).items() if kept(name)} | extra
     header, data = {}, b""
     for name, array in tensors.items():
         values = np.ascontiguousarray(array, "<f4").tobytes()
@@ -166,3 +168,42 @@ def test_opt_as_the_hub_stores_it(tmp_path: Path) -> None:
     head = {"lm_head.weight": np.zeros((101, 20))}
     copy = renamed(PUBLISHED / "opt_350m", tmp_path, lambda name: name.removeprefix("model."), head)
     np.testing.assert_array_equal(logits_of(copy), logits_of(PUBLISHED / "opt_350m"))
+
+
+MSFT_FIELDS = {
+    "hidden_size": "n_embd", "num_hidden_layers": "n_layer", "num_attention_heads": "n_head",
+    "intermediate_size": "n_inner", "layer_norm_eps": "layer_norm_epsilon", "hidden_act": "activation_function",
+    "max_position_embeddings": "n_positions",
+}  # fmt: skip
+MSFT_NAMES = {  # in this order
+    "lm_head": "lm_head.linear", "model.embed_tokens": "transformer.embd.wte", "model.final_layernorm": "lm_head.ln",
+    "model.layers": "transformer.h", "input_layernorm": "ln", "self_attn.dense": "mixer.out_proj",
+}  # fmt: skip
+
+
+def msft_name(name: str) -> str:
+    for ours, theirs in MSFT_NAMES.items():
+        name = name.replace(ours, theirs)
+    return name
+
+
+def test_phi_as_it_was_first_published(tmp_path: Path) -> None:
+    """model_type phi-msft: q, k and v are one tensor, one after the other; the rotary dimension is a number."""
+    source = PUBLISHED / "phi"
+    raw = raw_tensors(source)
+    fused = {
+        f"transformer.h.{layer}.mixer.Wqkv.{part}": np.concatenate(
+            [raw[f"model.layers.{layer}.self_attn.{name}_proj.{part}"] for name in "qkv"]
+        )
+        for layer in range(2)
+        for part in ("weight", "bias")
+    }
+    copy = renamed(source, tmp_path, msft_name, fused, lambda name: "_proj" not in name)
+    config = json.loads((source / "config.json").read_text())
+    for field in ("num_key_value_heads", "qk_layernorm", "rope_scaling", "rope_theta", "partial_rotary_factor"):
+        config.pop(field, None)
+    config = {MSFT_FIELDS.get(field, field): value for field, value in config.items()}
+    config |= {"model_type": "phi-msft", "rotary_dim": 6, "n_head_kv": None, "flash_attn": False}
+    (copy / "config.json").write_text(json.dumps(config))
+    np.testing.assert_array_equal(logits_of(copy), logits_of(source))
+    assert load_program(copy).max_positions == 512
