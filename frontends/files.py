@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import mmap
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from frontends.errors import FrontendError, show
 
@@ -26,6 +30,19 @@ def read_bytes(path: Path, max_bytes: int) -> bytes:
     if len(content) > max_bytes:
         raise FrontendError(f"is larger than {max_bytes} bytes, the largest accepted here", str(path))
     return content
+
+
+def map_file(path: Path) -> NDArray[np.uint8]:
+    """The bytes of a regular file as a read-only mapping."""
+    try:
+        if not path.is_file():
+            raise FrontendError("there is no such file" if not path.exists() else "this is not a file", str(path))
+        with path.open("rb") as file:
+            if file.seek(0, 2) == 0:
+                return np.zeros(0, np.uint8)
+            return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+    except (OSError, ValueError) as error:
+        raise FrontendError(f"cannot be read: {getattr(error, 'strerror', None) or error}", str(path)) from error
 
 
 def read_text(path: Path, max_bytes: int) -> str:

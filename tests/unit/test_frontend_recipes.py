@@ -155,7 +155,7 @@ def test_stored_types(tmp_path: Path) -> None:
     assert not checkpoint.load_tensor("a").flags.writeable
     assert np.array_equal(checkpoint.load_tensor("b"), values.astype(np.float16).astype(np.float32))
     assert np.array_equal(checkpoint.load_tensor("c").view(np.uint32), bfloat16.astype(np.uint32) << 16)
-    assert [checkpoint.tensor_dtype(name) for name in "abc"] == ["f32", "f16", "bf16"]
+    assert [checkpoint.tensor_type(name) for name in "abc"] == ["F32", "F16", "BF16"]
 
 
 def test_sharded_equals_single(tmp_path: Path) -> None:

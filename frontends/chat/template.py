@@ -1,0 +1,6 @@
+def read_chat_template(p):
+    return None
+
+
+def read_special_tokens(p):
+    return {}
