@@ -237,7 +237,9 @@ def extra_tensors(writer: gguf.GGUFWriter, config: Config) -> Iterator[tuple[str
     if rope["rope_type"] == "longrope":
         original = config["original_max_position_embeddings"]
         stretch = config["max_position_embeddings"] / original
-        writer.add_rope_scaling_attn_factors(math.sqrt(1 + math.log(stretch) / math.log(original)) if stretch > 1 else 1.0)
+        writer.add_rope_scaling_attn_factors(
+            math.sqrt(1 + math.log(stretch) / math.log(original)) if stretch > 1 else 1.0
+        )
         yield "rope_factors_long.weight", np.array(rope["long_factor"], np.float32)
         yield "rope_factors_short.weight", np.array(rope["short_factor"], np.float32)
 

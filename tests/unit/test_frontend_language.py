@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from frontends import FrontendError
 from frontends.architectures import SHARED_FILE, known_architectures, read_architecture
-from frontends.configuration.evaluator import Evaluator
 from frontends.configuration.dialects import apply_dialects, read_fields
+from frontends.configuration.evaluator import Evaluator
 from frontends.configuration.resolve import Document, resolve_config, unread_fields
 from frontends.configuration.rotary import checked_rotary
 from frontends.language import syntax
