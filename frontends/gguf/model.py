@@ -7,8 +7,9 @@ from pathlib import Path
 from frontends.gguf.checkpoint import GgufCheckpoint
 from frontends.gguf.header import read_header
 from frontends.gguf.metadata import config_document
+from frontends.gguf.text import read_text_files
 from frontends.huggingface import read_architecture_file
-from frontends.model_files import ModelFiles, TextFiles
+from frontends.model_files import ModelFiles
 
 FORMAT = "gguf"
 
@@ -21,7 +22,7 @@ def open_gguf(path: Path) -> ModelFiles:
     return ModelFiles(
         FORMAT,
         config_document(header),
-        TextFiles,
+        lambda: read_text_files(header),
         read_architecture_file(own) if own.is_file() else None,
         lambda: checkpoint,
     )
