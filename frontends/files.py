@@ -53,19 +53,22 @@ def read_text(path: Path, max_bytes: int) -> str:
         raise FrontendError(f"is not UTF-8 text: byte {error.start} cannot be decoded", str(path)) from error
 
 
-def read_json_object(path: Path, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
+def read_json_object(path: Path, max_bytes: int = MAX_JSON_BYTES, *, large_integers: bool = False) -> dict[str, Any]:
     """A JSON file that holds one object."""
-    return parse_json_object(read_bytes(path, max_bytes), str(path))
+    return parse_json_object(read_bytes(path, max_bytes), str(path), large_integers=large_integers)
 
 
-def parse_json_object(content: bytes, file: str) -> dict[str, Any]:
-    """Strict JSON: UTF-8, one object at the top, no duplicate names, 64-bit integers, finite numbers."""
+def parse_json_object(content: bytes, file: str, *, large_integers: bool = False) -> dict[str, Any]:
+    """Strict JSON: UTF-8, one object at the top, no duplicate names, 64-bit integers, finite numbers.
+
+    `large_integers`: larger ones become floats; tokenizer configs have 10^30 for "no limit".
+    """
     try:
         value = json.loads(
             content.decode("utf-8"),
             object_pairs_hook=_unique_names,
             parse_constant=_no_constant,
-            parse_int=_bounded_integer,
+            parse_int=_large_integer if large_integers else _bounded_integer,
             parse_float=_finite_number,
         )
     except RecursionError as error:
@@ -99,6 +102,10 @@ def _bounded_integer(text: str) -> int:
     if len(text) > 20 or abs(int(text)) >= 2**63:
         raise ValueError(f"the number {show(text)} does not fit 64 bits")
     return int(text)
+
+
+def _large_integer(text: str) -> int | float:
+    return int(text) if len(text) < 19 else float(text)
 
 
 def _finite_number(text: str) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from frontends.chat.template import read_chat_template, read_special_tokens
+from frontends.chat.template import read_chat_files
 from frontends.configuration.resolve import Document
 from frontends.errors import FrontendError
 from frontends.files import read_bytes, read_json_object, read_text
@@ -36,7 +36,7 @@ def open_directory(path: Path) -> ModelFiles:
     return ModelFiles(
         FORMAT,
         document,
-        lambda: read_text_files(path, document.values, document.name),
+        lambda: text_of_directory(path, document.values, document.name),
         read_architecture_file(own[0]) if own else None,
         lambda: open_checkpoint(path),
     )
@@ -58,13 +58,14 @@ def read_architecture_file(path: Path) -> ArchitectureFile:
     return parse(SourceText(path.name, read_text(path, MAX_SOURCE_CHARACTERS)))
 
 
-def read_text_files(path: Path, config: Mapping[str, Any], config_name: str) -> TextFiles:
+def text_of_directory(path: Path, config: Mapping[str, Any], config_name: str) -> TextFiles:
     """tokenizer.json, the chat template with its special tokens, and the stop tokens, as far as they are there."""
     tokenizer = path / TOKENIZER_FILE
+    template, special_tokens = read_chat_files(path)
     return TextFiles(
         read_bytes(tokenizer, MAX_TOKENIZER_BYTES) if tokenizer.exists() else None,
-        read_chat_template(path),
-        read_special_tokens(path),
+        template,
+        special_tokens,
         read_stop_tokens(path, config, config_name),
     )
 

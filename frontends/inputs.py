@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from frontends.errors import FrontendError
-from frontends.huggingface import open_architecture, open_config, open_directory
-from frontends.model_files import ModelFiles
+from frontends.files import read_bytes
+from frontends.huggingface import open_architecture, open_config, open_directory, text_of_directory
+from frontends.model_files import ModelFiles, TextFiles
+from frontends.tokenizer import MAX_TOKENIZER_BYTES
 from frontends.weights.checkpoint import CONVERT_HINT, PICKLED_PATTERNS
 
 GGUF_MAGIC, GGUF_SUFFIX = b"GGUF", ".gguf"
@@ -33,6 +35,17 @@ def open_model(path: Path) -> ModelFiles:
         )
     hint = "expected a Hugging Face directory, a GGUF file, a config.json or a .slm file"
     raise FrontendError("this is not a checkpoint that can be read", str(path), hint=hint)
+
+
+def read_text_files(path: Path) -> TextFiles:
+    """Tokenizer and chat template alone: of a directory, a GGUF file, or a tokenizer.json. Raises FrontendError."""
+    if path.is_dir():
+        return text_of_directory(path, {}, str(path))
+    if is_gguf(path):
+        from frontends.gguf.model import open_gguf
+
+        return open_gguf(path).text()
+    return TextFiles(read_bytes(path, MAX_TOKENIZER_BYTES))
 
 
 def is_gguf(path: Path) -> bool:

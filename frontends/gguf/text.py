@@ -43,7 +43,11 @@ def read_text_files(header: GgufHeader) -> TextFiles:
     return TextFiles(
         tokenizer,
         template,
-        {SPECIAL_NAMES[role]: vocabulary.tokens[token] for role, token in vocabulary.roles.items() if role in SPECIAL_NAMES},
+        {
+            SPECIAL_NAMES[role]: vocabulary.tokens[token]
+            for role, token in vocabulary.roles.items()
+            if role in SPECIAL_NAMES
+        },
         _stop_tokens(vocabulary),
         notes,
     )

@@ -162,4 +162,3 @@ def _post_processor(vocabulary: Vocabulary, begins: bool) -> Json | None:
         return None
     pair = [*parts, {"Sequence": {"id": "B", "type_id": 1}}]
     return {"type": "TemplateProcessing", "single": parts, "pair": pair, "special_tokens": special}
-

@@ -15,9 +15,7 @@ from tokenizers.models import BPE
 from tests.unit.vocabulary_texts import TEXTS
 
 CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-LLAMA3 = (
-    CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
+LLAMA3 = CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 QWEN2 = CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 SPACE = "▁"
@@ -81,7 +79,9 @@ def write_byte_level(path: Path, kind: str, **changes: Any) -> Path:
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(changes.get("pre", kind))
     writer.add_token_list([*tokens, "[PAD0]"])
-    kinds = [(CONTROL if added[token] else USER_DEFINED) if token in added else gguf.TokenType.NORMAL for token in tokens]
+    kinds = [
+        (CONTROL if added[token] else USER_DEFINED) if token in added else gguf.TokenType.NORMAL for token in tokens
+    ]
     writer.add_token_types([*kinds, gguf.TokenType.UNUSED])
     writer.add_token_merges([" ".join(merge) for merge in document["model"]["merges"]])
     writer.add_eos_token_id(vocabulary["<|endoftext|>"])

@@ -27,7 +27,16 @@ from tests.unit.gguf_vocabularies import (
 from tests.unit.vocabulary_texts import TEXTS
 
 KINDS = sorted(byte_level_kinds())
-ODD_TEXTS = ["", " ", "\n", "a\u0300b", "<|im_start|>user\nhi<|im_end|>", "x<|endoftext|>    y", "qzx qzxqzx", "\x00\x7f\ufffd"]
+ODD_TEXTS = [
+    "",
+    " ",
+    "\n",
+    "a\u0300b",
+    "<|im_start|>user\nhi<|im_end|>",
+    "x<|endoftext|>    y",
+    "qzx qzxqzx",
+    "\x00\x7f\ufffd",
+]
 
 
 @cache
@@ -83,8 +92,28 @@ def test_default_splitting() -> None:
         pre_tokenizers.Split(Regex(expression), behavior="isolated", invert=False)
         for expression in SPLITTINGS["default"].expressions
     ]
-    pieces = [piece for piece, _ in pre_tokenizers.Sequence(steps).pre_tokenize_str("Hi there, it's 12345 or $7+x\n ok")]
-    assert pieces == ["Hi", " there", ",", " it", "'", "s", " ", "123", "45", " or", " ", "$", "7", "+", "x", "\n", " ok"]
+    pieces = [
+        piece for piece, _ in pre_tokenizers.Sequence(steps).pre_tokenize_str("Hi there, it's 12345 or $7+x\n ok")
+    ]
+    assert pieces == [
+        "Hi",
+        " there",
+        ",",
+        " it",
+        "'",
+        "s",
+        " ",
+        "123",
+        "45",
+        " or",
+        " ",
+        "$",
+        "7",
+        "+",
+        "x",
+        "\n",
+        " ok",
+    ]
 
 
 @cache
@@ -99,7 +128,9 @@ def scalar_sentencepiece(text: str, prefix: bool) -> list[int]:
     ids, scores, _ = pieces(prefix)
     symbols = list((SPACE if prefix and text else "") + text.replace(" ", SPACE))
     while True:
-        joins = [(scores[a + b], -i) for i, (a, b) in enumerate(zip(symbols, symbols[1:], strict=False)) if a + b in ids]
+        joins = [
+            (scores[a + b], -i) for i, (a, b) in enumerate(zip(symbols, symbols[1:], strict=False)) if a + b in ids
+        ]
         if not joins:
             break
         place = -max(joins)[1]

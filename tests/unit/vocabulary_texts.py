@@ -10,6 +10,6 @@ TEXTS = [
     "漢字かな交じり文、日本語のテキスト。中文句子没有空格。한국어 문장입니다.",
     "Привет, как дела? Γειά σου Κόσμε. שלום עולם. مرحبا بالعالم",
     "🙂🚀 emoji 👩‍👩‍👧‍👦 family, flags 🇩🇪🇫🇷, e\u0301 combining, ﬁ ligature, ½ and Ⅷ and ² numbers, ａｂｃ wide",
-    "!!!??? ... --- ***bold*** <tag attr=\"x\">&amp;</tag> $100 + 20% = €120 @user #hash ~/path/to/file.txt",
+    '!!!??? ... --- ***bold*** <tag attr="x">&amp;</tag> $100 + 20% = €120 @user #hash ~/path/to/file.txt',
     "CamelCaseWords snake_case_words kebab-case-words XMLHttpRequest iPhone eBay McDonald's",
 ]
