@@ -6,7 +6,7 @@ import json
 import math
 import mmap
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from frontends.errors import FrontendError, show
 MIB = 1024 * 1024
 MAX_JSON_BYTES = 4 * MIB
 MAX_INDEX_BYTES = 16 * MIB
+MAX_DEPTH = 64
 
 
 def read_bytes(path: Path, max_bytes: int) -> bytes:
@@ -79,7 +80,23 @@ def parse_json_object(content: bytes, file: str, *, large_integers: bool = False
         raise FrontendError(f"is not valid JSON: {error}", file) from error
     if not isinstance(value, dict):
         raise FrontendError(f"must hold a JSON object, found {show(value)}", file)
+    if _is_deep(value):
+        raise FrontendError("is nested too deeply", file)
     return value
+
+
+def _is_deep(value: object) -> bool:
+    """Whether there are more than MAX_DEPTH levels, too many for what copies and writes the value later."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inner: list[object] = []
+        for item in level:
+            if isinstance(item, dict):
+                inner += cast(dict[str, object], item).values()
+            elif isinstance(item, list):
+                inner += cast(list[object], item)
+        level = inner
+    return bool(level)
 
 
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
