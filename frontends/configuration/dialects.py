@@ -1,8 +1,8 @@
 """The dialect tables of common.slm: other writers' config fields get their hub names.
 
 A row sets its field only if that is missing. A field of the document then counts as read if a row brought it under a
-name that the architecture reads, or if a row looked at it and gave no value: it says the usual. Rows that set a field of
-the record `unusual` give a value when it does not.
+name that the architecture reads. Rows for the record `unusual` set nothing: they give a value when a field says something
+out of the ordinary, and if one does not, the fields it names count as read too.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ FieldPath = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Translation:
-    """A row that was evaluated: the field it set, None if it gave no value, and the fields it names."""
+    """A row that was evaluated: its field, whether it gave a value, and the fields it names."""
 
-    target: FieldPath | None
+    target: FieldPath
+    gives: bool
     sources: frozenset[FieldPath]
 
 
@@ -43,7 +44,7 @@ def apply_dialects(
     """The document with hub field names, through the tables `any` and that of the format."""
     values = copy.deepcopy(document.values)
     evaluator = DialectEvaluator(shared.source, Document(values, document.name), tensors)
-    translations: list[Translation] = []
+    rows: list[Translation] = []
     for dialect in ("any", checkpoint_format):
         for line in shared.dialects.get(dialect, ()):
             if not isinstance(evaluator.field(line.target), Missing):
@@ -51,30 +52,25 @@ def apply_dialects(
             value = evaluator.evaluate(line.value, {})
             gives = value is not None and not isinstance(value, Missing)
             sources = frozenset(node.path for node, _ in syntax.walk(line.value) if isinstance(node, Field))
-            translations.append(Translation(line.target.path if gives else None, sources))
+            rows.append(Translation(line.target.path, gives, sources))
             if gives and line.target.path[0] != UNUSUAL:
                 _set_field(values, line.target, copy.deepcopy(value), document.name)
-    return Document(values, document.name), translations
+    return Document(values, document.name), rows
 
 
 def read_fields(rows: Iterable[Translation], mentioned: set[FieldPath]) -> set[FieldPath]:
     """The fields that rows read for config sections that mention `mentioned`."""
-    brought: set[FieldPath] = set()
-    usual: set[FieldPath] = set()
-    unusual: set[FieldPath] = set()
+    read: set[FieldPath] = set()
     for row in rows:
-        if row.target is None:
-            usual |= row.sources
-        elif row.target in mentioned:
-            brought |= row.sources
-        elif row.target[0] == UNUSUAL:
-            unusual |= row.sources
-    return brought | (usual - unusual)
+        is_usual = row.target[0] == UNUSUAL and not row.gives
+        if is_usual or (row.gives and row.target in mentioned):
+            read |= row.sources
+    return read
 
 
 def without_unread(document: Document, rows: Iterable[Translation], mentioned: set[FieldPath]) -> Document:
     """The document without the fields that rows set and nothing reads."""
-    unread = {row.target[0] for row in rows if row.target is not None and row.target not in mentioned}
+    unread = {row.target[0] for row in rows if row.gives and row.target not in mentioned}
     return Document({key: value for key, value in document.values.items() if key not in unread}, document.name)
 
 

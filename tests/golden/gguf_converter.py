@@ -1,7 +1,7 @@
 """Hub checkpoints as GGUF files, by the rules of llama.cpp's converter; for tests and for `make_gguf.py`.
 
 Written from `conversion/*.py` of https://github.com/ggml-org/llama.cpp and without the package's `.slm` tables, which
-it judges: tensor names come from the gguf package's own map. Vocabularies are not written here.
+it judges: tensor names come from the gguf package's own map.
 """
 
 from __future__ import annotations
@@ -33,8 +33,17 @@ PLAIN_PARAMETERS = ("gemma", "gemma2", "phi3", "phi", "stablelm", "gpt_neox", "g
 """Families whose converter writes its own list of parameters only; the others extend the common list."""
 
 
-def convert(config: Config, tensors: Tensors, path: Path, quantize: Quantize | None = None) -> Path:
-    """Writes a hub config and its tensors as a GGUF file, in float32 if `quantize` does not say otherwise."""
+def convert(
+    config: Config,
+    tensors: Tensors,
+    path: Path,
+    quantize: Quantize | None = None,
+    vocabulary: Callable[[gguf.GGUFWriter], None] | None = None,
+) -> Path:
+    """Writes a hub config and its tensors as a GGUF file, in float32 if `quantize` does not say otherwise.
+
+    `vocabulary` adds what the file is to say about tokens.
+    """
     kind = config["model_type"]
     architecture = next(arch for arch, name in gguf.MODEL_ARCH_NAMES.items() if name == ARCHITECTURES[kind])
     layers = config.get("num_hidden_layers", config.get("n_layer"))
@@ -50,6 +59,8 @@ def convert(config: Config, tensors: Tensors, path: Path, quantize: Quantize | N
         if quantize is not None and values.ndim > 1:
             data, data_type = quantize(stored_name, values)
         writer.add_tensor(stored_name, np.ascontiguousarray(data), raw_dtype=data_type)
+    if vocabulary is not None:
+        vocabulary(writer)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -70,25 +70,29 @@ def byte_level(kind: str) -> Tokenizer:
     return tokenizer
 
 
-def write_byte_level(path: Path, kind: str, **changes: Any) -> Path:
-    document = json.loads(byte_level(kind).to_str())
-    added = {token["content"]: token["special"] for token in document["added_tokens"]}
-    vocabulary = byte_level(kind).get_vocab()
+def add_byte_level(writer: gguf.GGUFWriter, document: dict[str, Any], rule: str) -> None:
+    """The vocabulary and merges of a tokenizer.json, and an unused token."""
+    added = {token["content"]: token for token in document["added_tokens"]}
+    vocabulary = document["model"]["vocab"] | {text: token["id"] for text, token in added.items()}
     tokens = sorted(vocabulary, key=lambda token: vocabulary[token])
-    writer = gguf.GGUFWriter(path, "llama")
+    kinds = [int(gguf.TokenType.NORMAL)] * len(tokens)
+    for index, token in enumerate(tokens):
+        if token in added:
+            kinds[index] = int(CONTROL if added[token]["special"] else USER_DEFINED)
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(changes.get("pre", kind))
+    writer.add_tokenizer_pre(rule)
     writer.add_token_list([*tokens, "[PAD0]"])
-    kinds = [
-        (CONTROL if added[token] else USER_DEFINED) if token in added else gguf.TokenType.NORMAL for token in tokens
-    ]
     writer.add_token_types([*kinds, gguf.TokenType.UNUSED])
     writer.add_token_merges([" ".join(merge) for merge in document["model"]["merges"]])
     writer.add_eos_token_id(vocabulary["<|endoftext|>"])
     writer.add_bos_token_id(vocabulary["<|endoftext|>"])
+
+
+def write_byte_level(path: Path, kind: str, **changes: Any) -> Path:
+    writer = gguf.GGUFWriter(path, "llama")
+    add_byte_level(writer, json.loads(byte_level(kind).to_str()), changes.pop("pre", kind))
     for name, value in changes.items():
-        if name.startswith("add_"):
-            writer.add_bool(f"tokenizer.ggml.{name}", value)
+        writer.add_bool(f"tokenizer.ggml.{name}", value)
     return finish(writer, path)
 
 

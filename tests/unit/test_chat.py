@@ -41,7 +41,11 @@ LLAMA2 = r"""{%- if messages[0]['role'] == 'system' %}
 
 def test_chatml() -> None:
     assert Chat(CHATML).prompt("Hi\nthere") == "<|im_start|>user\nHi\nthere<|im_end|>\n<|im_start|>assistant\n"
-    assert Chat(CHATML).prompt("Hi", "Be brief.").startswith("<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi")
+    assert (
+        Chat(CHATML)
+        .prompt("Hi", "Be brief.")
+        .startswith("<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi")
+    )
 
 
 def test_llama2_style() -> None:
@@ -161,7 +165,9 @@ def test_special_tokens_of_the_config(tmp_path: Path) -> None:
 
 def test_a_wrong_template_field(tmp_path: Path) -> None:
     for value in (3, [], [{"name": "x"}], {"default": "x"}):
-        with pytest.raises(FrontendError, match="chat_template must be a template or a list of {name, template}") as caught:
+        with pytest.raises(
+            FrontendError, match="chat_template must be a template or a list of {name, template}"
+        ) as caught:
             read_chat_files(_directory(tmp_path, {"chat_template": value or [3]}))
         assert caught.value.file.endswith("tokenizer_config.json")
 
