@@ -32,7 +32,7 @@ def compile(
     output: str | Path | None = None,
     random_seed: int | None = None,
 ) -> Executable:
-    """Compiles a checkpoint: a Hugging Face directory, a `.slm` file or a bare config.json with `random_seed`.
+    """Compiles a checkpoint: a Hugging Face directory, a GGUF file, or a `.slm` file or bare config.json with `random_seed`.
 
     `machine`: a built-in name or the path of a TOML file. `scheme`: fp32, bf16, w8a8 or w8a8-kv8. `context`: positions
     of a conversation, by default 512 or what the model has if that is less. Without `output` the executable lives in a
