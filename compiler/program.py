@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -22,7 +23,11 @@ class WeightStore(Protocol):
         ...
 
     def storage_dtype(self, name: str) -> str:
-        """`f32`, `f16` or `bf16`: how the checkpoint stores the tensor."""
+        """`f32`, `f16` or `bf16`: what holds the tensor's values exactly."""
+        ...
+
+    def stored_type(self, name: str) -> str:
+        """The type as the file names it, for people: `BF16`, or quantised blocks such as `Q4_K`, which load as f32."""
         ...
 
     def alias_of(self, name: str) -> str | None:
@@ -36,13 +41,18 @@ class WeightStore(Protocol):
 
 @dataclass(frozen=True)
 class Program:
-    """module: `func.func @forward(%tokens: tensor<?xi32>) -> tensor<?xVxf32>` in the slm dialect."""
+    """module: `func.func @forward(%tokens: tensor<?xi32>) -> tensor<?xVxf32>` in the slm dialect.
+
+    `chat_template` is a Jinja template, `special_tokens` the texts it may use, by name (`bos_token`).
+    """
 
     module: ModuleOp
     weights: WeightStore
     architecture: str
     config: dict[str, Any]
     tokenizer_json: bytes | None = None
+    chat_template: str | None = None
+    special_tokens: Mapping[str, str] = field(default_factory=dict[str, str])
     stop_tokens: tuple[int, ...] = ()
     max_positions: int = 0
     source: str = ""

@@ -109,6 +109,7 @@ META is an object; other keys are allowed:
 | regions | `{{"IO": n, "KV": n, "SCRATCH": n}}`, sizes in bytes, at most 2^40 |
 | stop_tokens | at most {stop_tokens} integers |
 | tokenizer | the text of tokenizer.json, or null |
+| chat | null, or `{{"template": text, "special_tokens": {{name: text}}}}`: a Jinja chat template; may be absent |
 | machine | the canonical machine description; the first 8 bytes of its SHA-256 are the header's machine hash |
 """
 

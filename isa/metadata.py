@@ -156,9 +156,19 @@ def meta_from_bytes(data: bytes, expected_machine_hash: bytes) -> dict[str, Any]
         _integer(token, "stop token", 0, MAX_COUNT)
     if _member(meta, "tokenizer") is not None:
         _text(meta["tokenizer"], "tokenizer")
+    _check_chat(meta.get("chat"))
     if machine_hash(_object(_member(meta, "machine"), "machine")) != expected_machine_hash:
         raise ValueError("the machine description does not have the header's machine hash")
     return meta
+
+
+def _check_chat(value: Any) -> None:
+    if value is None:
+        return
+    chat = _object(value, "chat", {"template", "special_tokens"})
+    _text(chat["template"], "chat.template")
+    for name, text in _object(chat["special_tokens"], "chat.special_tokens").items():
+        _text(text, f"chat.special_tokens.{name}")
 
 
 def _member(document: dict[str, Any], key: str) -> Any:

@@ -66,8 +66,8 @@ class Commands(click.Group):
 def main() -> None:
     """Compile a small language model to a binary for the SLX accelerator, and run it on the simulator.
 
-    Try `slmc demo` first. CHECKPOINT is a Hugging Face directory, a .slm file, or a bare config.json together with
-    --random-weights SEED.
+    Try `slmc demo` first. CHECKPOINT is a Hugging Face directory, a GGUF file, or a .slm file or bare config.json
+    together with --random-weights SEED.
     """
 
 

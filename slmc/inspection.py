@@ -77,6 +77,7 @@ def describe_checkpoint(program: Program) -> dict[str, Any]:
             "name": name,
             "shape": list(store.shape(name)),
             "dtype": store.storage_dtype(name),
+            "stored": store.stored_type(name),
             "parameters": prod(store.shape(name)),
             "alias_of": store.alias_of(name),
         }
@@ -89,6 +90,7 @@ def describe_checkpoint(program: Program) -> dict[str, Any]:
         "max_positions": program.max_positions,
         "stop_tokens": list(program.stop_tokens),
         "tokenizer": program.tokenizer_json is not None,
+        "chat_template": program.chat_template is not None,
         "config": program.config,
         "weights": weights,
         "notes": program.notes,
@@ -98,7 +100,7 @@ def describe_checkpoint(program: Program) -> dict[str, Any]:
 def show_checkpoint(description: dict[str, Any], console: Console) -> None:
     d = description
     console.print(f"[bold]{escape(d['source'])}[/]: {d['architecture']}, {d['parameters']:,} parameters")
-    for key in ("max_positions", "stop_tokens", "tokenizer"):
+    for key in ("max_positions", "stop_tokens", "tokenizer", "chat_template"):
         console.print(f"  {key}: {d[key]}")
     for note in d["notes"]:
         console.print(f"  note: {escape(note)}")
@@ -106,7 +108,7 @@ def show_checkpoint(description: dict[str, Any], console: Console) -> None:
     config = [(key, json.dumps(value)) for key, value in d["config"].items()]
     console.print(table_of("Config", ("field", "value"), config))
     rows = [
-        (w["name"], w["shape"], w["dtype"], w["parameters"], f"= {w['alias_of']}" if w["alias_of"] else "")
+        (w["name"], w["shape"], w["stored"], w["parameters"], f"= {w['alias_of']}" if w["alias_of"] else "")
         for w in d["weights"]
     ]
-    console.print(table_of("Weights", ("weight", "shape", "dtype", "parameters#", "tied"), rows))
+    console.print(table_of("Weights", ("weight", "shape", "stored", "parameters#", "tied"), rows))

@@ -66,6 +66,14 @@ def checkpoint_of(
     return Checkpoint(path, random_seed, allow_unread, dict(settings))
 
 
+def check_chat(chat: bool, system: str | None, has_text: bool, text_option: str) -> None:
+    """Raises UsageError for options of a chat that do not go together."""
+    if chat and not has_text:
+        raise click.UsageError(f"--chat goes with {text_option} TEXT")
+    if system is not None and not chat:
+        raise click.UsageError("--system goes with --chat")
+
+
 def scheme_option(default: str | None = DEFAULT_SCHEME) -> Callable[[F], F]:
     return click.option(
         "-q",

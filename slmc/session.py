@@ -24,6 +24,7 @@ from simulator.timing.records import Timed
 from slmc.building import Checkpoint, Target, build
 from slmc.errors import CommandError
 from slmc.progress import steps
+from slmc.texts import Texts
 
 if TYPE_CHECKING:
     from simulator.fast.timing import FastTiming
@@ -37,7 +38,7 @@ def compile(
     output: str | Path | None = None,
     random_seed: int | None = None,
 ) -> Executable:
-    """Compiles a checkpoint: a Hugging Face directory, a `.slm` file or a bare config.json with `random_seed`.
+    """Compiles a checkpoint: a Hugging Face directory, a GGUF file, or a `.slm` file or bare config.json with `random_seed`.
 
     `machine`: a built-in name or the path of a TOML file. `scheme`: fp32, bf16, w8a8 or w8a8-kv8. `context`: positions
     of a conversation, by default 512 or what the model has if that is less. Without `output` the executable lives in a
@@ -97,15 +98,24 @@ class Session:
             self.executable, observer=observer, engine=engine, timing_only=timing_only, seed=seed
         )
         self.timing = _ready(self.device.clock) if observer is None else observer
-        content: str | None = self.executable.meta["tokenizer"]
-        self.tokenizer = None if content is None else TextTokenizer(content.encode("utf-8"))
+        self.texts = Texts.of_executable(self.executable)
         self._prompt_tokens = 0
+
+    @property
+    def tokenizer(self) -> TextTokenizer | None:
+        return self.texts.tokenizer
 
     def encode(self, text: str) -> list[int]:
         """The token ids of a prompt. Raises CommandError if the executable has no tokenizer."""
-        if self.tokenizer is None:
-            raise CommandError("the executable has no tokenizer, so a prompt is a list of token ids", "give --tokens")
-        return self.tokenizer.encode(text)
+        return self.texts.encode(text)
+
+    def encode_chat(self, message: str, system: str | None = None) -> list[int]:
+        """The token ids of a message of the user in the model's chat template, up to where the answer begins.
+
+        `system`: a message to the model before it. Raises CommandError if the executable has no template or no
+        tokenizer, FrontendError with the line of the template if that fails.
+        """
+        return self.texts.encode_chat(message, system)
 
     def generate(
         self,
@@ -116,16 +126,19 @@ class Session:
         top_k: int = 0,
         top_p: float = 1.0,
         seed: int = 0,
+        stops: bool | None = None,
         keep_logits: bool = False,
     ) -> Iterator[Token]:
         """Appends the prompt and yields up to `max_new` tokens as the machine posts them.
 
-        A text ends at the model's stop tokens, a list of ids does not. `temperature` 0 takes the most probable token;
-        `top_k` (up to 64) and `top_p` cut the choice. Raises SessionError for arguments out of range, and TrapError
-        if the program fails.
+        `stops`: whether the model's stop tokens end it; None: those of a text do, those of a list of ids do not.
+        `temperature` 0 takes the most probable token; `top_k` (up to 64) and `top_p` cut the choice. Raises
+        SessionError for arguments out of range, and TrapError if the program fails.
         """
         tokens = self.encode(prompt) if isinstance(prompt, str) else list(prompt)
-        stop_tokens: list[int] = self.executable.meta["stop_tokens"] if isinstance(prompt, str) else []
+        if stops is None:
+            stops = isinstance(prompt, str)
+        stop_tokens: list[int] = self.executable.meta["stop_tokens"] if stops else []
         cut = top_k != 0 or top_p != 1.0
         sampler = Sampler.GREEDY if temperature == 0 else Sampler.TOP_K_TOP_P if cut else Sampler.TEMPERATURE
         posted = self.device.generate(
@@ -141,6 +154,23 @@ class Session:
         )
         self._prompt_tokens += len(tokens)
         return self._with_text(posted, max_new, stop_tokens)
+
+    def chat(
+        self,
+        message: str,
+        max_new: int,
+        *,
+        system: str | None = None,
+        temperature: float = 0.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int = 0,
+    ) -> Iterator[Token]:
+        """The answer to a message that begins the conversation: `encode_chat`, then `generate` up to a stop token."""
+        if self.device.token_count:
+            raise CommandError("the conversation has begun, and a chat template writes one from its beginning")
+        prompt = self.encode_chat(message, system)
+        return self.generate(prompt, max_new, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, stops=True)
 
     def logits(self) -> NDArray[np.float32]:
         """The rows that the tokens of the last `generate(..., keep_logits=True)` were chosen from, [tokens, vocabulary]."""

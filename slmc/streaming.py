@@ -24,7 +24,8 @@ PLAIN_WIDTH = 120
 class Request:
     """What to generate; `prompt` is a text or token ids. max_new None: up to 128, as far as the context reaches.
 
-    temperature None: greedy, or 1 if `top_k` or `top_p` cut the choice.
+    temperature None: greedy, or 1 if `top_k` or `top_p` cut the choice. `chat`: a text prompt is a message in the model's
+    chat template, after the message `system` to the model if there is one.
     """
 
     prompt: str | list[int]
@@ -33,6 +34,8 @@ class Request:
     top_k: int = 0
     top_p: float = 1.0
     seed: int = 0
+    chat: bool = False
+    system: str | None = None
 
     @property
     def effective_temperature(self) -> float:
@@ -42,23 +45,24 @@ class Request:
 
 
 def stream(session: Session, request: Request, keep_logits: bool = False, width: int | None = None) -> list[int]:
-    """Generates and prints: text after a text prompt, ids after ids. Returns the generated ids.
+    """Generates and prints: text after a text prompt, ids after ids, of a chat the answer alone. Returns the ids.
 
     `width`: break lines at words to this width, and set off the prompt.
     """
     is_text = isinstance(request.prompt, str)
-    prompt = session.encode(request.prompt) if isinstance(request.prompt, str) else request.prompt
+    prompt = _prompt_tokens(session, request)
     tokens = session.generate(
-        request.prompt,
+        prompt,
         _max_new(request, session.executable.meta["context"], len(prompt)),
         temperature=request.effective_temperature,
         top_k=request.top_k,
         top_p=request.top_p,
         seed=request.seed,
+        stops=is_text,
         keep_logits=keep_logits,
     )
     wrapper = WordWrapper(width) if width else None
-    if isinstance(request.prompt, str):
+    if isinstance(request.prompt, str) and not request.chat:
         click.secho(request.prompt if wrapper is None else wrapper.whole(request.prompt), nl=False, bold=bool(wrapper))
     generated: list[int] = []
     for token in tokens:
@@ -67,6 +71,12 @@ def stream(session: Session, request: Request, keep_logits: bool = False, width:
         generated.append(int(token))
     click.echo("" if wrapper is None else wrapper.finish())
     return generated
+
+
+def _prompt_tokens(session: Session, request: Request) -> list[int]:
+    if not isinstance(request.prompt, str):
+        return request.prompt
+    return session.encode_chat(request.prompt, request.system) if request.chat else session.encode(request.prompt)
 
 
 def _max_new(request: Request, context: int, prompt_tokens: int) -> int:

@@ -115,6 +115,9 @@ def meta_of(module: ModuleOp, program: Program, machine: Machine, scheme: str) -
         "machine": json.loads(machine.canonical_json()),
         "stop_tokens": list(program.stop_tokens),
         "tokenizer": None if program.tokenizer_json is None else program.tokenizer_json.decode(),
+        "chat": None
+        if program.chat_template is None
+        else {"template": program.chat_template, "special_tokens": dict(program.special_tokens)},
     }
 
 

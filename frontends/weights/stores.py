@@ -23,6 +23,9 @@ QUANTILES = 1 << 16
 NORM_NOISE, EMBEDDING_STD, BIAS_STD = 0.02, 0.02, 0.02
 
 
+STORAGE_DTYPES = {"F32": "f32", "F16": "f16", "BF16": "bf16"}
+
+
 class CheckpointWeights:
     """Weights read from a checkpoint through recipes, one tensor at a time."""
 
@@ -37,10 +40,13 @@ class CheckpointWeights:
         return self._recipes[name].shape
 
     def storage_dtype(self, name: str) -> str:
-        """The type of the stored tensor; computed or mixed ones count as f32."""
+        """The type of the stored tensor; computed or mixed ones count as f32, and so do quantised blocks."""
         recipe = self._recipes[name]
-        types = {self._source.tensor_dtype(tensor) for tensor in recipe.tensors}
-        return types.pop() if len(types) == 1 and not _is_computed(recipe) else "f32"
+        types = {self._source.tensor_type(tensor) for tensor in recipe.tensors}
+        return STORAGE_DTYPES.get(types.pop(), "f32") if len(types) == 1 and not _is_computed(recipe) else "f32"
+
+    def stored_type(self, name: str) -> str:
+        return " ".join(dict.fromkeys(self._source.tensor_type(tensor) for tensor in self._recipes[name].tensors))
 
     def alias_of(self, name: str) -> str | None:
         recipe = _unshaped(self._recipes[name])
@@ -104,6 +110,9 @@ class RandomWeights:
 
     def storage_dtype(self, name: str) -> str:
         return "bf16"
+
+    def stored_type(self, name: str) -> str:
+        return "BF16"
 
     def alias_of(self, name: str) -> str | None:
         return self._aliases.get(name)

@@ -11,7 +11,7 @@ from isa.spec import MAX_TOPK
 from simulator.session import EngineName
 from slmc.executables import opened
 from slmc.inputs import TOKENS
-from slmc.options import FILE, checkpoint_of, checkpoint_options, debug_option, target_options
+from slmc.options import FILE, check_chat, checkpoint_of, checkpoint_options, debug_option, target_options
 from slmc.session import Session
 from slmc.streaming import Request, check_folders, print_report, stream, write_results
 
@@ -19,6 +19,8 @@ from slmc.streaming import Request, check_folders, print_report, stream, write_r
 @click.command(no_args_is_help=True)
 @click.argument("executable", type=FILE, metavar="OUT.slx|CHECKPOINT")
 @click.option("--prompt", metavar="TEXT", help="The text to continue; generation ends at the model's stop tokens.")
+@click.option("--chat", is_flag=True, help="The prompt is a message in the model's chat template; print the answer.")
+@click.option("--system", metavar="TEXT", help="With --chat: a message to the model before the prompt.")
 @click.option("--tokens", type=TOKENS, metavar="1,2,3|@ids.json", help="Token ids to continue; no stop tokens.")
 @click.option("-n", "--max-new", type=click.IntRange(1), metavar="N", help="Most tokens to generate.  [default: 128]")
 @target_options(None, None)
@@ -40,6 +42,8 @@ from slmc.streaming import Request, check_folders, print_report, stream, write_r
 def run(
     executable: Path,
     prompt: str | None,
+    chat: bool,
+    system: str | None,
     tokens: list[int] | None,
     max_new: int | None,
     machine: str | None,
@@ -70,9 +74,11 @@ def run(
         raise click.UsageError("a run with --timing-only has no logits to write")
     if engine == "fast" and not timing_only:
         raise click.UsageError("--engine fast goes with --timing-only")
+    check_chat(chat, system, prompt is not None, "--prompt")
     check_folders(logits, stats)
     given = prompt if prompt is not None else tokens if tokens is not None else [0] * (prompt_length or 0)
-    request = Request(given, max_new, temperature, top_k or 0, 1.0 if top_p is None else top_p, seed)
+    sampling = (temperature, top_k or 0, 1.0 if top_p is None else top_p, seed)
+    request = Request(given, max_new, *sampling, chat=chat, system=system)
     source = checkpoint_of(executable, random_seed, settings, allow_unread)
     with opened(source, machine, scheme, context) as program:
         session = Session(program, timing_only=timing_only, seed=seed, engine=engine)

@@ -82,7 +82,7 @@ def test_wrong_usage(arguments: list[str], parts: list[str]) -> None:
         (["interpret", GQA, "--tokens", "181", "--level", "slmq"], ["error: "]),
         (["disasm", __file__], ["not an SLX executable"]),
         (["inspect", "/no/such/model"], ["there is no such file or directory"]),
-        (["tokenize", GQA, "--text", "x"], ["tokenizer.json does not exist"]),
+        (["tokenize", GQA, "--text", "x"], ["published/gqa: error: there is no tokenizer"]),
         (["machines", "nothing"], ["unknown machine 'nothing'"]),
         (["asm", "/no/such/file.s", "-o", "x.slx"], ["/no/such/file.s: No such file or directory"]),
     ],

@@ -444,12 +444,14 @@ def test_wrong_json(content: bytes, message: str, tmp_path: Path) -> None:
 def test_paths(tmp_path: Path) -> None:
     config = tmp_path / "config.json"
     config.write_text(json.dumps(CONFIG))
-    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    (tmp_path / "model.onnx").write_bytes(b"\x08\x08")
+    (tmp_path / "model.bin").write_bytes(b"\x80\x02")
     (tmp_path / "empty").mkdir()
     for path, seed, message in (
         (tmp_path / "missing", None, "there is no such file or directory"),
         (tmp_path / "empty", None, "there is no config.json in this directory"),
-        (tmp_path / "model.gguf", 1, "this is not a checkpoint that can be read"),
+        (tmp_path / "model.onnx", 1, "this is not a checkpoint that can be read"),
+        (tmp_path / "model.bin", 1, "is a pickled checkpoint, which can run code when it is loaded"),
         (config, None, "there are no weights beside this file"),
     ):
         with pytest.raises(FrontendError) as caught:
