@@ -15,7 +15,7 @@ from isa.metadata import DebugMap
 from isa.spec import TD_REGISTERS
 from simulator.fast import tables
 from simulator.fast.kernel import execute
-from simulator.fast.layout import FIRST_CONSTANT, ByPc, Core, Exit, Td
+from simulator.fast.layout import FIRST_CONSTANT, Core, Exit, Td
 from simulator.fast.learning import Lesson, descriptor_at
 from simulator.fast.timing import FastTiming
 from simulator.reference.engine import (
@@ -65,7 +65,8 @@ class FastEngine:
             while (event := self._advance()) is not None:
                 yield event
         finally:
-            self._store_registers()
+            self._leave()
+        self.state.pc -= 1  # back to the halt
         self.state.write_mailbox(Mailbox.STATE, 2)
 
     def _advance(self) -> Event | None:
@@ -80,8 +81,6 @@ class FastEngine:
                 self.timing.event(event.kind, event.value)
                 return event
             if code == Exit.HALT:
-                self._leave(pc)
-                core[Core.PC] = pc - 1
                 self.timing.halt()
                 return None
             self._help(code, pc)
@@ -121,7 +120,6 @@ class FastEngine:
 
     def _trap(self, pc: int, fault: Fault | None) -> NoReturn:
         """The trap at pc; without a fault, the one that the reference engine finds there."""
-        self._leave(pc)
         self._store_registers()
         if fault is None:
             try:
@@ -143,12 +141,12 @@ class FastEngine:
             region, dtype, glog2, fmt = self.state.td_fixed[register]
             block.tds[register, Td.REGION : Td.SHAPE] = region, dtype, glog2, fmt
         block.tds[:, Td.SHAPE] = 0
-        block.core[Core.PC] = entry
-        self.timing.arrays.by_pc[entry, ByPc.FLOW] += 1
+        self.timing.enter(entry)
 
-    def _leave(self, pc: int) -> None:
+    def _leave(self) -> None:
         """Execution ends before the instruction at pc."""
-        self.timing.arrays.by_pc[pc, ByPc.FLOW] -= 1
+        self.timing.leave()
+        self._store_registers()
 
     def _store_registers(self) -> None:
         block, state = self.timing.block, self.state

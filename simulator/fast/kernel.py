@@ -27,6 +27,7 @@ from simulator.fast.loop import run
 
 Loop = Callable[..., int]
 PACKAGES = ("isa", "simulator")
+CACHE_SETTING = "NUMBA_CACHE_DIR"
 
 _loaded: list[Loop] = []
 
@@ -80,7 +81,7 @@ def _compiled(signature: tuple[Any, ...]) -> Loop:
 @cache
 def _directory() -> Path:
     """Where the machine code is kept: below the user's cache directory, or in one of this process if that is not writable."""
-    root = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    root = os.environ.get(CACHE_SETTING) or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     path = Path(root) / "slmc" / _fingerprint()
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -103,7 +104,7 @@ def _fingerprint() -> str:
         with resources.as_file(resources.files(package)) as folder:
             for source in sorted(folder.rglob("*.py")):
                 digest.update(source.relative_to(folder).as_posix().encode() + b"\0" + source.read_bytes() + b"\0")
-    settings = sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith("NUMBA_"))
+    settings = sorted(item for item in os.environ.items() if item[0].startswith("NUMBA_") and item[0] != CACHE_SETTING)
     versions = (sys.version, numba.__version__, llvmlite.__version__, np.__version__)
     processor = (binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten())
     digest.update(repr((versions, processor, settings)).encode())

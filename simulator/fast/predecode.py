@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from isa.encoding import Decoded, DecodeError, decode
 from isa.spec import SMEM_WIDTHS, TD_BYTES, TD_FUNCTIONS, TD_OPERANDS, Engine, Flag, used_fields
+from simulator.fast.compiled import INTERPRETED
 from simulator.fast.layout import FIRST_CONSTANT, NO_TD, PROGRAM_DTYPE, Ints, Op, Program
 from simulator.state import DISCARD
 
@@ -35,7 +36,9 @@ def predecoded(instructions: Sequence[Decoded | None]) -> tuple[Program, Ints]:
     """The program, [instructions + 1] of PROGRAM_DTYPE, and the values it starts with: registers of 0, then constants."""
     constants: dict[int, int] = {}
     rows = [_FAULT if d is None else _row(d, constants) for d in instructions]
-    program = np.array([*rows, _FAULT], PROGRAM_DTYPE).view(np.recarray)
+    # NumPy, unlike numba, computes with the width of narrow numbers.
+    dtype = [(name, "<i8") for name in PROGRAM_DTYPE.names or ()] if INTERPRETED else PROGRAM_DTYPE
+    program = np.array([*rows, _FAULT], dtype).view(np.recarray)
     values = np.zeros(FIRST_CONSTANT + len(constants), np.int64)
     values[FIRST_CONSTANT:] = list(constants)
     return program, values

@@ -22,7 +22,7 @@ def _load(bits: int) -> Load:
     """The unsigned number of `bits` at an address (64 bits: signed)."""
     kind = _CTYPES[bits]
     if INTERPRETED:
-        return lambda address: kind.from_address(address).value
+        return lambda address: kind.from_address(int(address)).value
 
     def load(typing: Any, address: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -41,7 +41,7 @@ def _store(bits: int) -> Store:
     if INTERPRETED:
 
         def store_directly(address: int, value: int) -> None:
-            kind.from_address(address).value = int(value)
+            kind.from_address(int(address)).value = int(value)
 
         return store_directly
 

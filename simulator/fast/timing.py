@@ -34,6 +34,7 @@ class FastTiming:
         self.arrays, self.block = tables.made(self.decoded, self.costs, machine.core.seq.queue_depth.value)
         self.events: list[Event] = []
         self._parts = Parts()
+        self._is_running = False
         self._by_pc = np.zeros((len(text), _ACTION + len(ACTIONS)), np.int64)  # what forgotten rows of `costs` counted
         self._engines = np.array([d.row.engine if d else Engine.SEQ for d in self.decoded], np.int64)
         self._smem_widths = np.array([_smem_width(d) if d else 0 for d in self.decoded], np.int64)
@@ -57,6 +58,17 @@ class FastTiming:
     def instructions(self) -> int:
         """Instructions dispatched, of SEQ and of engines."""
         return int(self.block.core[Core.NOW]) - self._seq().stalled
+
+    def enter(self, pc: int) -> None:
+        """Execution comes to an instruction from outside."""
+        self.block.core[Core.PC] = pc
+        self.arrays.by_pc[pc, ByPc.FLOW] += 1
+        self._is_running = True
+
+    def leave(self) -> None:
+        """Execution ends before the instruction at pc."""
+        self.arrays.by_pc[self.block.core[Core.PC], ByPc.FLOW] -= 1
+        self._is_running = False
 
     def event(self, kind: int, value: int) -> None:
         """The program has posted something."""
@@ -87,7 +99,7 @@ class FastTiming:
         """What was recorded so far."""
         self.read_log()
         core, totals = self.block.core, self._totals(self.cycles)
-        executed = np.cumsum(self.arrays.by_pc[:, ByPc.FLOW])[: len(self.text)]
+        executed = self._executions()
         scalars = np.flatnonzero((executed > 0) & (self._engines == Engine.SEQ))
         accesses = np.flatnonzero((executed > 0) & (self._smem_widths > 0))
         moved = executed * self._smem_widths
@@ -105,6 +117,12 @@ class FastTiming:
             phases=self._parts.phases(totals),
             sections=self._parts.sections(totals),
         )
+
+    def _executions(self) -> Ints:
+        """By pc, [instructions]."""
+        flow = self.arrays.by_pc[:, ByPc.FLOW].copy()
+        flow[self.block.core[Core.PC]] -= self._is_running  # it stands before this one
+        return np.cumsum(flow)[: len(self.text)]
 
     def _totals(self, cycle: int) -> Snapshot:
         totals = np.empty(SNAPSHOT_LENGTH, np.int64)

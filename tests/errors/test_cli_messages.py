@@ -40,6 +40,8 @@ def executable(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["run", GQA, "--tokens", "1", "--prompt", "x"], ["one of --prompt TEXT"]),
         (["run", GQA, "--prompt-length", "3"], ["--prompt-length goes with --timing-only"]),
         (["run", GQA, "--tokens", "1", "--timing-only", "--logits", "l.npz"], ["no logits to write"]),
+        (["run", GQA, "--tokens", "1", "--engine", "fast"], ["--engine fast goes with --timing-only"]),
+        (["run", GQA, "--tokens", "1", "--timing-only", "--engine", "slow"], ["'slow'", "reference"]),
         (["run", GQA, "--tokens", "1,x"], ["expected token ids such as 1,2,3, found 'x'"]),
         (["run", GQA, "--tokens", "@/no/such/file"], ["cannot read"]),
         (["run", GQA, "--tokens", "1", "-n", "0"], ["-n"]),
