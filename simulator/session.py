@@ -181,7 +181,8 @@ class Session:
     def logits(self, count: int | None = None) -> NDArray[np.float32]:
         """Rows dumped by the last `generate`, [rows, vocabulary].
 
-        DUMP_SAMPLED: one row per generated token. DUMP_ALL: one row per position the program has processed.
+        DUMP_SAMPLED: one row per generated token. DUMP_ALL: one row per position the program has processed,
+        the last one where it has processed a position again.
         """
         first, last = self._logit_rows
         rows = last - first if count is None else min(count, last - first)
