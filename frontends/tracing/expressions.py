@@ -10,6 +10,7 @@ from frontends.configuration.values import (
     Activation,
     Rotary,
     arithmetic,
+    is_integer,
     is_number,
 )
 from frontends.errors import did_you_mean
@@ -21,6 +22,7 @@ from frontends.tracing.emitter import BINARY_OPS, Emitter, Tensor
 from frontends.tracing.operations import OperationTracer
 
 MAX_CALL_DEPTH = 16
+MAX_POWER = 16
 
 
 class ExpressionTracer(OperationTracer):
@@ -66,11 +68,18 @@ class ExpressionTracer(OperationTracer):
         if not isinstance(left, Tensor) and not isinstance(right, Tensor):
             with self.located(place):
                 return arithmetic(operator, left, right)
-        if operator == "**" and isinstance(left, Tensor) and right == 2:
-            operator, right = "*", left
+        if operator == "**" and isinstance(left, Tensor) and is_integer(right) and 1 <= right <= MAX_POWER:
+            return self._power(place, left, right)
         if operator not in BINARY_OPS:
             raise self.unavailable(place, f'"{operator}" on these tensors')
         return self.binary_op(place, operator, self._operand(place, left), self._operand(place, right))
+
+    def _power(self, place: Place, x: Tensor, exponent: int) -> Tensor:
+        """((x * x) * x) ..."""
+        base = result = self._operand(place, x)
+        for _ in range(exponent - 1):
+            result = self.binary_op(place, "*", result, base)
+        return result
 
     def _operand(self, place: Place, value: Any) -> Tensor:
         if isinstance(value, Tensor):
