@@ -23,6 +23,7 @@ from frontends.tracing.emitter import BINARY_OPS, Emitter, Positions, Tensor
 from frontends.tracing.mixture import MixtureTracer
 
 MAX_CALL_DEPTH = 16
+MAX_POWER = 16
 
 
 class ExpressionTracer(MixtureTracer):
@@ -70,8 +71,8 @@ class ExpressionTracer(MixtureTracer):
         if not isinstance(left, Tensor) and not isinstance(right, Tensor):
             with self.located(place):
                 return arithmetic(operator, left, right)
-        if operator == "**" and isinstance(left, Tensor) and right == 2:
-            operator, right = "*", left
+        if operator == "**" and isinstance(left, Tensor) and is_integer(right) and 1 <= right <= MAX_POWER:
+            return self._power(place, left, right)
         if operator not in BINARY_OPS:
             raise self.unavailable(place, f'"{operator}" on these tensors')
         return self.binary_op(place, operator, self._operand(place, left), self._operand(place, right))
@@ -86,6 +87,13 @@ class ExpressionTracer(MixtureTracer):
         if not 0 <= offset <= MAX_DIMENSION:
             raise self.error(place, f"positions start at 0 or more and below 2^31, found {offset}")
         return Positions(offset)
+
+    def _power(self, place: Place, x: Tensor, exponent: int) -> Tensor:
+        """((x * x) * x) ..."""
+        base = result = self._operand(place, x)
+        for _ in range(exponent - 1):
+            result = self.binary_op(place, "*", result, base)
+        return result
 
     def _operand(self, place: Place, value: Any) -> Tensor:
         if isinstance(value, Tensor):
