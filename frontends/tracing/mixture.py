@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from io import StringIO
 
 from xdsl.ir import Block, Operation, Region, SSAValue
-from xdsl.printer import Printer
 from xdsl.rewriter import Rewriter
 
 from compiler.dialects import slm
@@ -27,16 +25,16 @@ ROW_OPS = (
 
 @dataclass(frozen=True)
 class _Body:
-    """One member's element: its operations and their text, what they read from outside, the weights [T, E] they are multiplied with."""
+    """One member's element: its operations, what they read from outside, the weights [T, E] they are multiplied with."""
 
     region: Region
-    text: str
     values: tuple[SSAValue, ...]
     weights: SSAValue | None
     result: Tensor
 
     def is_like(self, other: _Body) -> bool:
-        return (self.text, self.values, self.weights) == (other.text, other.values, other.weights)
+        same_values = (self.values, self.weights) == (other.values, other.weights)
+        return same_values and self.region.is_structurally_equivalent(other.region)
 
 
 class MixtureTracer(OperationTracer):
@@ -74,9 +72,7 @@ class MixtureTracer(OperationTracer):
                 raise self.unavailable(expression.place, f"{op.name.split('.')[1]} inside of a sum over a group")
         erase_unused(block, result.value)
         block.add_op(slm.YieldOp.create(operands=[result.value]))
-        values, region, text = capture(block), Region(block), StringIO()
-        Printer(stream=text).print_region(region)
-        return _Body(region, text.getvalue(), values, weights, result)
+        return _Body(Region(block), capture(block), weights, result)
 
     def _without_weights(
         self, expression: syntax.Reduce, block: Block, element: Tensor, members: int

@@ -42,13 +42,15 @@ MODELS: dict[str, tuple[str, str, str, str]] = {
     "unweighted": (f"x += 0.1 * router_out(router(h))\n    x += sum({GATED} for e in experts)",
                    EXPERTS + "\n    router_out: linear(E -> d)", "", ""),
     "columns": (
-        "p = softmax(router(h))\n    x += sum(silu(p[e] * up(h) + p[1]) @ gate for e in experts)".replace(
-            "silu(p[e] * up(h) + p[1]) @ gate", "down(silu(p[e] * up(h) + p[1] - gate(h)))"
-        ), EXPERTS, "", "",
+        "p = softmax(router(h))\n    x += sum(down(silu(p[e] * up(h) + p[1] - gate(h))) for e in experts)", EXPERTS, "", "",
     ),
     "norms in experts": (
         f"{SPARSE}\n    x += sum(p[e] * post(down(relu(up(pre(h))) + gate(h))) for e in experts)",
         EXPERTS.replace("gate,", "pre, post: rms_norm(d, 1e-5)\n      gate,"), "", "",
+    ),
+    "heads": (
+        f"{SPARSE}\n    y = k(h)\n    x += o(sum(part(h) * y for e in experts)) + sum(p[e] * {GATED} for e in more)",
+        "experts[e < E] { part: linear(d -> [H, hd]) }\n    " + EXPERTS.replace("experts", "more"), "", "",
     ),
     "same for all": (f"{SPARSE}\n    x += sum(p[e] * down(silu(shared(h)) * up(h) + gate(h)) for e in experts)",
                      EXPERTS + "\n    shared: linear(d -> f)", "", ""),

@@ -106,7 +106,7 @@ def test_every_stage_is_text_that_goes_on_where_it_stopped(tmp_path: Path) -> No
 
 def test_stop_after_and_dump_after(tmp_path: Path) -> None:
     text = run("compile", GQA, "--stop-after", "slmq", "--dump-after", "cse")
-    assert text.count("builtin.module") == 3
+    assert text.count("builtin.module") == 4
     assert "// 02-slm-cse" in text
     assert "slmq.strips" in text and "tile." not in text
     run("compile", GQA, "--stop-after", "slmq", "-o", tmp_path / "a.mlir")

@@ -23,7 +23,7 @@ from compiler.interpreters.slmq.run import Results, SlmqRun
 from compiler.program import Program
 from compiler.verify_each import StageVerifier
 from frontends import load_program
-from isa.abi import EVENT_TOKEN
+from isa.abi import EVENT_TOKEN, RunFlag
 from isa.container import Executable, Symbol
 from isa.spec import ELEMENT_BITS, INSTRUCTION_BYTES, TD_OPERANDS, Instruction, Region
 from simulator.observer import Captured
@@ -85,6 +85,17 @@ def test_mixtures_of_every_kind(name: str) -> None:
     run = check_bits(made, options("edge", "fp32", 64, chunk=4), prompt, 2)
     expected = interpret_slm(made, [*prompt, *run.tokens[:-1]])
     np.testing.assert_allclose(run.logits, expected, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("name", ["outside of the layers", "chosen before the layers"])
+def test_a_mixture_behind_the_layers_works_on_the_wanted_rows(name: str) -> None:
+    """The last row of the prompt only, out of several chunks; what was chosen for it comes along."""
+    executable = build(program_of(architecture(name)), options("edge", "w8a8", 64, chunk=4))
+    prompt = prompt_of(11, VOCABULARY)
+    everything = simulate(executable, prompt, 3)
+    session = Session(executable, check_uninitialised=True)
+    assert list(session.generate(prompt, 3, dump=RunFlag.DUMP_SAMPLED)) == everything.tokens
+    assert_same_bits(session.logits(), everything.logits[len(prompt) - 1 :])
 
 
 @pytest.mark.long
