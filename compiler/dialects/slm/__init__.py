@@ -21,7 +21,7 @@ from compiler.dialects.slm.elementwise import (
     SubOp,
     broadcast,
 )
-from compiler.dialects.slm.layers import LayersOp, YieldOp
+from compiler.dialects.slm.layers import LayersOp, YieldOp, at_layer
 from compiler.dialects.slm.norms import LayerNormOp, RmsNormOp
 from compiler.dialects.slm.positions import PositionsOp, SinusoidOp, check_sinusoid
 from compiler.dialects.slm.rows import EmbeddingOp, LinearOp, RopeOp
@@ -29,7 +29,7 @@ from compiler.dialects.slm.rows import EmbeddingOp, LinearOp, RopeOp
 __all__ = [
     "ACTIVATIONS", "LAYER", "ActivationOp", "AddOp", "AttentionOp", "BinaryBase", "BinaryOp", "ConstantOp", "DivOp",
     "EmbeddingOp", "LayerNormOp", "LayersOp", "LinearOp", "MulOp", "PositionsOp", "RmsNormOp", "RopeOp", "RotaryAttr",
-    "Shape", "SinusoidOp", "Slm", "SubOp", "WeightAttr", "YieldOp", "broadcast", "check_sinusoid", "shape_of",
+    "Shape", "SinusoidOp", "Slm", "SubOp", "WeightAttr", "YieldOp", "at_layer", "broadcast", "check_sinusoid", "shape_of",
 ]  # fmt: skip
 
 SLM_OPS: list[type[Operation]] = [
