@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import pi, prod, sqrt
 
+import numpy as np
+from xdsl.dialects.builtin import DenseArrayBase, IndexType, StringAttr, i64
 from xdsl.ir import Operation, SSAValue
 
-from compiler.dialects import slmq
+from compiler.dialects import slmq, tile
 from compiler.lowering.builder import TileBuilder
 from compiler.lowering.tensors import on_chip
 from compiler.lowering.values import Lowering, dies_at
@@ -82,13 +84,25 @@ def apply(low: Lowering, op: Operation, target: SSAValue, sources: list[SSAValue
     """The instruction(s) of one elementwise op."""
     b = low.builder
     if isinstance(op, slmq.ScaleOp):
-        b.vbin("mul", target, sources[0], op.factor.value.data)
+        scale(low, op, target, sources[0])
     elif isinstance(op, slmq.OffsetOp):
         b.vbin("add", target, sources[0], op.constant.value.data)
     elif isinstance(op, slmq.ActivationOp):
         activation(b, op.kind.data, target, sources[0], temp)
     else:
         b.vbin(slmq.BINARY_FUNCTIONS[type(op)], target, sources[0], sources[1])
+
+
+def scale(low: Lowering, op: slmq.ScaleOp, target: SSAValue, x: SSAValue) -> None:
+    """Times a constant, or times the layer's own, whose bits come from the layer table."""
+    b = low.builder
+    if op.layer_factors is None or low.layer is None:
+        b.vbin("mul", target, x, op.factor.value.data)
+        return
+    bits = np.array(op.layer_factors.get_values(), np.float32).view(np.uint32)
+    what = {"group": StringAttr("factors"), "kinds": DenseArrayBase.from_list(i64, bits.tolist())}
+    factor = b.insert(tile.KindOp(operands=[low.layer], properties=what, result_types=[IndexType()])).results[0]
+    b.scale_by_bits(target, x, factor)
 
 
 def lower_round(low: Lowering, op: slmq.RoundOp) -> None:

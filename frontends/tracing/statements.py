@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from io import StringIO
 from typing import Any
 
 from xdsl.dialects.builtin import ModuleOp, TensorType, f32, i32
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Region
-from xdsl.printer import Printer
 
 from compiler.dialects import slm
 from compiler.program import WeightStore
@@ -19,6 +17,7 @@ from frontends.language import syntax
 from frontends.language.syntax import ArchitectureFile
 from frontends.tracing.emitter import TOKENS, Emitter, Layer, Tensor
 from frontends.tracing.expressions import ExpressionTracer
+from frontends.tracing.layer_scales import spread_scales, text_without_scales
 from frontends.tracing.operations import token_shape
 
 
@@ -137,6 +136,7 @@ def _distinct_layers(
     carried: list[str], names: list[str], layers: list[_TracedLayer]
 ) -> tuple[list[Region], list[int]]:
     """One region for each different body, and the region of each layer. Bodies are compared by their text."""
+    bodies: list[Region] = []
     regions: list[Region] = []
     kind_of: dict[str, int] = {}
     order: list[int] = []
@@ -146,12 +146,12 @@ def _distinct_layers(
             if names[position] not in carried:
                 layer.block.erase_arg(layer.block.args[position])
         region = Region(layer.block)
-        text = StringIO()
-        Printer(stream=text).print_region(region)
-        kind = kind_of.setdefault(text.getvalue(), len(regions))
+        bodies.append(region)
+        kind = kind_of.setdefault(text_without_scales(region), len(regions))
         if kind == len(regions):
             regions.append(region)
         order.append(kind)
+    spread_scales(bodies, regions, order)
     return regions, order
 
 

@@ -379,3 +379,52 @@ def test_the_text_of_a_module(tmp_path: Path) -> None:
     path = tmp_path / "small.slm"
     path.write_text(SMALL)
     assert str(load_program(path, random_seed=1).module) == MODULE
+
+
+SCALED = """
+architecture own for "own"
+config { V = 30; d = 16; L = 5; H = 2; hd = d // H }
+weights {
+  embed: embedding(V, d)
+  layers[i < L] {
+    q, k, v: linear(d -> [H, hd])
+    o: linear([H, hd] -> d)
+  }
+  head: linear(d -> V)
+}
+def forward(tokens: [T]) {
+  x = embed(tokens)
+  for i in layers {
+    a = attention(q(x), k(x), v(x), scale=1 / (i + 1), window=16 if i == 2 else null)
+    x += o(attention(a, k(x), v(x), scale=0.5))
+  }
+  return head(x)
+}
+"""
+
+
+def test_layers_that_differ_in_attention_scales_are_one_kind(tmp_path: Path) -> None:
+    """Layer 2 has a window, so it is of another kind; a scale that all layers share stays one number."""
+    path = tmp_path / "own.slm"
+    path.write_text(SCALED)
+    (layers,) = [op for op in load_program(path, random_seed=1).module.walk() if isinstance(op, slm.LayersOp)]
+    assert layers.layer_kinds == (0, 0, 1, 0, 0)
+    scales = [
+        [None if op.layer_scales is None else op.layer_scales.get_values() for op in region.walk() if isinstance(op, slm.AttentionOp)]
+        for region in layers.kinds
+    ]  # fmt: skip
+    assert scales[1] == [None, None]
+    by_layer, shared = scales[0]
+    assert shared is None and by_layer is not None
+    assert [by_layer[layer] for layer in (0, 1, 3, 4)] == [1, 1 / 2, 1 / 4, 1 / 5]
+
+
+def test_gpt2_with_scales_by_layer_is_as_small_as_without(tmp_path: Path) -> None:
+    config = json.loads((CONFIGS / "gpt2.json").read_text())
+    sizes: set[int] = set()
+    for layers, scaled in ((12, False), (12, True), (48, True)):
+        path = _write(
+            tmp_path / "config.json", {**config, "n_layer": layers, "scale_attn_by_inverse_layer_idx": scaled}
+        )
+        sizes.add(len(list(load_program(path, random_seed=1).module.walk())))
+    assert len(sizes) == 1

@@ -32,7 +32,7 @@ from compiler.dialects.slm.elementwise import (
     SubOp,
     broadcast,
 )
-from compiler.dialects.slm.layers import LayersOp, YieldOp
+from compiler.dialects.slm.layers import LayersOp, YieldOp, at_layer
 from compiler.dialects.slm.mixture import MixtureOp, is_expert_column
 from compiler.dialects.slm.norms import LayerNormOp, RmsNormOp
 from compiler.dialects.slm.positions import PositionsOp, SinusoidOp, check_sinusoid
@@ -46,7 +46,7 @@ __all__ = [
     "BinaryBase", "BinaryOp", "CausalConvOp", "ColumnOp", "ConstantOp", "DivOp", "EmbeddingOp", "LayerNormOp",
     "LayersOp", "LinearOp", "MixtureOp", "MulOp", "PositionsOp", "ReduceSumOp", "RmsNormOp", "RopeOp", "RotaryAttr",
     "SelectiveScanOp", "Shape", "SinusoidOp", "Slm", "SoftmaxOp", "SubOp", "TensorOp", "TopKOp", "WeightAttr",
-    "YieldOp", "broadcast", "check_sinusoid", "has_tokens", "is_expert_column", "row_shape", "shape_of",
+    "YieldOp", "at_layer", "broadcast", "check_sinusoid", "has_tokens", "is_expert_column", "row_shape", "shape_of",
     "stored_name",
 ]  # fmt: skip
 

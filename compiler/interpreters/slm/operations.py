@@ -81,7 +81,7 @@ def attention(run: SlmRun, op: slm.AttentionOp) -> None:
         visible = visible_keys(rows, q.shape[1], None if op.window is None else op.window.value.data)
         for group in range(len(k)):
             heads = slice(group * heads_per_group, (group + 1) * heads_per_group)
-            scores = q[heads, rows] @ k[group].T * run.dtype(float(op.scale.value.data))
+            scores = q[heads, rows] @ k[group].T * run.dtype(slm.at_layer(op.scale, op.layer_scales, run.layer))
             if op.softcap is not None:
                 cap = run.dtype(float(op.softcap.value.data))
                 scores = np.tanh(scores / cap) * cap

@@ -92,7 +92,7 @@ def _rope(run: SlmqRun, op: slmq.RopeOp) -> Results:
 
 
 def _scale(run: SlmqRun, op: slmq.ScaleOp) -> Results:
-    return [run.values[op.x] * np.float32(float(op.factor.value.data))]
+    return [run.values[op.x] * np.float32(slm.at_layer(op.factor, op.layer_factors, run.layer))]
 
 
 def _offset(run: SlmqRun, op: slmq.OffsetOp) -> Results:
