@@ -36,7 +36,10 @@ class WeightStore(Protocol):
 
 @dataclass(frozen=True)
 class Program:
-    """module: `func.func @forward(%tokens: tensor<?xi32>) -> tensor<?xVxf32>` in the slm dialect."""
+    """module: `func.func @forward(%tokens: tensor<?xi32>) -> tensor<?xVxf32>` in the slm dialect.
+
+    virtual_weights: the store knows names and shapes only, `load` fails; what is compiled can be timed, not run.
+    """
 
     module: ModuleOp
     weights: WeightStore
@@ -47,3 +50,4 @@ class Program:
     max_positions: int = 0
     source: str = ""
     notes: list[str] = field(default_factory=list[str])
+    virtual_weights: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import Any, cast
 
@@ -38,12 +39,20 @@ from frontends.weights.binding import (
 )
 from frontends.weights.checkpoint import open_checkpoint
 from frontends.weights.rows import alias_targets, collect_rows
-from frontends.weights.stores import CheckpointWeights, RandomWeights
+from frontends.weights.stores import CheckpointWeights, RandomWeights, VirtualWeights
 
 HUGGING_FACE = "hf"
 CONFIG_FILE, TOKENIZER_FILE = "config.json", "tokenizer.json"
 MAX_TOKENIZER_BYTES = 64 * MIB
 MAX_SEED = 2**63 - 1
+
+
+class Virtual(Enum):
+    """Whether to take weights as virtual: names and shapes without values."""
+
+    NEVER = "never"
+    IF_ABSENT = "if absent"
+    ALWAYS = "always"
 
 
 @dataclass(frozen=True)
@@ -71,21 +80,20 @@ def load_program(
     path: Path,
     *,
     random_seed: int | None = None,
+    virtual: Virtual = Virtual.NEVER,
     allow_unread: bool = False,
     overrides: Mapping[str, str] | None = None,
 ) -> Program:
-    """Loads a Hugging Face directory, or a bare config.json or .slm file with random weights.
+    """Loads a Hugging Face directory, or a bare config.json or .slm file with random or virtual weights.
 
-    `random_seed` makes bf16 weights from a seed; a path without weights needs it. `allow_unread` turns config fields
-    and tensors that the architecture does not read from errors into `notes`. `overrides` are config values by name,
-    given as JSON or plain text. Raises FrontendError for anything wrong in the files.
+    `random_seed` makes bf16 weights from a seed. `virtual`: whether weights may have shapes alone, enough to time a
+    program. `allow_unread` turns config fields and tensors that the architecture does not read from errors into `notes`.
+    `overrides` are config values by name, given as JSON or plain text. Raises FrontendError for anything wrong in the files.
     """
     if random_seed is not None and not 0 <= random_seed <= MAX_SEED:
         raise FrontendError(f"the seed of random weights must be between 0 and {MAX_SEED}, found {random_seed}")
     inputs = _read_inputs(Path(path))
-    if inputs.directory is None and random_seed is None:
-        hint = "give a seed for random weights (--random-weights SEED)"
-        raise FrontendError("there are no weights beside this file", str(path), hint=hint)
+    without_values = _without_values(inputs, path, random_seed, virtual)
     shared = read_architecture(SHARED_FILE)
     document = apply_dialects(shared, inputs.document, HUGGING_FACE, no_tensor)
     file = inputs.own_file or find_architecture(document.values.get("model_type"), document.name)
@@ -94,8 +102,10 @@ def load_program(
     config, evaluator = resolve_config(file, document, fixed)
     _check_unread(file, shared, inputs, allow_unread)
     model = _Model(file, shared, config, declare(file, evaluator, config), evaluator)
-    if random_seed is not None:
-        store: WeightStore = _random_weights(model, random_seed)
+    if without_values:
+        store: WeightStore = VirtualWeights(model.scope, _aliases(model))
+    elif random_seed is not None:
+        store = RandomWeights(model.scope, _aliases(model), random_seed)
     else:
         store = _checkpoint_weights(model, cast(Path, inputs.directory), allow_unread, inputs.notes)
     return Program(
@@ -108,7 +118,20 @@ def load_program(
         max_positions=_max_positions(document),
         source=str(path),
         notes=inputs.notes,
+        virtual_weights=without_values,
     )
+
+
+def _without_values(inputs: _Inputs, path: Path, random_seed: int | None, virtual: Virtual) -> bool:
+    """Whether the weights are virtual. Raises FrontendError if there are none and nothing says what to take instead."""
+    if random_seed is not None:
+        if virtual == Virtual.ALWAYS:
+            raise FrontendError("weights cannot be random and virtual at once", str(path))
+        return False
+    if inputs.directory is None and virtual == Virtual.NEVER:
+        hint = "give a seed for random weights (--random-weights SEED), or time the model without any (--timing-only)"
+        raise FrontendError("there are no weights beside this file", str(path), hint=hint)
+    return virtual == Virtual.ALWAYS or inputs.directory is None
 
 
 def _read_inputs(path: Path) -> _Inputs:
@@ -146,12 +169,12 @@ def _check_unread(file: ArchitectureFile, shared: ArchitectureFile, inputs: _Inp
     inputs.notes.append(error.headline())
 
 
-def _random_weights(model: _Model, seed: int) -> RandomWeights:
+def _aliases(model: _Model) -> dict[str, str]:
+    """Weight path -> path of the weight whose storage it shares in a Hugging Face checkpoint."""
     table = model.file.tables.get(HUGGING_FACE)
     if table is None:
-        return RandomWeights(model.scope, {}, seed)
-    rows = collect_rows(model.file, table, model.scope, model.config, model.evaluator)
-    return RandomWeights(model.scope, alias_targets(rows, model.evaluator), seed)
+        return {}
+    return alias_targets(collect_rows(model.file, table, model.scope, model.config, model.evaluator), model.evaluator)
 
 
 def _checkpoint_weights(model: _Model, directory: Path, allow_unread: bool, notes: list[str]) -> CheckpointWeights:

@@ -40,6 +40,10 @@ TOKEN_BYTES = 4
 LOGIT_BYTES = 4
 LARGEST_FP32 = float(np.finfo(np.float32).max)
 NO_FLAGS = RunFlag(0)
+VIRTUAL_WEIGHTS = (
+    "the executable has virtual weights, a size without values: only its time can be simulated (--timing-only); "
+    "compile a checkpoint, or with --random-weights SEED, to run it"
+)
 _ABSENT_WHEN_TIMING = frozenset({Region.WEIGHT, Region.KV, Region.SRAM})
 
 
@@ -97,7 +101,10 @@ class Session:
             mapped: dict[Region, Bytes] = {Region.TABLE: self.executable.table}
         else:
             absent = frozenset[Region]()
-            mapped = {Region.TABLE: self.executable.table, Region.WEIGHT: self.executable.weights}
+            weights = self.executable.weights
+            if weights is None:
+                raise SessionError(VIRTUAL_WEIGHTS)
+            mapped = {Region.TABLE: self.executable.table, Region.WEIGHT: weights}
         try:
             memory = Memory(self.sizes, {region: np.asarray(array) for region, array in mapped.items()}, absent)
         except RegionTooLarge as error:
@@ -331,7 +338,7 @@ def _sizes(executable: Executable) -> dict[Region, int]:
     machine = Machine.from_canonical(executable.meta["machine"])
     regions: dict[str, int] = executable.meta["regions"]
     sizes = {Region[name]: size_bytes for name, size_bytes in regions.items()}
-    sizes[Region.WEIGHT] = len(executable.weights)
+    sizes[Region.WEIGHT] = executable.weights_bytes
     sizes[Region.TABLE] = len(executable.table)
     least_io = TOKEN_BUFFER_OFFSET + executable.meta["context"] * TOKEN_BYTES
     if sizes[Region.IO] < least_io:

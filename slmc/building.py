@@ -13,7 +13,7 @@ from compiler.driver import Observe, Options, compile_program
 from compiler.emit.executable import vocabulary_of
 from compiler.program import Program
 from compiler.verify_each import StageVerifier
-from frontends import load_program
+from frontends import Virtual, load_program
 from isa.machine import load_machine
 from slmc.progress import steps
 
@@ -28,12 +28,14 @@ class Checkpoint:
     random_seed: int | None = None
     allow_unread: bool = False
     overrides: Mapping[str, str] = field(default_factory=dict[str, str])
+    virtual: Virtual = Virtual.NEVER
 
     def load(self) -> Program:
         """Raises FrontendError."""
         return load_program(
             self.path,
             random_seed=self.random_seed,
+            virtual=self.virtual,
             allow_unread=self.allow_unread,
             overrides=self.overrides,
         )

@@ -22,7 +22,7 @@ def demonstrate(prompt: str, max_new: int) -> None:
     console = console_of()
     started = perf_counter()
     with opened(Checkpoint(storyteller_path()), DEFAULT_MACHINE, DEFAULT_SCHEME, None) as executable:
-        text_bytes, weights = len(executable.text) * INSTRUCTION_BYTES, len(executable.weights)
+        text_bytes, weights = len(executable.text) * INSTRUCTION_BYTES, executable.weights_bytes
         console.print(
             f"[dim]compiled in {perf_counter() - started:.1f} s: {len(executable.text)} instructions "
             f"({text_bytes:,} bytes), {weights:,} bytes of weights[/]"

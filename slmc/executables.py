@@ -7,6 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from frontends import Virtual
 from isa.container import Executable
 from isa.container_format import MAGIC
 from isa.machine import Machine, load_machine
@@ -48,7 +49,8 @@ def _check_options(
 ) -> None:
     meta = executable.meta
     hint = "compile the checkpoint with these options"
-    if source.random_seed is not None or source.overrides or source.allow_unread:
+    fixed = source.random_seed is not None or source.overrides or source.allow_unread
+    if fixed or source.virtual == Virtual.ALWAYS:
         raise CommandError(f"{source.path} is an executable: its weights and config are fixed", hint)
     if machine is not None and load_machine(machine).hash != executable.machine_hash:
         known = Machine.from_canonical(meta["machine"]).name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from math import prod
 from typing import Any
 
@@ -29,6 +30,7 @@ def describe_executable(executable: Executable) -> dict[str, Any]:
         "machine_hash": executable.machine_hash.hex(),
         "program": {key: meta[key] for key in META_SHOWN if key in meta},
         "instructions": len(executable.text),
+        "virtual_weights": None if executable.virtual_weights is None else asdict(executable.virtual_weights),
         "sections": [
             {
                 "name": section_name(entry.type),
@@ -39,7 +41,7 @@ def describe_executable(executable: Executable) -> dict[str, Any]:
             for entry in executable.sections
         ],
         "memory_map": {
-            "WEIGHT": len(executable.weights),
+            "WEIGHT": executable.weights_bytes,
             "TABLE": len(executable.table),
             **meta["regions"],
             "SRAM": machine.sram_bytes,
@@ -61,6 +63,11 @@ def show_executable(description: dict[str, Any], console: Console) -> None:
     )
     for key, value in d["program"].items():
         console.print(f"  {key}: {escape(str(value))}")
+    if d["virtual_weights"]:
+        console.print(
+            f"  weights: virtual, {d['virtual_weights']['size_bytes']:,} bytes that are not in the file: it runs with "
+            f"--timing-only; to fill them: {escape(d['virtual_weights']['fill'])}"
+        )
     console.print()
     rows = [(s["name"], s["offset_bytes"], s["size_bytes"], s["sha256"][:16]) for s in d["sections"]]
     console.print(table_of("Sections", ("section", "offset#", "bytes#", "SHA-256"), rows))

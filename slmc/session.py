@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import simulator.session
+from frontends import Virtual
 from frontends.tokenizer import TextTokenizer
 from isa.abi import RunFlag, Sampler
 from isa.container import Executable
@@ -30,14 +31,17 @@ def compile(
     context: int | None = None,
     output: str | Path | None = None,
     random_seed: int | None = None,
+    virtual_weights: bool = False,
 ) -> Executable:
-    """Compiles a checkpoint: a Hugging Face directory, a `.slm` file or a bare config.json with `random_seed`.
+    """Compiles a checkpoint: a Hugging Face directory, or a `.slm` file or bare config.json with `random_seed`.
 
     `machine`: a built-in name or the path of a TOML file. `scheme`: fp32, bf16, w8a8 or w8a8-kv8. `context`: positions
     of a conversation, by default 512 or what the model has if that is less. Without `output` the executable lives in a
-    temporary file, which goes when the result does. Raises FrontendError, CompileError, MachineError, ContainerError.
+    temporary file, which goes when the result does. `virtual_weights`: shapes without values, for a Session with
+    `timing_only`. Raises FrontendError, CompileError, MachineError, ContainerError.
     """
-    program = Checkpoint(Path(path), random_seed).load()
+    virtual = Virtual.ALWAYS if virtual_weights else Virtual.NEVER
+    program = Checkpoint(Path(path), random_seed, virtual=virtual).load()
     options = Target(machine, scheme, context).options(program)
     if output is not None:
         build(program, options, Path(output))

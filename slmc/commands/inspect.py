@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from frontends import Virtual
 from isa.container import Executable
 from slmc.executables import is_executable
 from slmc.inspection import describe_checkpoint, describe_executable, show_checkpoint, show_executable
@@ -35,7 +36,7 @@ def inspect(
         description = describe_executable(Executable.open(file))
         show = show_executable
     else:
-        program = checkpoint_of(file, random_seed, settings, allow_unread).load()
+        program = checkpoint_of(file, random_seed, settings, allow_unread, Virtual.IF_ABSENT).load()
         description = describe_checkpoint(program)
         show = show_checkpoint
     if as_json:

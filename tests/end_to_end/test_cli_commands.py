@@ -12,6 +12,7 @@ import slmc
 from compiler.driver import Options, pipeline
 from isa.container import Executable
 from isa.machine import load_machine
+from simulator.session import SessionError
 from slmc.cli import main
 
 ROOT = Path(__file__).parent.parent.parent
@@ -148,9 +149,7 @@ def test_inspect_counts_parameters() -> None:
     assert shown["parameters"] == 3_279_104
     assert "3,279,104 parameters" in run("inspect", STORYTELLER)
     assert (
-        json.loads(
-            run("inspect", ROOT / "examples" / "configs" / "tinyllama-1.1b.json", "--random-weights", 0, "--json")
-        )["parameters"]
+        json.loads(run("inspect", ROOT / "examples" / "configs" / "tinyllama-1.1b.json", "--json"))["parameters"]
         == 1_100_048_384
     )
 
@@ -161,6 +160,38 @@ def test_timing_only_has_the_time_of_the_full_run(executable: Path, tmp_path: Pa
     full, timing = (json.loads((tmp_path / name).read_text()) for name in ("full.json", "timing.json"))
     assert full["total"]["cycles"] == timing["total"]["cycles"]
     assert full["total"]["joules"] == timing["total"]["joules"]
+
+
+def test_virtual_weights_have_the_time_of_real_ones(tmp_path: Path) -> None:
+    """Without a byte of weights: the same text and places, the same cycles, bytes and joules."""
+    config = ROOT / "examples" / "configs" / "smollm2-135m.json"
+    small = ("--set", "num_hidden_layers=2", "--set", "vocab_size=512", "--context", 64)
+    said = run("compile", config, *small, "--virtual-weights", "-o", tmp_path / "virtual.slx")
+    run("compile", config, *small, "--random-weights", 3, "-o", tmp_path / "real.slx")
+    virtual, real = (Executable.open(tmp_path / f"{name}.slx") for name in ("virtual", "real"))
+    assert virtual.text.tobytes() == real.text.tobytes()
+    assert (virtual.symbols, virtual.weights_bytes) == (real.symbols, real.weights_bytes)
+    assert f"without the {real.weights_bytes:,} of virtual weights" in said
+    assert (tmp_path / "virtual.slx").stat().st_size < 300_000 < real.weights_bytes
+    timed = ("--timing-only", "--prompt-length", 20, "-n", 3, "--stats")
+    run("run", tmp_path / "real.slx", *timed, tmp_path / "real.json")
+    run("run", tmp_path / "virtual.slx", *timed, tmp_path / "virtual.json")
+    run("run", config, *small, *timed, tmp_path / "config.json")
+    reports = [json.loads((tmp_path / f"{name}.json").read_text()) for name in ("real", "virtual", "config")]
+    assert reports[0] == reports[1] == reports[2]
+    shown = json.loads(run("inspect", tmp_path / "virtual.slx", "--json"))
+    assert shown["virtual_weights"]["size_bytes"] == shown["memory_map"]["WEIGHT"] == real.weights_bytes
+    assert "smollm2-135m.json" in shown["virtual_weights"]["fill"]
+    assert "weights: virtual" in run("inspect", tmp_path / "virtual.slx")
+
+
+def test_the_api_times_virtual_weights() -> None:
+    made = slmc.compile(GQA, context=32, virtual_weights=True)
+    session = slmc.Session(made, timing_only=True)
+    assert len(list(session.generate([1, 2, 3], 2))) == 2
+    assert session.report().decode.tokens == 1
+    with pytest.raises(SessionError, match="virtual weights"):
+        slmc.Session(made)
 
 
 def test_tokenize_there_and_back(story_executable: slmc.Executable) -> None:

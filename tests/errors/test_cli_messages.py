@@ -40,6 +40,12 @@ def executable(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["run", GQA, "--tokens", "1", "--prompt", "x"], ["one of --prompt TEXT"]),
         (["run", GQA, "--prompt-length", "3"], ["--prompt-length goes with --timing-only"]),
         (["run", GQA, "--tokens", "1", "--timing-only", "--logits", "l.npz"], ["no logits to write"]),
+        (["run", GQA, "--tokens", "1", "--virtual-weights"], ["go with --timing-only"]),
+        (
+            ["compile", GQA, "-o", "x.slx", "--virtual-weights", "--random-weights", "1"],
+            ["--random-weights and --virtual-weights exclude each other"],
+        ),
+        (["compile", GQA, "-o", "x.slx", "--virtual-weights", "--verify-each"], ["--verify-each runs the model"]),
         (["run", GQA, "--tokens", "1,x"], ["expected token ids such as 1,2,3, found 'x'"]),
         (["run", GQA, "--tokens", "@/no/such/file"], ["cannot read"]),
         (["run", GQA, "--tokens", "1", "-n", "0"], ["-n"]),
@@ -98,10 +104,23 @@ def test_failures(arguments: list[str], parts: list[str]) -> None:
         (["--context", 65], "was compiled with context 64, not 65"),
         (["-t", "tiny"], "was compiled for machine edge, not for tiny as it is now"),
         (["--random-weights", 1], "its weights and config are fixed"),
+        (["--virtual-weights", "--timing-only"], "its weights and config are fixed"),
     ],
 )
 def test_an_executable_is_what_it_was_compiled_for(executable: Path, options: list[object], part: str) -> None:
     assert_one_line(slmc("run", executable, "--tokens", "1", *options), 1, part, "compile the checkpoint")
+
+
+def test_virtual_weights_are_not_run_with_values(tmp_path: Path) -> None:
+    path = tmp_path / "v.slx"
+    assert slmc("compile", GQA, "--virtual-weights", "--context", 64, "-o", path).exit_code == 0
+    assert_one_line(
+        slmc("run", path, "--tokens", "1"),
+        1,
+        "virtual weights",
+        "--timing-only",
+        "with --random-weights SEED, to run it",
+    )
 
 
 def test_a_damaged_executable(executable: Path, tmp_path: Path) -> None:

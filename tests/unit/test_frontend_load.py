@@ -15,7 +15,7 @@ from xdsl.dialects.func import Func
 from xdsl.parser import Parser
 
 from compiler.dialects import slm
-from frontends import FrontendError, known_architectures, load_program
+from frontends import FrontendError, Virtual, known_architectures, load_program
 
 CONFIGS = Path(__file__).parents[2] / "examples" / "configs"
 # Counted from the published implementation on the meta device, tied tensors once.
@@ -290,6 +290,28 @@ def test_gemma_attends_in_one_direction(name: str, tmp_path: Path) -> None:
     path = _write(tmp_path / "config.json", {**config, "use_bidirectional_attention": True})
     with pytest.raises(FrontendError, match="bidirectional attention"):
         load_program(path, random_seed=1)
+
+
+def test_virtual_weights_are_the_declared_shapes(tmp_path: Path) -> None:
+    path = _write(tmp_path / "config.json", {**TINY, "attention_bias": True, "tie_word_embeddings": True})
+    program, random = load_program(path, virtual=Virtual.IF_ABSENT), load_program(path, random_seed=7)
+    assert program.virtual_weights and not random.virtual_weights
+    assert program.module.is_structurally_equivalent(random.module)
+    weights = program.weights
+    assert weights.names() == random.weights.names() and "layers.0.q.bias" in weights.names()
+    for name in weights.names():
+        assert weights.shape(name) == random.weights.shape(name)
+        assert weights.alias_of(name) == random.weights.alias_of(name)
+        with pytest.raises(FrontendError, match=f'weight "{name}" is virtual: it has a shape, but no values'):
+            weights.load(name)
+    assert weights.alias_of("head.weight") == "embed.weight"
+    assert load_program(tmp_path, virtual=Virtual.ALWAYS).virtual_weights, (
+        "a directory of which only the config is read"
+    )
+    with pytest.raises(FrontendError, match="no safetensors file"):
+        load_program(tmp_path, virtual=Virtual.IF_ABSENT)
+    with pytest.raises(FrontendError, match="weights cannot be random and virtual at once"):
+        load_program(path, random_seed=1, virtual=Virtual.ALWAYS)
 
 
 def test_random_weights(tmp_path: Path) -> None:

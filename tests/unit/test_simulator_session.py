@@ -226,7 +226,7 @@ def test_hostile_programs(tmp_path: Path, source: str, text: str) -> None:
 
 
 def test_timing_only_never_reads_weights(executable: Executable) -> None:
-    executable.weights = None if executable.weights is None else _Forbidden(len(executable.weights))
+    executable.weights = _Forbidden(executable.weights_bytes)
     runs = [list(Session(executable, timing_only=True, seed=seed).generate([4, 2], 20)) for seed in (1, 1, 2)]
     assert runs[0] == runs[1] != runs[2]
     assert all(0 <= token < VOCABULARY for run in runs for token in run) and len(runs[0]) == 20
