@@ -17,6 +17,8 @@ from compiler.lowering.builder import Index, Place, element_bytes
 from compiler.lowering.values import Lowering, Tensor
 from isa.spec import KV_BLOCK
 
+SCORE_BUFFERS = ("scores", "probabilities", "running")
+"""Labels of the buffers whose size depends on the key-value heads of a plan."""
 LOWEST = -3.4028234663852886e38
 UNLIMITED = (1 << 31) - 1
 

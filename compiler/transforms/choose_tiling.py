@@ -1,7 +1,7 @@
 """choose-tiling: picks the sizes that fit the machine's SRAM: tokens per chunk, weight strips, key-value heads and key tiles.
 
-It tries plans from the largest chunk down: each is lowered and its buffers are placed, so that what is chosen fits. Every plan gives
-the same bits. The plan is recorded on the module.
+It tries plans from the largest chunk down: each is lowered and its buffers are placed, so that what is chosen fits. Chunks whose rows
+alone are too large are left out. Every plan gives the same bits. The plan is recorded on the module.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from compiler.analysis.buffer_lifetimes import buffer_lifetimes
 from compiler.analysis.sram_solver import solve
 from compiler.dialects import slm, slmq
 from compiler.errors import CompileError
+from compiler.lowering.attention import SCORE_BUFFERS
 from compiler.lowering.builder import element_bytes
 from compiler.lowering.plan import PLAN_ATTRIBUTE, TilePlan
 from compiler.transforms.convert_slmq_to_tile import ConvertSlmqToTilePass
@@ -59,16 +60,45 @@ def candidates(module: ModuleOp, options: ChooseTilingPass, chunks: tuple[int, .
                 yield TilePlan(options.context, chunk, strip_bytes, kv_heads, key_tile, options.array_rows, buffers=1)
 
 
-def needed_bytes(ctx: Context, module: ModuleOp, plan: TilePlan) -> int:
-    """SRAM that a plan takes, found by lowering a copy."""
+@dataclass(frozen=True)
+class Need:
+    """SRAM that a plan takes; `activation_bytes` of it, at the busiest moment, are rows of the chunk.
+
+    The rows depend on the chunk alone and shrink at most in proportion to it: they tell which smaller chunks cannot fit either.
+    """
+
+    plan: TilePlan
+    size_bytes: int
+    activation_bytes: int
+
+    def excludes(self, chunk: int, sram_bytes: int) -> bool:
+        """Whether a plan with this chunk is sure not to fit, whatever its strips and heads."""
+        return self.activation_bytes * chunk > sram_bytes * self.plan.chunk
+
+
+def activation_bytes(function: FuncOp) -> int:
+    """The most that buffers of whole rows take at one time, before double-buffer forgets which ones are streamed."""
+    rows = [
+        life
+        for alloc, life in zip(*buffer_lifetimes(function, "sram"), strict=True)
+        if alloc.stream is None and life.label not in SCORE_BUFFERS
+    ]
+    starts = {life.first for life in rows}
+    return max((sum(life.size_bytes for life in rows if life.first <= at <= life.last) for at in starts), default=0)
+
+
+def need_of(ctx: Context, module: ModuleOp, plan: TilePlan) -> Need:
+    """What a plan needs, found by lowering a copy."""
     if not any(isinstance(op, FuncOp) for op in module.walk()):
         raise CompileError("the module has no function to choose a plan for")
     trial = module.clone()
     trial.attributes[PLAN_ATTRIBUTE] = plan.to_attribute()
     ConvertSlmqToTilePass().apply(ctx, trial)
-    DoubleBufferPass().apply(ctx, trial)
     functions = [op for op in trial.walk() if isinstance(op, FuncOp)]
-    return max(solve(buffer_lifetimes(function, "sram")[1]).size_bytes for function in functions)
+    rows_bytes = max(activation_bytes(function) for function in functions)
+    DoubleBufferPass().apply(ctx, trial)
+    size_bytes = max(solve(buffer_lifetimes(function, "sram")[1]).size_bytes for function in functions)
+    return Need(plan, size_bytes, rows_bytes)
 
 
 @dataclass(frozen=True)
@@ -83,15 +113,16 @@ class ChooseTilingPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         chunks = (self.chunk,) if self.chunk else tuple(c for c in CHUNKS if c <= max(self.context, 1))
-        least: int | None = None
+        tried: list[Need] = []
         for plan in candidates(op, self, chunks):
-            needed = needed_bytes(ctx, op, plan)
-            least = needed if least is None else min(least, needed)
-            if needed <= self.sram_bytes:
+            if plan.chunk > 1 and tried and tried[0].excludes(plan.chunk, self.sram_bytes):
+                continue
+            tried.append(need_of(ctx, op, plan))
+            if tried[-1].size_bytes <= self.sram_bytes:
                 op.attributes[PLAN_ATTRIBUTE] = plan.to_attribute()
                 return
         raise CompileError(
-            f"the smallest plan needs {least} bytes of SRAM, the machine has {self.sram_bytes}",
+            f"the smallest plan needs {min(need.size_bytes for need in tried)} bytes of SRAM, the machine has {self.sram_bytes}",
             hint="leave the chunk to the compiler"
             if self.chunk
             else "use a machine with more SRAM, or a smaller model",
