@@ -62,12 +62,13 @@ class Stage:
 
 @dataclass(frozen=True)
 class Options:
-    """What to compile for. chunk 0: the compiler chooses."""
+    """What to compile for. chunk 0: the compiler chooses. allow_oversize: the machine's DRAM may be too small, to time it."""
 
     machine: Machine
     scheme: str = "w8a8"
     context: int = 512
     chunk: int = 0
+    allow_oversize: bool = False
 
 
 def pipeline(options: Options) -> tuple[Stage, ...]:
@@ -159,13 +160,14 @@ def check_options(program: Program, options: Options) -> None:
         raise CompileError(f"the chunk is {options.chunk} tokens, expected 1 to 256, or 0 to let the compiler choose")
 
 
-def check_capacity(module: ModuleOp, machine: Machine) -> None:
-    """Raises CompileError if the program's DRAM regions are larger than the machine's memory."""
-    needed = sum(region_sizes(module).values())
-    if needed > machine.dram_capacity_bytes:
+def check_capacity(module: ModuleOp, options: Options) -> None:
+    """Raises CompileError if the program's DRAM regions are larger than the machine's memory, unless that is allowed."""
+    needed, present = sum(region_sizes(module).values()), options.machine.dram_capacity_bytes
+    if needed > present and not options.allow_oversize:
         raise CompileError(
-            f"the program needs {needed} bytes of DRAM, the machine has {machine.dram_capacity_bytes}",
-            hint="use a scheme with smaller weights, a shorter context or a machine with more memory",
+            f"the program needs {needed} bytes of DRAM, the machine has {present}",
+            hint="use a scheme with smaller weights, a shorter context or a machine with more memory, "
+            "or time it as if there were enough (--allow-oversize)",
         )
 
 
@@ -186,6 +188,6 @@ def compile_program(
 ) -> ModuleOp:
     """Compiles to an executable file. Returns the last module. Raises CompileError."""
     module = lower(program, options, observe=observe)
-    check_capacity(module, options.machine)
+    check_capacity(module, options)
     write_executable(path, module, program, options.machine, options.scheme, progress)
     return module

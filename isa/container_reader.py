@@ -73,6 +73,12 @@ class Executable:
             return self.virtual_weights.size_bytes
         return 0 if self.weights is None else len(self.weights)
 
+    @property
+    def dram_bytes(self) -> int:
+        """The size of all DRAM regions."""
+        regions: dict[str, int] = self.meta["regions"]
+        return self.weights_bytes + len(self.table) + sum(regions.values())
+
     @staticmethod
     def open(path: str | Path, verify: bool = True) -> Executable:
         """Reads an executable. `verify=False` skips the hash of WEIGHTS only. Raises ContainerError."""

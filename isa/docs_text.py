@@ -114,6 +114,9 @@ META is an object; other keys are allowed:
 | stop_tokens | at most {stop_tokens} integers |
 | tokenizer | the text of tokenizer.json, or null |
 | machine | the canonical machine description; the first 8 bytes of its SHA-256 are the header's machine hash |
+
+Optional keys a host knows: `oversize` true: larger than the machine's DRAM on purpose, so it is timed, not run; `routed` true: the program
+chooses experts by values, which a run without values makes up.
 """
 
 _TENSOR = (

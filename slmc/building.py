@@ -43,18 +43,22 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Target:
-    """What to compile for; context None: 512, or what the model has if that is less."""
+    """What to compile for; context None: 512, or what the model has if that is less.
+
+    allow_oversize: the program may need more DRAM than the machine has; it is timed then, not run.
+    """
 
     machine: str = DEFAULT_MACHINE
     scheme: str = DEFAULT_SCHEME
     context: int | None = None
+    allow_oversize: bool = False
 
     def options(self, program: Program) -> Options:
         """Raises MachineError for an unknown machine."""
         context = self.context
         if context is None:
             context = min(DEFAULT_CONTEXT, program.max_positions or DEFAULT_CONTEXT)
-        return Options(load_machine(self.machine), self.scheme, context)
+        return Options(load_machine(self.machine), self.scheme, context, allow_oversize=self.allow_oversize)
 
 
 def build(program: Program, options: Options, output: Path, observe: Observe | None = None) -> ModuleOp:

@@ -73,11 +73,20 @@ def checkpoint_of(
     return Checkpoint(path, random_seed, allow_unread, dict(settings), virtual)
 
 
-virtual_option = click.option(
-    "--virtual-weights",
-    is_flag=True,
-    help="Take the shapes of the weights without values: enough for --timing-only.",
-)
+def timing_options(function: F) -> F:
+    """What only programs that are timed can do without: --virtual-weights, --allow-oversize."""
+    return applied(
+        click.option(
+            "--virtual-weights",
+            is_flag=True,
+            help="Take the shapes of the weights without values: enough for --timing-only.",
+        ),
+        click.option(
+            "--allow-oversize",
+            is_flag=True,
+            help="Accept a program that needs more DRAM than the machine has, for --timing-only.",
+        ),
+    )(function)
 
 
 def scheme_option(default: str | None = DEFAULT_SCHEME) -> Callable[[F], F]:

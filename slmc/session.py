@@ -17,7 +17,7 @@ from frontends.tokenizer import TextTokenizer
 from isa.abi import RunFlag, Sampler
 from isa.container import Executable
 from isa.machine import Machine
-from simulator.report import Report, build_report
+from simulator.report import Report, build_report, notes_of
 from simulator.session import NO_FLAGS
 from simulator.timing import TimingModel
 from slmc.building import Checkpoint, Target, build
@@ -32,17 +32,19 @@ def compile(
     output: str | Path | None = None,
     random_seed: int | None = None,
     virtual_weights: bool = False,
+    allow_oversize: bool = False,
 ) -> Executable:
     """Compiles a checkpoint: a Hugging Face directory, or a `.slm` file or bare config.json with `random_seed`.
 
     `machine`: a built-in name or the path of a TOML file. `scheme`: fp32, bf16, w8a8 or w8a8-kv8. `context`: positions
     of a conversation, by default 512 or what the model has if that is less. Without `output` the executable lives in a
-    temporary file, which goes when the result does. `virtual_weights`: shapes without values, for a Session with
-    `timing_only`. Raises FrontendError, CompileError, MachineError, ContainerError.
+    temporary file, which goes when the result does. For a Session with `timing_only` weights may be `virtual_weights`,
+    shapes without values, and `allow_oversize` accepts a program that needs more DRAM than the machine has. Raises
+    FrontendError, CompileError, MachineError, ContainerError.
     """
     virtual = Virtual.ALWAYS if virtual_weights else Virtual.NEVER
     program = Checkpoint(Path(path), random_seed, virtual=virtual).load()
-    options = Target(machine, scheme, context).options(program)
+    options = Target(machine, scheme, context, allow_oversize).options(program)
     if output is not None:
         build(program, options, Path(output))
         return Executable.open(output)
@@ -80,6 +82,7 @@ class Session:
     """
 
     def __init__(self, executable: Executable | str | Path, *, timing_only: bool = False, seed: int = 0) -> None:
+        self.timing_only, self.seed = timing_only, seed
         self.executable = executable if isinstance(executable, Executable) else Executable.open(executable)
         self.timing = TimingModel(Machine.from_canonical(self.executable.meta["machine"]))
         self.device = simulator.session.Session(
@@ -136,7 +139,8 @@ class Session:
 
     def report(self) -> Report:
         """Time, energy and what bounds them, for everything generated so far."""
-        return build_report(self.timing, self.executable, self._prompt_tokens)
+        notes = notes_of(self.executable, timing_only=self.timing_only, seed=self.seed)
+        return build_report(self.timing, self.executable, self._prompt_tokens, notes)
 
     def _with_text(self, posted: Iterator[int], max_new: int, stop_tokens: Sequence[int]) -> Iterator[Token]:
         """Pairs tokens with text; the last one also has what was held back, a stop token none of its own."""

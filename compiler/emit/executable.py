@@ -122,6 +122,7 @@ def meta_of(module: ModuleOp, program: Program, machine: Machine, scheme: str) -
         "machine": json.loads(machine.canonical_json()),
         "stop_tokens": list(program.stop_tokens),
         "tokenizer": None if program.tokenizer_json is None else program.tokenizer_json.decode(),
+        "oversize": sum(sizes.values()) > machine.dram_capacity_bytes,
     }
 
 

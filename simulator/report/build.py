@@ -43,7 +43,9 @@ class Program(Protocol):
     def text(self) -> NDArray[np.void]: ...
 
 
-def build_report(timing: TimingModel, executable: Program | None, prompt_tokens: int | None = None) -> Report:
+def build_report(
+    timing: TimingModel, executable: Program | None, prompt_tokens: int | None = None, notes: Sequence[str] = ()
+) -> Report:
     """The report of what `timing` has seen so far. Without an executable there are no operators."""
     machine = timing.machine
     energy = EnergyModel(machine)
@@ -76,6 +78,7 @@ def build_report(timing: TimingModel, executable: Program | None, prompt_tokens:
         sections=_sections(timing, energy),
         operators=_operators(timing, energy, executable),
         token_cycles=tokens,
+        notes=list(notes),
     )
 
 

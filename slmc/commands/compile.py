@@ -12,7 +12,7 @@ from slmc.building import Target, all_of, build, verifier_of
 from slmc.dumps import NAMES, Dumper
 from slmc.files import write_text
 from slmc.ir_text import module_text
-from slmc.options import FILE, checkpoint_of, checkpoint_options, debug_option, target_options, virtual_option
+from slmc.options import FILE, checkpoint_of, checkpoint_options, debug_option, target_options, timing_options
 from slmc.progress import tell_notes
 from slmc.summary import summary_of
 
@@ -21,7 +21,7 @@ from slmc.summary import summary_of
 @click.argument("checkpoint", type=FILE)
 @target_options()
 @checkpoint_options
-@virtual_option
+@timing_options
 @click.option("-o", "--output", type=FILE, help="The executable to write (with --stop-after: the IR text).")
 @click.option(
     "--dump-after",
@@ -43,6 +43,7 @@ def compile_checkpoint(
     settings: tuple[tuple[str, str], ...],
     allow_unread: bool,
     virtual_weights: bool,
+    allow_oversize: bool,
     output: Path | None,
     dump_after: tuple[str, ...],
     dump_dir: Path | None,
@@ -57,7 +58,7 @@ def compile_checkpoint(
     virtual = Virtual.ALWAYS if virtual_weights else Virtual.NEVER
     program = checkpoint_of(checkpoint, random_seed, settings, allow_unread, virtual).load()
     tell_notes(program)
-    options = Target(machine, scheme, context).options(program)
+    options = Target(machine, scheme, context, allow_oversize).options(program)
     dumper = Dumper(dump_after or (STAGE_NAMES if dump_dir else ()), dump_dir)
     verifier = verifier_of(program, options)
     observe = all_of(dumper, verifier) if verify_each else dumper

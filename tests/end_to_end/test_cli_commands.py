@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -183,6 +184,28 @@ def test_virtual_weights_have_the_time_of_real_ones(tmp_path: Path) -> None:
     assert shown["virtual_weights"]["size_bytes"] == shown["memory_map"]["WEIGHT"] == real.weights_bytes
     assert "smollm2-135m.json" in shown["virtual_weights"]["fill"]
     assert "weights: virtual" in run("inspect", tmp_path / "virtual.slx")
+
+
+def test_too_little_memory_does_not_change_the_time(tmp_path: Path) -> None:
+    edge = resources.files("isa").joinpath("machines/edge.toml").read_text("utf-8")
+    small = tmp_path / "small.toml"
+    small.write_text(edge.replace("{ value = 8589934592", "{ value = 1048576"))
+    config = ROOT / "examples" / "configs" / "smollm2-135m.json"
+    model = ("run", config, "--set", "num_hidden_layers=1", "--set", "vocab_size=64", "--context", 64)
+    timed = ("--timing-only", "--prompt-length", 20, "-n", 3, "--stats")
+    shown = run(*model, "-t", small, "--allow-oversize", *timed, tmp_path / "small.json")
+    run(*model, *timed, tmp_path / "edge.json")
+    reports = [json.loads((tmp_path / f"{name}.json").read_text()) for name in ("small", "edge")]
+    assert reports[0]["total"] == reports[1]["total"]
+    (note,) = set(reports[0]["notes"]) - set(reports[1]["notes"])
+    assert note.startswith("needs 3.91 MB of DRAM, edge has 1.05 MB: the times are those of a machine of this kind")
+    assert f"note: {note}" in shown.replace("\n", " ")
+    assert reports[1]["notes"] == ["timing only: no tensor has values, the tokens are made up (seed 0)"]
+
+
+def test_a_run_with_values_has_no_notes(executable: Path, tmp_path: Path) -> None:
+    run("run", executable, "--tokens", "1", "-n", 1, "--stats", tmp_path / "s.json")
+    assert json.loads((tmp_path / "s.json").read_text())["notes"] == []
 
 
 def test_the_api_times_virtual_weights() -> None:

@@ -1,6 +1,7 @@
 """What the command line says when something is wrong: one line, the exit code, never a traceback."""
 
 import json
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from click.testing import CliRunner, Result
 from slmc.cli import main
 
 GQA = str(Path(__file__).parent.parent / "golden" / "published" / "gqa")
+SMOLLM = str(Path(__file__).parent.parent.parent / "examples" / "configs" / "smollm2-135m.json")
 STORYTELLER = str(Path(__file__).parent.parent.parent / "examples" / "storyteller")
 
 
@@ -41,6 +43,7 @@ def executable(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["run", GQA, "--prompt-length", "3"], ["--prompt-length goes with --timing-only"]),
         (["run", GQA, "--tokens", "1", "--timing-only", "--logits", "l.npz"], ["no logits to write"]),
         (["run", GQA, "--tokens", "1", "--virtual-weights"], ["go with --timing-only"]),
+        (["run", GQA, "--tokens", "1", "--allow-oversize"], ["--allow-oversize goes with --timing-only"]),
         (
             ["compile", GQA, "-o", "x.slx", "--virtual-weights", "--random-weights", "1"],
             ["--random-weights and --virtual-weights exclude each other"],
@@ -121,6 +124,19 @@ def test_virtual_weights_are_not_run_with_values(tmp_path: Path) -> None:
         "--timing-only",
         "with --random-weights SEED, to run it",
     )
+
+
+def test_a_program_larger_than_its_machine(tmp_path: Path) -> None:
+    edge = resources.files("isa").joinpath("machines/edge.toml").read_text("utf-8")
+    machine, path = tmp_path / "small.toml", tmp_path / "o.slx"
+    machine.write_text(edge.replace("{ value = 8589934592", "{ value = 1048576"))
+    model = (SMOLLM, "--random-weights", 1, "--set", "num_hidden_layers=1", "--set", "vocab_size=64", "-t", machine)
+    result = slmc("compile", *model, "-o", path)
+    assert_one_line(result, 1, "bytes of DRAM, the machine has 1048576", "(--allow-oversize)")
+    assert not path.exists()
+    assert slmc("compile", *model, "--allow-oversize", "-o", path).exit_code == 0
+    assert_one_line(slmc("run", path, "--tokens", "1"), 1, "only its time can be simulated (--timing-only)")
+    assert slmc("run", path, "--timing-only", "--prompt-length", 1, "-n", 1).exit_code == 0
 
 
 def test_a_damaged_executable(executable: Path, tmp_path: Path) -> None:
