@@ -150,14 +150,17 @@ def run_stages(
 def check_options(program: Program, options: Options) -> None:
     """Raises CompileError for a context or scheme that makes no sense."""
     find_scheme(options.scheme)
-    if not 1 <= options.context <= 1 << 20:
-        raise CompileError(f"the context is {options.context}, expected 1 to {1 << 20} positions")
-    if program.max_positions and options.context > program.max_positions:
-        raise CompileError(
-            f"a context of {options.context} is longer than the model's {program.max_positions} positions"
-        )
+    check_context(program, options.context)
     if not 0 <= options.chunk <= 256:
         raise CompileError(f"the chunk is {options.chunk} tokens, expected 1 to 256, or 0 to let the compiler choose")
+
+
+def check_context(program: Program, context: int) -> None:
+    """Raises CompileError for a number of positions that no program or this model cannot have."""
+    if not 1 <= context <= 1 << 20:
+        raise CompileError(f"the context is {context}, expected 1 to {1 << 20} positions")
+    if program.max_positions and context > program.max_positions:
+        raise CompileError(f"a context of {context} is longer than the model's {program.max_positions} positions")
 
 
 def check_capacity(module: ModuleOp, options: Options) -> None:

@@ -41,6 +41,11 @@ class Checkpoint:
         )
 
 
+def default_context(program: Program) -> int:
+    """512, or what the model has if that is less."""
+    return min(DEFAULT_CONTEXT, program.max_positions or DEFAULT_CONTEXT)
+
+
 @dataclass(frozen=True)
 class Target:
     """What to compile for; context None: 512, or what the model has if that is less.
@@ -55,9 +60,7 @@ class Target:
 
     def options(self, program: Program) -> Options:
         """Raises MachineError for an unknown machine."""
-        context = self.context
-        if context is None:
-            context = min(DEFAULT_CONTEXT, program.max_positions or DEFAULT_CONTEXT)
+        context = default_context(program) if self.context is None else self.context
         return Options(load_machine(self.machine), self.scheme, context, allow_oversize=self.allow_oversize)
 
 

@@ -1,16 +1,13 @@
-"""What `slmc inspect` shows, as plain data and as tables."""
+"""What `slmc inspect` shows of an executable, as plain data and as tables."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
-from math import prod
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
-from compiler.program import Program
 from isa.container import Executable, section_name
 from isa.machine import Machine
 from slmc.tables import table_of
@@ -74,46 +71,3 @@ def show_executable(description: dict[str, Any], console: Console) -> None:
     console.print(table_of("Memory map", ("region", "bytes#"), list(d["memory_map"].items())))
     symbols = [(s["name"], s["kind"], s["region"], s["offset_bytes"], s["size_bytes"]) for s in d["symbols"]]
     console.print(table_of("Symbols", ("symbol", "kind", "region", "offset#", "bytes#"), symbols))
-
-
-def describe_checkpoint(program: Program) -> dict[str, Any]:
-    """Architecture, parameters and config; tied weights count once."""
-    store = program.weights
-    weights: list[dict[str, Any]] = [
-        {
-            "name": name,
-            "shape": list(store.shape(name)),
-            "dtype": store.storage_dtype(name),
-            "parameters": prod(store.shape(name)),
-            "alias_of": store.alias_of(name),
-        }
-        for name in store.names()
-    ]
-    return {
-        "source": program.source,
-        "architecture": program.architecture,
-        "parameters": sum(weight["parameters"] for weight in weights if weight["alias_of"] is None),
-        "max_positions": program.max_positions,
-        "stop_tokens": list(program.stop_tokens),
-        "tokenizer": program.tokenizer_json is not None,
-        "config": program.config,
-        "weights": weights,
-        "notes": program.notes,
-    }
-
-
-def show_checkpoint(description: dict[str, Any], console: Console) -> None:
-    d = description
-    console.print(f"[bold]{escape(d['source'])}[/]: {d['architecture']}, {d['parameters']:,} parameters")
-    for key in ("max_positions", "stop_tokens", "tokenizer"):
-        console.print(f"  {key}: {d[key]}")
-    for note in d["notes"]:
-        console.print(f"  note: {escape(note)}")
-    console.print()
-    config = [(key, json.dumps(value)) for key, value in d["config"].items()]
-    console.print(table_of("Config", ("field", "value"), config))
-    rows = [
-        (w["name"], w["shape"], w["dtype"], w["parameters"], f"= {w['alias_of']}" if w["alias_of"] else "")
-        for w in d["weights"]
-    ]
-    console.print(table_of("Weights", ("weight", "shape", "dtype", "parameters#", "tied"), rows))

@@ -145,14 +145,22 @@ def test_inspect_shows_every_byte_of_the_weights(executable: Path) -> None:
     assert all(name in table for name in names)
 
 
-def test_inspect_counts_parameters() -> None:
+def test_inspect_says_what_a_model_costs() -> None:
     shown = json.loads(run("inspect", STORYTELLER, "--json"))
-    assert shown["parameters"] == 3_279_104
+    assert shown["parameters"] == shown["active_parameters"] == 3_279_104
     assert "3,279,104 parameters" in run("inspect", STORYTELLER)
-    assert (
-        json.loads(run("inspect", ROOT / "examples" / "configs" / "tinyllama-1.1b.json", "--json"))["parameters"]
-        == 1_100_048_384
-    )
+    config = ROOT / "examples" / "configs" / "tinyllama-1.1b.json"
+    shown = json.loads(run("inspect", config, "--context", 2048, "--json"))
+    assert shown["parameters"] == 1_100_048_384
+    assert shown["context"] == 2048
+    # All matrices but the table, and 22 layers of 2 x 32 heads x 64 for each of 2,048 positions.
+    assert shown["macs_per_token"] == {"matrices": 1_034_420_224, "attention": 22 * 2 * 32 * 64 * 2048}
+    assert shown["flops_per_token"] == 2 * sum(shown["macs_per_token"].values())
+    assert shown["schemes"]["bf16"]["kv_bytes"] == 22_528 * 2048
+    assert shown["schemes"]["w8a8"]["memory_bytes"] == shown["schemes"]["w8a8"]["weight_bytes"] + 22_528 * 2048
+    table = run("inspect", config)
+    assert all(scheme in table for scheme in shown["schemes"])
+    assert "layers.{}.down.weight" in table and "weights: virtual" in table
 
 
 def test_timing_only_has_the_time_of_the_full_run(executable: Path, tmp_path: Path) -> None:

@@ -91,6 +91,7 @@ def test_wrong_usage(arguments: list[str], parts: list[str]) -> None:
         (["interpret", GQA, "--tokens", "181", "--level", "slmq"], ["error: "]),
         (["disasm", __file__], ["not an SLX executable"]),
         (["inspect", "/no/such/model"], ["there is no such file or directory"]),
+        (["inspect", GQA, "--context", "5000"], ["a context of 5000 is longer than the model's 512"]),
         (["tokenize", GQA, "--text", "x"], ["tokenizer.json does not exist"]),
         (["machines", "nothing"], ["unknown machine 'nothing'"]),
         (["asm", "/no/such/file.s", "-o", "x.slx"], ["/no/such/file.s: No such file or directory"]),

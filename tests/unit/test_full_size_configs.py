@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from math import prod
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from xdsl.parser import Parser
 from compiler.driver import make_context
 from compiler.program import Program
 from frontends import FrontendError, Virtual, known_architectures, load_program
+from slmc.model_inspection import describe_model
 
 CONFIGS = Path(__file__).parents[2] / "examples" / "configs"
 # Counted from the published implementation on the meta device, tied tensors once.
@@ -27,6 +27,20 @@ PARAMETERS = {
     "smollm2-1.7b": 1_711_376_384, "smollm2-135m": 134_515_008, "smollm3-3b": 3_075_098_624,
     "solar-10.7b": 10_731_524_096, "stablelm-2-1_6b": 1_644_515_328, "tinyllama-1.1b": 1_100_048_384,
 }  # fmt: skip
+
+
+# Bytes that one position adds to a bf16 KV cache, worked out from the published configs: 2 x layers x kv heads x head_dim x 2.
+KV_BYTES = {
+    "dolly-v2-3b": 327680, "falcon3-1b": 73728, "gemma-2-2b": 106496, "gemma-2b": 18432, "gemma-3-1b": 26624,
+    "gemma-7b": 458752, "gpt2": 36864, "granite-3.1-2b": 81920, "kosmos-2": 196608, "lfm2-1.2b": 12288,
+    "llama-3-8b": 131072, "llama-3.2-1b": 32768, "mamba-130m": 0, "minicpm-2b": 368640, "mistral-7b-v0.1": 131072,
+    "mixtral-8x7b": 131072, "mobilellm-125m": 23040, "mobilellm-1b": 69120, "olmo-2-1b": 131072, "opt-13b": 819200,
+    "orca-2-7b": 524288, "phi-1_5": 196608, "phi-3-mini-4k": 393216, "phi-3.5-mini": 393216, "phi-4-mini": 131072,
+    "qwen2.5-0.5b": 12288, "qwen2.5-1.5b": 28672, "qwen3-0.6b": 114688, "qwen3-1.7b": 114688, "smollm2-1.7b": 196608,
+    "smollm2-135m": 23040, "smollm3-3b": 73728, "solar-10.7b": 196608, "stablelm-2-1_6b": 196608, "tinyllama-1.1b": 22528,
+}  # fmt: skip
+ACTIVE = {"mixtral-8x7b": 12_879_925_248}
+"""Of all others every parameter is active. 2 of 8 experts of 3 x 4096 x 14336 in 32 layers: 46.7e9 - 6 x 32 x 176,160,768."""
 
 
 def model_type(name: str) -> str:
@@ -46,10 +60,12 @@ def load(name: str) -> Program:
 @pytest.mark.parametrize("name", KNOWN)
 def test_parameters(name: str) -> None:
     program = load(name)
-    weights = program.weights
-    count = sum(prod(weights.shape(key)) for key in weights.names() if weights.alias_of(key) is None)
-    assert count == PARAMETERS[name]
-    assert program.notes == []
+    shown = describe_model(program, 1024)
+    assert shown["parameters"] == PARAMETERS[name]
+    assert shown["active_parameters"] == ACTIVE.get(name, PARAMETERS[name])
+    assert shown["schemes"]["bf16"]["kv_bytes_per_token"] == KV_BYTES[name]
+    assert sum(weight["parameters"] for weight in shown["weights"] if weight["alias_of"] is None) == PARAMETERS[name]
+    assert (shown["notes"], shown["not_counted"]) == ([], [])
     assert Parser(make_context(), str(program.module)).parse_module().is_structurally_equivalent(program.module)
 
 
