@@ -1,7 +1,7 @@
 """choose-tiling: picks the sizes that fit the machine's SRAM: tokens per chunk, weight strips, key-value heads and key tiles.
 
 It tries plans from the largest chunk down: each is lowered and its buffers are placed, so that what is chosen fits. Chunks whose rows
-alone are too large are left out. Every plan gives the same bits. The plan is recorded on the module.
+or scores alone are too large are left out. Every plan gives the same bits. The plan is recorded on the module.
 """
 
 from __future__ import annotations
@@ -62,26 +62,29 @@ def candidates(module: ModuleOp, options: ChooseTilingPass, chunks: tuple[int, .
 
 @dataclass(frozen=True)
 class Need:
-    """SRAM that a plan takes; `activation_bytes` of it, at the busiest moment, are rows of the chunk.
+    """SRAM that a plan takes. At the busiest moment `row_bytes` of it are rows of the chunk, `score_bytes` with the scores of attention.
 
-    The rows depend on the chunk alone and shrink at most in proportion to it: they tell which smaller chunks cannot fit either.
+    Rows and scores shrink at most in proportion to the chunk, and scores grow with the heads attended at once: they tell which
+    other plans cannot fit either.
     """
 
     plan: TilePlan
     size_bytes: int
-    activation_bytes: int
+    row_bytes: int
+    score_bytes: int
 
-    def excludes(self, chunk: int, sram_bytes: int) -> bool:
-        """Whether a plan with this chunk is sure not to fit, whatever its strips and heads."""
-        return self.activation_bytes * chunk > sram_bytes * self.plan.chunk
+    def excludes(self, plan: TilePlan, sram_bytes: int) -> bool:
+        """Whether a plan of a chunk that is not larger is sure not to fit."""
+        known = self.score_bytes if plan.kv_heads >= self.plan.kv_heads else self.row_bytes
+        return known * plan.chunk > sram_bytes * self.plan.chunk
 
 
-def activation_bytes(function: FuncOp) -> int:
-    """The most that buffers of whole rows take at one time, before double-buffer forgets which ones are streamed."""
+def busiest_bytes(function: FuncOp, ignored: tuple[str, ...] = ()) -> int:
+    """The most that buffers which are not streamed take at one time; double-buffer forgets which ones are streamed."""
     rows = [
         life
         for alloc, life in zip(*buffer_lifetimes(function, "sram"), strict=True)
-        if alloc.stream is None and life.label not in SCORE_BUFFERS
+        if alloc.stream is None and life.label not in ignored
     ]
     starts = {life.first for life in rows}
     return max((sum(life.size_bytes for life in rows if life.first <= at <= life.last) for at in starts), default=0)
@@ -95,10 +98,11 @@ def need_of(ctx: Context, module: ModuleOp, plan: TilePlan) -> Need:
     trial.attributes[PLAN_ATTRIBUTE] = plan.to_attribute()
     ConvertSlmqToTilePass().apply(ctx, trial)
     functions = [op for op in trial.walk() if isinstance(op, FuncOp)]
-    rows_bytes = max(activation_bytes(function) for function in functions)
+    row_bytes = max(busiest_bytes(function, SCORE_BUFFERS) for function in functions)
+    score_bytes = max(busiest_bytes(function) for function in functions)
     DoubleBufferPass().apply(ctx, trial)
     size_bytes = max(solve(buffer_lifetimes(function, "sram")[1]).size_bytes for function in functions)
-    return Need(plan, size_bytes, rows_bytes)
+    return Need(plan, size_bytes, row_bytes, score_bytes)
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,7 @@ class ChooseTilingPass(ModulePass):
         chunks = (self.chunk,) if self.chunk else tuple(c for c in CHUNKS if c <= max(self.context, 1))
         tried: list[Need] = []
         for plan in candidates(op, self, chunks):
-            if plan.chunk > 1 and tried and tried[0].excludes(plan.chunk, self.sram_bytes):
+            if plan.chunk > 1 and any(need.excludes(plan, self.sram_bytes) for need in tried):
                 continue
             tried.append(need_of(ctx, op, plan))
             if tried[-1].size_bytes <= self.sram_bytes:

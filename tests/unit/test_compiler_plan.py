@@ -150,12 +150,14 @@ def test_chunks_are_left_out_only_if_no_plan_of_theirs_fits(sram_bytes: int, cha
     choice = ChooseTilingPass(sram_bytes, chosen.machine.mxu_rows, chosen.context)
     plans = list(candidates(module, choice, CHUNKS))
     first = need_of(make_context(), module, plans[0])
-    excluded = [plan for plan in plans if first.excludes(plan.chunk, sram_bytes)]
+    excluded = [plan for plan in plans if first.excludes(plan, sram_bytes)]
     assert excluded
     for plan in plans:
         need = need_of(make_context(), module, plan)
-        assert need.size_bytes >= need.activation_bytes
-        assert need.activation_bytes * first.plan.chunk >= first.activation_bytes * plan.chunk
+        assert need.size_bytes >= need.score_bytes >= need.row_bytes
+        assert need.row_bytes * first.plan.chunk >= first.row_bytes * plan.chunk
+        if plan.kv_heads >= first.plan.kv_heads:
+            assert need.score_bytes * first.plan.chunk >= first.score_bytes * plan.chunk
         if need.size_bytes <= sram_bytes:
             break
     assert plan not in excluded
