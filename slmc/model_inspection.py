@@ -88,7 +88,8 @@ def show_model(description: dict[str, Any], console: Console) -> None:
     console.print()
     _show_costs(d, console)
     config = [(key, json.dumps(value)) for key, value in d["config"].items()]
-    console.print(table_of("Config", ("field", "value"), config))
+    if config:
+        console.print(table_of("Config", ("field", "value"), config))
     columns = ("weight", "count#", "shape", "dtype", "parameters#", "tied")
     console.print(table_of("Weights", columns, grouped(d["weights"])))
 
