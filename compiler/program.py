@@ -44,6 +44,7 @@ class Program:
     """module: `func.func @forward(%tokens: tensor<?xi32>) -> tensor<?xVxf32>` in the slm dialect.
 
     `chat_template` is a Jinja template, `special_tokens` the texts it may use, by name (`bos_token`).
+    virtual_weights: the store knows names and shapes only, `load` fails; what is compiled can be timed, not run.
     """
 
     module: ModuleOp
@@ -57,3 +58,4 @@ class Program:
     max_positions: int = 0
     source: str = ""
     notes: list[str] = field(default_factory=list[str])
+    virtual_weights: bool = False

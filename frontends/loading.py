@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,6 +28,7 @@ from frontends.errors import FrontendError
 from frontends.inputs import open_model
 from frontends.language.checks import check
 from frontends.language.syntax import ArchitectureFile, Table
+from frontends.model_files import ModelFiles
 from frontends.tracing.statements import trace
 from frontends.weights.binding import (
     bind_own_names,
@@ -37,11 +39,19 @@ from frontends.weights.binding import (
 )
 from frontends.weights.checkpoint import TensorSource
 from frontends.weights.formulas import tensor_formulas
-from frontends.weights.rows import alias_targets, collect_rows
-from frontends.weights.stores import CheckpointWeights, RandomWeights
+from frontends.weights.rows import WeightRow, alias_targets, collect_rows
+from frontends.weights.stores import CheckpointWeights, RandomWeights, VirtualWeights
 
 POSITION_FIELDS = ("max_position_embeddings", "n_positions")
 MAX_SEED = 2**63 - 1
+
+
+class Virtual(Enum):
+    """Whether to take weights as virtual: names and shapes without values."""
+
+    NEVER = "never"
+    IF_ABSENT = "if absent"
+    ALWAYS = "always"
 
 
 @dataclass(frozen=True)
@@ -60,21 +70,20 @@ def load_program(
     path: Path,
     *,
     random_seed: int | None = None,
+    virtual: Virtual = Virtual.NEVER,
     allow_unread: bool = False,
     overrides: Mapping[str, str] | None = None,
 ) -> Program:
-    """Loads a Hugging Face directory or a GGUF file, or a bare config.json or .slm file with random weights.
+    """Loads a Hugging Face directory or a GGUF file, or a bare config.json or .slm file with random or virtual weights.
 
-    `random_seed` makes bf16 weights from a seed; a path without weights needs it. `allow_unread` turns config fields
-    and tensors that the architecture does not read from errors into `notes`. `overrides` are config values by name,
-    given as JSON or plain text. Raises FrontendError for anything wrong in the files.
+    `random_seed` makes bf16 weights from a seed. `virtual`: whether weights may have shapes alone, enough to time a
+    program. `allow_unread` turns config fields and tensors that the architecture does not read from errors into `notes`.
+    `overrides` are config values by name, given as JSON or plain text. Raises FrontendError for anything wrong in the files.
     """
     if random_seed is not None and not 0 <= random_seed <= MAX_SEED:
         raise FrontendError(f"the seed of random weights must be between 0 and {MAX_SEED}, found {random_seed}")
     files = open_model(Path(path))
-    if files.tensors is None and random_seed is None:
-        hint = "give a seed for random weights (--random-weights SEED)"
-        raise FrontendError("there are no weights beside this file", str(path), hint=hint)
+    without_values = _without_values(files, path, random_seed, virtual)
     notes: list[str] = []
     shared = read_architecture(SHARED_FILE)
     document, rows = apply_dialects(shared, files.document, files.format, files.tensors)
@@ -88,8 +97,10 @@ def load_program(
     error = unread_error(files.document, unread, mentioned, file.source.name) if unread else None
     _report(error, allow_unread, notes)
     model = _Model(file, shared, files.format, config, declare(file, evaluator, config), evaluator)
-    if random_seed is not None:
-        store: WeightStore = _random_weights(model, random_seed)
+    if without_values:
+        store: WeightStore = VirtualWeights(model.scope, _aliases(model))
+    elif random_seed is not None:
+        store = _random_weights(model, random_seed)
     else:
         assert files.tensors is not None
         store = _checkpoint_weights(model, files.tensors(), allow_unread, notes)
@@ -107,6 +118,7 @@ def load_program(
         max_positions=_max_positions(document, module),
         source=str(path),
         notes=[*notes, *text.notes],
+        virtual_weights=without_values,
     )
 
 
@@ -119,14 +131,31 @@ def _report(error: FrontendError | None, allowed: bool, notes: list[str]) -> Non
     notes.append(error.headline())
 
 
-def _random_weights(model: _Model, seed: int) -> RandomWeights:
+def _without_values(files: ModelFiles, path: Path, random_seed: int | None, virtual: Virtual) -> bool:
+    """Whether the weights are virtual. Raises FrontendError if there are none and nothing says what to take instead."""
+    if random_seed is not None:
+        if virtual == Virtual.ALWAYS:
+            raise FrontendError("weights cannot be random and virtual at once", str(path))
+        return False
+    if files.tensors is None and virtual == Virtual.NEVER:
+        hint = "give a seed for random weights (--random-weights SEED), or time the model without any (--timing-only)"
+        raise FrontendError("there are no weights beside this file", str(path), hint=hint)
+    return virtual == Virtual.ALWAYS or files.tensors is None
+
+
+def _rows(model: _Model) -> dict[str, WeightRow]:
+    """Weight path -> how the format's table says it is stored; nothing without a table."""
     table = model.file.tables.get(model.format)
-    if table is None:
-        return RandomWeights(model.scope, {}, seed)
-    rows = collect_rows(model.file, table, model.scope, model.config, model.evaluator)
-    return RandomWeights(
-        model.scope, alias_targets(rows, model.evaluator), seed, tensor_formulas(rows, model.evaluator)
-    )
+    return {} if table is None else collect_rows(model.file, table, model.scope, model.config, model.evaluator)
+
+
+def _aliases(model: _Model) -> dict[str, str]:
+    """Weight path -> path of the weight whose storage it shares."""
+    return alias_targets(_rows(model), model.evaluator)
+
+
+def _random_weights(model: _Model, seed: int) -> RandomWeights:
+    return RandomWeights(model.scope, _aliases(model), seed, tensor_formulas(_rows(model), model.evaluator))
 
 
 def _checkpoint_weights(model: _Model, source: TensorSource, allow_unread: bool, notes: list[str]) -> CheckpointWeights:

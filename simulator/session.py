@@ -44,6 +44,10 @@ TOKEN_BYTES = 4
 LOGIT_BYTES = 4
 LARGEST_FP32 = float(np.finfo(np.float32).max)
 NO_FLAGS = RunFlag(0)
+VIRTUAL_WEIGHTS = (
+    "the executable has virtual weights, a size without values: only its time can be simulated (--timing-only); "
+    "compile a checkpoint, or with --random-weights SEED, to run it"
+)
 _ABSENT_WHEN_TIMING = frozenset({Region.WEIGHT, Region.KV, Region.SRAM})
 
 
@@ -101,7 +105,7 @@ class Session:
         self.vocabulary: int = meta["vocabulary"]
         self.entry = _entry(meta)
         self.logits_offset = _logits_offset(meta, self.context)
-        self.sizes = _sizes(executable)
+        self.sizes = _sizes(executable, timing_only)
         self.clock = self._clock(engine)
         self.reset()
 
@@ -112,7 +116,10 @@ class Session:
             mapped: dict[Region, Bytes] = {Region.TABLE: self.executable.table}
         else:
             absent = frozenset[Region]()
-            mapped = {Region.TABLE: self.executable.table, Region.WEIGHT: self.executable.weights}
+            weights = self.executable.weights
+            if weights is None:
+                raise SessionError(VIRTUAL_WEIGHTS)
+            mapped = {Region.TABLE: self.executable.table, Region.WEIGHT: weights}
         try:
             memory = Memory(self.sizes, {region: np.asarray(array) for region, array in mapped.items()}, absent)
         except RegionTooLarge as error:
@@ -363,17 +370,30 @@ def _logits_offset(meta: dict[str, Any], context: int) -> int:
     return offset
 
 
-def _sizes(executable: Executable) -> dict[Region, int]:
+def _sizes(executable: Executable, timing_only: bool) -> dict[Region, int]:
     machine = Machine.from_canonical(executable.meta["machine"])
     regions: dict[str, int] = executable.meta["regions"]
     sizes = {Region[name]: size_bytes for name, size_bytes in regions.items()}
-    sizes[Region.WEIGHT] = len(executable.weights)
+    sizes[Region.WEIGHT] = executable.weights_bytes
     sizes[Region.TABLE] = len(executable.table)
     least_io = TOKEN_BUFFER_OFFSET + executable.meta["context"] * TOKEN_BYTES
     if sizes[Region.IO] < least_io:
         raise SessionError(f"IO has {sizes[Region.IO]} bytes, the token buffer needs {least_io}")
-    total = sum(sizes.values())
-    if total > machine.dram_capacity_bytes:
-        raise SessionError(f"the program needs {total} bytes of DRAM, {machine.name} has {machine.dram_capacity_bytes}")
+    _check_capacity(executable, machine, timing_only)
     sizes[Region.SRAM] = machine.sram_bytes
     return sizes
+
+
+def _check_capacity(executable: Executable, machine: Machine, timing_only: bool) -> None:
+    """A program that was made larger than its machine on purpose may be timed, as WEIGHT and KV then take no storage."""
+    needed, present = executable.dram_bytes, machine.dram_capacity_bytes
+    if needed <= present:
+        return
+    message = f"the program needs {needed} bytes of DRAM, {machine.name} has {present}"
+    if executable.meta.get("oversize") is not True:
+        raise SessionError(message)
+    if not timing_only:
+        raise SessionError(f"{message}: only its time can be simulated (--timing-only)")
+    stored = needed - executable.weights_bytes - executable.meta["regions"]["KV"]
+    if stored > present:
+        raise SessionError(f"{message}, of which {stored} are neither weights nor KV cache")

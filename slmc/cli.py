@@ -18,6 +18,7 @@ from slmc.commands.machines import machines
 from slmc.commands.models import models
 from slmc.commands.opt import opt
 from slmc.commands.run import run
+from slmc.commands.survey import survey
 from slmc.commands.tokenize import tokenize
 from slmc.errors import explain, one_line
 from slmc.options import DEBUG_KEY, debug_option
@@ -72,6 +73,6 @@ def main() -> None:
 
 
 for command in (
-    demo, compile_checkpoint, run, interpret, inspect, opt, asm, disasm, tokenize, machines, models,
+    demo, compile_checkpoint, run, survey, interpret, inspect, opt, asm, disasm, tokenize, machines, models,
 ):  # fmt: skip
     main.add_command(command)

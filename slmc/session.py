@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import simulator.session
+from frontends import Virtual
 from frontends.tokenizer import TextTokenizer
 from isa.abi import RunFlag, Sampler
 from isa.container import Executable
 from isa.machine import Machine
-from simulator.report import Report, build_report
+from simulator.report import Report, build_report, notes_of
 from simulator.session import NO_FLAGS, EngineName
 from simulator.timing import TimingModel
 from simulator.timing.records import Timed
@@ -37,15 +38,20 @@ def compile(
     context: int | None = None,
     output: str | Path | None = None,
     random_seed: int | None = None,
+    virtual_weights: bool = False,
+    allow_oversize: bool = False,
 ) -> Executable:
     """Compiles a checkpoint: a Hugging Face directory, a GGUF file, or a `.slm` file or bare config.json with `random_seed`.
 
     `machine`: a built-in name or the path of a TOML file. `scheme`: fp32, bf16, w8a8 or w8a8-kv8. `context`: positions
     of a conversation, by default 512 or what the model has if that is less. Without `output` the executable lives in a
-    temporary file, which goes when the result does. Raises FrontendError, CompileError, MachineError, ContainerError.
+    temporary file, which goes when the result does. For a Session with `timing_only` weights may be `virtual_weights`,
+    shapes without values, and `allow_oversize` accepts a program that needs more DRAM than the machine has. Raises
+    FrontendError, CompileError, MachineError, ContainerError.
     """
-    program = Checkpoint(Path(path), random_seed).load()
-    options = Target(machine, scheme, context).options(program)
+    virtual = Virtual.ALWAYS if virtual_weights else Virtual.NEVER
+    program = Checkpoint(Path(path), random_seed, virtual=virtual).load()
+    options = Target(machine, scheme, context, allow_oversize).options(program)
     if output is not None:
         build(program, options, Path(output))
         return Executable.open(output)
@@ -91,6 +97,7 @@ class Session:
         seed: int = 0,
         engine: EngineName | None = None,
     ) -> None:
+        self.timing_only, self.seed = timing_only, seed
         self.executable = executable if isinstance(executable, Executable) else Executable.open(executable)
         is_fast = timing_only if engine is None else engine == "fast"
         observer = None if is_fast else TimingModel(Machine.from_canonical(self.executable.meta["machine"]))
@@ -178,7 +185,8 @@ class Session:
 
     def report(self) -> Report:
         """Time, energy and what bounds them, for everything generated so far."""
-        return build_report(self.timing, self.executable, self._prompt_tokens)
+        notes = notes_of(self.executable, timing_only=self.timing_only, seed=self.seed)
+        return build_report(self.timing, self.executable, self._prompt_tokens, notes)
 
     def _with_text(self, posted: Iterator[int], max_new: int, stop_tokens: Sequence[int]) -> Iterator[Token]:
         """Pairs tokens with text; the last one also has what was held back, a stop token none of its own."""

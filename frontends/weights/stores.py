@@ -1,4 +1,4 @@
-"""The two WeightStores: tensors of a checkpoint, and random numbers of a seed."""
+"""The WeightStores: tensors of a checkpoint, random numbers of a seed, and names and shapes alone."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frontends.configuration.declared import Scope, all_weights
+from frontends.errors import FrontendError
 from frontends.weights.checkpoint import TensorSource
 from frontends.weights.formulas import Formula
 from frontends.weights.recipes import Affine, Exponential, Recipe, Reshape, SameAs
@@ -82,16 +83,11 @@ class RandomWeight:
     std: float
 
 
-class RandomWeights:
-    """Seeded random weights, exactly representable in bf16. A weight depends on the seed and its name alone."""
+class DeclaredWeights:
+    """Names, shapes and ties as the architecture declares them."""
 
-    def __init__(
-        self, scope: Scope, aliases: Mapping[str, str], seed: int, formulas: Mapping[str, Formula] | None = None
-    ):
-        """`aliases`: weight path -> path of the weight whose storage it shares; `formulas`: weight path -> what is computed from
-        the random numbers."""
-        self._seed = seed
-        self._formulas = formulas or {}
+    def __init__(self, scope: Scope, aliases: Mapping[str, str]):
+        """`aliases`: weight path -> path of the weight whose storage it shares."""
         self._weights: dict[str, RandomWeight] = {}
         self._aliases: dict[str, str] = {}
         for weight in all_weights(scope):
@@ -116,6 +112,26 @@ class RandomWeights:
 
     def alias_of(self, name: str) -> str | None:
         return self._aliases.get(name)
+
+
+class VirtualWeights(DeclaredWeights):
+    """Weights without values, for programs that are timed."""
+
+    def load(self, name: str) -> NDArray[np.float32]:
+        hint = "give a checkpoint, or a seed for random weights (--random-weights SEED)"
+        raise FrontendError(f'weight "{name}" is virtual: it has a shape, but no values', hint=hint)
+
+
+class RandomWeights(DeclaredWeights):
+    """Seeded random weights, exactly representable in bf16. A weight depends on the seed and its name alone."""
+
+    def __init__(
+        self, scope: Scope, aliases: Mapping[str, str], seed: int, formulas: Mapping[str, Formula] | None = None
+    ):
+        """`formulas`: weight path -> what is computed from the random numbers."""
+        super().__init__(scope, aliases)
+        self._seed = seed
+        self._formulas = formulas or {}
 
     def load(self, name: str) -> NDArray[np.float32]:
         stored = self._aliases.get(name, name)

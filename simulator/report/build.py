@@ -44,7 +44,9 @@ class Program(Protocol):
     def text(self) -> NDArray[np.void]: ...
 
 
-def build_report(timed: Timed, executable: Program | None, prompt_tokens: int | None = None) -> Report:
+def build_report(
+    timed: Timed, executable: Program | None, prompt_tokens: int | None = None, notes: Sequence[str] = ()
+) -> Report:
     """The report of what was recorded so far. Without an executable there are no operators."""
     timing = timed.records()
     machine = timing.machine
@@ -78,6 +80,7 @@ def build_report(timed: Timed, executable: Program | None, prompt_tokens: int | 
         sections=_sections(timing, energy),
         operators=_operators(timing, energy, executable),
         token_cycles=tokens,
+        notes=list(notes),
     )
 
 

@@ -7,11 +7,20 @@ from typing import get_args
 
 import click
 
+from frontends import Virtual
 from isa.spec import MAX_TOPK
 from simulator.session import EngineName
-from slmc.executables import opened
+from slmc.executables import Wanted, opened
 from slmc.inputs import TOKENS
-from slmc.options import FILE, check_chat, checkpoint_of, checkpoint_options, debug_option, target_options
+from slmc.options import (
+    FILE,
+    check_chat,
+    checkpoint_of,
+    checkpoint_options,
+    debug_option,
+    target_options,
+    timing_options,
+)
 from slmc.session import Session
 from slmc.streaming import Request, check_folders, print_report, stream, write_results
 
@@ -25,6 +34,7 @@ from slmc.streaming import Request, check_folders, print_report, stream, write_r
 @click.option("-n", "--max-new", type=click.IntRange(1), metavar="N", help="Most tokens to generate.  [default: 128]")
 @target_options(None, None)
 @checkpoint_options
+@timing_options
 @click.option("--temperature", type=click.FloatRange(0), help="0 takes the most probable token.  [default: 0]")
 @click.option("--top-k", type=click.IntRange(1, MAX_TOPK), help="Choose among the K most probable tokens.")
 @click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), help="Choose among this much probability.")
@@ -52,6 +62,8 @@ def run(
     random_seed: int | None,
     settings: tuple[tuple[str, str], ...],
     allow_unread: bool,
+    virtual_weights: bool,
+    allow_oversize: bool,
     temperature: float | None,
     top_k: int | None,
     top_p: float | None,
@@ -64,7 +76,7 @@ def run(
 ) -> None:
     """Generate tokens on the simulator. They are printed as they arrive, then time and energy.
 
-    A checkpoint is compiled to a temporary file first.
+    A checkpoint is compiled to a temporary file first. With --timing-only a config without weights needs none.
     """
     if sum(given is not None for given in (prompt, tokens, prompt_length)) != 1:
         raise click.UsageError("expected one of --prompt TEXT, --tokens IDS and --prompt-length N")
@@ -74,13 +86,19 @@ def run(
         raise click.UsageError("a run with --timing-only has no logits to write")
     if engine == "fast" and not timing_only:
         raise click.UsageError("--engine fast goes with --timing-only")
+    if virtual_weights and not timing_only:
+        raise click.UsageError("--virtual-weights have no values to run with: they go with --timing-only")
+    if allow_oversize and not timing_only:
+        raise click.UsageError("--allow-oversize goes with --timing-only: there is no memory to run it in")
     check_chat(chat, system, prompt is not None, "--prompt")
     check_folders(logits, stats)
     given = prompt if prompt is not None else tokens if tokens is not None else [0] * (prompt_length or 0)
     sampling = (temperature, top_k or 0, 1.0 if top_p is None else top_p, seed)
     request = Request(given, max_new, *sampling, chat=chat, system=system)
-    source = checkpoint_of(executable, random_seed, settings, allow_unread)
-    with opened(source, machine, scheme, context) as program:
+    absent = Virtual.IF_ABSENT if timing_only else Virtual.NEVER
+    virtual = Virtual.ALWAYS if virtual_weights else absent
+    source = checkpoint_of(executable, random_seed, settings, allow_unread, virtual)
+    with opened(source, Wanted(machine, scheme, context, allow_oversize)) as program:
         session = Session(program, timing_only=timing_only, seed=seed, engine=engine)
         generated = stream(session, request, keep_logits=logits is not None)
         write_results(session, generated, logits, stats)
