@@ -82,6 +82,11 @@ def parse_json_object(content: bytes, file: str, *, large_integers: bool = False
         raise FrontendError(f"must hold a JSON object, found {show(value)}", file)
     if _is_deep(value):
         raise FrontendError("is nested too deeply", file)
+    if b"\\ud" in content.lower():
+        try:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise FrontendError("holds half of a surrogate pair, which is no text", file) from error
     return value
 
 

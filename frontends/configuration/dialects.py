@@ -2,7 +2,7 @@
 
 A row sets its field only if that is missing. A field of the document then counts as read if a row brought it under a
 name that the architecture reads. Rows for the record `unusual` set nothing: they give a value when a field says something
-out of the ordinary, and if one does not, the fields it names count as read too.
+out of the ordinary, and if one does not, the fields it names count as read too, also those of its conditions.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from frontends.errors import FrontendError, show
 from frontends.language import syntax
 from frontends.language.catalogue import DIALECT_FUNCTIONS, bind_arguments
 from frontends.language.source import SourceText
-from frontends.language.syntax import ArchitectureFile, Field
+from frontends.language.syntax import ArchitectureFile, Expression, Field
 from frontends.weights.checkpoint import TensorSource
 
 MAX_VALUES = 1 << 16
@@ -31,7 +31,7 @@ FieldPath = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Translation:
-    """A row that was evaluated: its field, whether it gave a value, and the fields it names."""
+    """A row that was evaluated: its field, whether it gave a value, and the fields that the value may come from."""
 
     target: FieldPath
     gives: bool
@@ -51,11 +51,26 @@ def apply_dialects(
                 continue
             value = evaluator.evaluate(line.value, {})
             gives = value is not None and not isinstance(value, Missing)
-            sources = frozenset(node.path for node, _ in syntax.walk(line.value) if isinstance(node, Field))
-            rows.append(Translation(line.target.path, gives, sources))
-            if gives and line.target.path[0] != UNUSUAL:
+            is_check = line.target.path[0] == UNUSUAL
+            rows.append(Translation(line.target.path, gives, _fields(line.value, conditions=is_check)))
+            if gives and not is_check:
                 _set_field(values, line.target, copy.deepcopy(value), document.name)
     return Document(values, document.name), rows
+
+
+def _fields(expression: Expression, *, conditions: bool) -> frozenset[FieldPath]:
+    """The fields an expression names; without `conditions`, those outside of them."""
+    found: set[FieldPath] = set()
+    pending: list[syntax.Node] = [expression]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, Field):
+            found.add(node.path)
+        elif isinstance(node, syntax.Conditional) and not conditions:
+            pending += (node.value, node.otherwise)
+        else:
+            pending += syntax.children(node)
+    return frozenset(found)
 
 
 def read_fields(rows: Iterable[Translation], mentioned: set[FieldPath]) -> set[FieldPath]:

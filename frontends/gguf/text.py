@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from frontends.chat.template import MAX_TEMPLATE_BYTES
 from frontends.errors import FrontendError, show
 from frontends.gguf.header import GgufHeader
 from frontends.gguf.metadata import text_at
@@ -31,7 +32,7 @@ SPECIAL_NAMES = {
 def read_text_files(header: GgufHeader) -> TextFiles:
     """A vocabulary of a kind that is not known becomes a note. Raises FrontendError for one that is broken."""
     model = text_at(header, MODEL_KEY)
-    template = text_at(header, TEMPLATE_KEY)
+    template = _template(header)
     if model is None or model in NO_VOCABULARY:
         return TextFiles(chat_template=template)
     vocabulary = read_vocabulary(header)
@@ -51,6 +52,13 @@ def read_text_files(header: GgufHeader) -> TextFiles:
         _stop_tokens(vocabulary),
         notes,
     )
+
+
+def _template(header: GgufHeader) -> str | None:
+    template = text_at(header, TEMPLATE_KEY)
+    if template is not None and len(template) > MAX_TEMPLATE_BYTES:
+        raise FrontendError(f"the chat template has more than {MAX_TEMPLATE_BYTES} characters", str(header.path))
+    return template
 
 
 def read_tokenizer(header: GgufHeader, vocabulary: Vocabulary) -> bytes:

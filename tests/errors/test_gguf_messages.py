@@ -336,6 +336,12 @@ def test_a_tokenizer_of_another_kind_is_a_note(tmp_path: Path) -> None:
     )
 
 
+def test_a_chat_template_that_is_too_large(tmp_path: Path) -> None:
+    template = entry("tokenizer.chat_template", STRING, text("x" * (1 << 20) + "y"))
+    (tmp_path / "a.gguf").write_bytes(content_of([NAME, template], []))
+    assert vocabulary_error(tmp_path / "a.gguf").message == "the chat template has more than 1048576 characters"
+
+
 def test_merges_are_needed(tmp_path: Path) -> None:
     path = replaced(
         write_byte_level(tmp_path / "a.gguf", "gpt-2"), (b"tokenizer.ggml.merges", b"tokenizer.ggml.mergez")

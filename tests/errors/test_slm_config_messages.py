@@ -429,6 +429,7 @@ def test_allowed_unread_fields_are_notes(tmp_path: Path) -> None:
         (b'{"a": NaN}', "is not valid JSON: NaN is not a JSON number"),
         (b'{"a": 1e999}', 'is not valid JSON: the number "1e999" is too large'),
         (b'{"a": "\xff"}', "is not valid JSON: 'utf-8' codec can't decode byte 0xff in position 7: invalid start byte"),
+        (b'{"a": ["\\uD83D"]}', "holds half of a surrogate pair, which is no text"),
         (b"{" + b" " * (4 << 20), "is larger than 4194304 bytes, the largest accepted here"),
     ],
 )

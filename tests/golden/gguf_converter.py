@@ -100,6 +100,15 @@ def write_parameters(writer: gguf.GGUFWriter, config: Config, layers: int) -> No
         writer.add_rope_scaling_factor(rope["factor"])
     if rope["rope_type"] == "yarn":
         writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
+        for option, write in (
+            ("attention_factor", writer.add_rope_scaling_yarn_attn_factor),
+            ("beta_fast", writer.add_rope_scaling_yarn_beta_fast),
+            ("beta_slow", writer.add_rope_scaling_yarn_beta_slow),
+        ):
+            if option in rope:
+                write(rope[option])
+    if rope["rope_type"] == "longrope":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LONGROPE)
     if rope["rope_theta"] is not None:
         writer.add_rope_freq_base(rope["rope_theta"])
     writer.add_layer_norm_rms_eps(config.get("rms_norm_eps", config.get("norm_eps")))
@@ -172,7 +181,7 @@ def _phi3(writer: gguf.GGUFWriter, config: Config) -> None:
     writer.add_rope_scaling_orig_ctx_len(config["original_max_position_embeddings"])
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
     writer.add_rope_dimension_count(_rotated(config, 1.0))
-    writer.add_rope_freq_base(config["rope_theta"])
+    writer.add_rope_freq_base(rope_record(config)["rope_theta"])
     writer.add_sliding_window(config.get("sliding_window") or 0)
 
 
@@ -209,11 +218,14 @@ def _gpt2(writer: gguf.GGUFWriter, config: Config) -> None:
 
 
 def _lfm2(writer: gguf.GGUFWriter, config: Config) -> None:
-    attention = [kind == "full_attention" for kind in config["layer_types"]]
-    writer.add_head_count_kv([config["num_key_value_heads"] if has else 0 for has in attention])
+    kinds = config.get("layer_types")
+    if kinds is None:
+        chosen = config["full_attn_idxs"]
+        kinds = ["full_attention" if layer in chosen else "conv" for layer in range(config["num_hidden_layers"])]
+    writer.add_head_count_kv([0 if kind == "conv" else config["num_key_value_heads"] for kind in kinds])
     writer.add_vocab_size(config["vocab_size"])
     writer.add_shortconv_l_cache(config["conv_L_cache"])
-    width = config.get("block_ff_dim", config["intermediate_size"])
+    width = config.get("block_ff_dim", config.get("intermediate_size"))
     if config["block_auto_adjust_ff_dim"]:
         width = int(config.get("block_ffn_dim_multiplier", 1.0) * int(2 * width / 3))
         width = -(-width // config["block_multiple_of"]) * config["block_multiple_of"]
@@ -241,11 +253,11 @@ OWN_PARAMETERS: dict[str, Callable[[gguf.GGUFWriter, Config], None]] = {
 
 
 def extra_tensors(writer: gguf.GGUFWriter, config: Config) -> Iterator[tuple[str, Array]]:
-    """Rotary divisors and factors; for longrope the factor of cos and sin goes into the metadata."""
+    """Rotary divisors and, of Phi-3, factors; the factor of cos and sin goes into the metadata then."""
     rope = rope_record(config)
     if rope["rope_type"] == "llama3":
         yield "rope_freqs.weight", llama3_divisors(rope, head_dim(config))
-    if rope["rope_type"] == "longrope":
+    if rope["rope_type"] == "longrope" and config["model_type"] == "phi3":
         original = config["original_max_position_embeddings"]
         stretch = config["max_position_embeddings"] / original
         writer.add_rope_scaling_attn_factors(

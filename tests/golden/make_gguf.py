@@ -39,6 +39,7 @@ from make_published import (
     smallest_margin,
 )
 from numpy.typing import NDArray
+from published.variants import Variant
 from transformers import PreTrainedModel
 
 Type = gguf.GGMLQuantizationType
@@ -71,7 +72,8 @@ FAMILIES: dict[str, Config] = {
     },
     "gemma3": GEMMA | {
         "model_type": "gemma3_text", "attn_logit_softcapping": None, "final_logit_softcapping": None,
-        "num_hidden_layers": 7, "rope_local_base_freq": 10000.0, "rope_theta": 1e6, "sliding_window_pattern": 6,
+        "num_hidden_layers": 7, "rope_local_base_freq": 10000.0, "rope_theta": 1e6,
+        "rope_scaling": {"rope_type": "linear", "factor": 8.0}, "sliding_window_pattern": 6,
     },
     "smollm3": SMALL | {
         "model_type": "smollm3", "num_hidden_layers": 5, "no_rope_layer_interval": 4, "no_rope_layers": None,
@@ -169,10 +171,12 @@ def usable(config: Config, model: PreTrainedModel, prompt: torch.Tensor) -> dict
 
 def make(name: str, config: Config, kind: Type) -> str:
     """Writes one file and its vectors; returns its row of README.md."""
+    small = 0.002 if config["model_type"].startswith("gemma") else 0.04
+    variant = Variant(name, "", PROMPT, config, embedding_std=small)
     for seed in range(MAX_SEEDS):
         generator = torch.Generator().manual_seed(seed)
         model = empty_model(config)
-        fill(model, 0.002 if config["model_type"].startswith("gemma") else 0.04, generator)
+        fill(model, variant, generator)
         stored = make_weights(model, config, kind, seed)
         prompt = random_prompt(PROMPT, config["vocab_size"], generator)
         figures = usable(config, model, prompt)
