@@ -25,7 +25,7 @@ SETTINGS = settings(
 )
 VOCABULARY, CONTEXT = 37, 300
 WIDTHS = {"d": "f", "f": "d"}
-KINDS = ("linear", "linear", "square", "binary", "binary", "unary", "norm", "attention", "tensor", "conv", "scan")
+KINDS = ("linear", "linear", "square", "binary", "binary", "unary", "norm", "norm", "place", "attention", "tensor", "conv", "scan")
 
 
 @dataclass
@@ -85,7 +85,13 @@ class Writer:
             ]
             self.let(width, self.draw(st.sampled_from(forms)))
         elif kind == "norm":
-            self.let(width, f"{self.weight(f'rms_norm({width}, 1e-5)')}({self.pick(width)})")
+            norms = ["rms_norm({}, 1e-5)", "layer_norm({}, 1e-5)", "layer_norm({}, 1e-5, bias=false)"]
+            norm = self.draw(st.sampled_from(norms)).format(width)
+            self.let(width, f"{self.weight(norm)}({self.pick(width)})")
+        elif kind == "place" and width == "d":
+            table = self.weight(f"embedding({CONTEXT + 5}, d)")
+            places = [f"{table}(positions + 5)", f"({table}(positions) - sinusoid(positions + 2, d))"]
+            self.let("d", f"{self.pick('d')} + {self.draw(st.sampled_from(places))}")
         elif kind == "tensor":
             form = self.draw(st.sampled_from(["{0} * {1}", "{1} - {0}", "{0} / (sigmoid({1}) + 0.5)"]))
             self.let(width, form.format(self.pick(width), self.weight(f"tensor({width})")))

@@ -2,8 +2,8 @@
 
 Right: a plain NumPy forward pass in float64, written from the definition of the architecture, gives the same
 logits from the committed config and weights. It shares no code with the package or with `transformers`. It knows
-the Llama family with Mistral's windows and Mixtral; the vectors of the others rest on `transformers` and on the package
-agreeing with it.
+the Llama family with Mistral's windows and Mixtral; test_golden_layer_norm.py has the families with layer norm. The
+vectors of the others rest on `transformers` and on the package agreeing with it.
 """
 
 import json
