@@ -80,10 +80,12 @@ class MixtureTracer(OperationTracer):
         """If the element is a product with a factor p[e]: the product of the others, and p."""
         others = factors(block, element.value)
         weight = next((factor for factor in others if is_weight(block, factor, members)), None)
-        whole = next((factor for factor in others if factor.type == element.value.type), None)
-        if weight is None or whole is None or not isinstance(weight.owner, slm.ColumnOp):
+        if weight is None or not isinstance(weight.owner, slm.ColumnOp):
             return element, None
         others.remove(weight)  # the first of equal ones: a square keeps its other factor
+        whole = next((factor for factor in others if factor.type == element.value.type), None)
+        if whole is None:
+            return element, None
         others.remove(whole)
         rest = Tensor(whole, element.shape)
         for factor in others:

@@ -170,6 +170,29 @@ def test_a_group_outside_of_the_layers(tmp_path: Path) -> None:
     assert inner[1].chosen is not None and inner[2].weights is None
 
 
+@pytest.mark.parametrize(
+    ("element", "inside"), [("p[e] * w(x)", ["linear"]), ("w(x) * p[e] * p[e]", ["column", "linear", "mul"])]
+)
+def test_an_element_as_wide_as_its_weight(element: str, inside: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "one.slm"
+    path.write_text(f"""architecture one for "one"
+weights {{
+  embed: embedding(9, 1)
+  router: linear(1 -> 3)
+  experts[e < 3] {{ w: linear(1 -> 1) }}
+  head: linear(1 -> 9)
+}}
+def forward(tokens: [T]) {{
+  x = embed(tokens)
+  p = top_k(router(x), 2)
+  return head(sum({element} for e in experts))
+}}
+""")
+    (mixture,) = mixtures_of(load_program(path, random_seed=1))
+    assert mixture.chosen is not None
+    assert sorted(ops_of(mixture)) == [*inside, "yield"]
+
+
 def test_text_does_not_grow_with_the_experts(tmp_path: Path) -> None:
     sizes = {len(list(loaded(tmp_path, f"w[e] * {EXPERT}", experts=count).module.walk())) for count in (2, 40)}
     assert len(sizes) == 1
