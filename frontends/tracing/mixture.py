@@ -78,17 +78,18 @@ class MixtureTracer(OperationTracer):
         self, expression: syntax.Reduce, block: Block, element: Tensor, members: int
     ) -> tuple[Tensor, SSAValue | None]:
         """If the element is a product with a factor p[e]: the product of the others, and p."""
-        found = factors(block, element.value)
-        weight = next((factor for factor in found if is_weight(block, factor, members)), None)
-        others = [factor for factor in found if factor is not weight]
-        whole = next((factor for factor in others if factor.type == element.value.type), None)
-        if weight is None or whole is None or not isinstance(weight.owner, slm.ColumnOp):
+        others = factors(block, element.value)
+        weight = next((factor for factor in others if is_weight(block, factor, members)), None)
+        if weight is None or not isinstance(weight.owner, slm.ColumnOp):
             return element, None
+        others.remove(weight)  # the first of equal ones: a square keeps its other factor
+        whole = next((factor for factor in others if factor.type == element.value.type), None)
+        if whole is None:
+            return element, None
+        others.remove(whole)
         rest = Tensor(whole, element.shape)
         for factor in others:
-            if factor is not whole:
-                other = Tensor(factor, slm.shape_of(factor))
-                rest = self.binary_op(expression.place, "*", rest, other)
+            rest = self.binary_op(expression.place, "*", rest, Tensor(factor, slm.shape_of(factor)))
         return rest, weight.owner.x
 
     def column(self, expression: syntax.Index, value: Tensor, environment: Environment) -> Tensor:

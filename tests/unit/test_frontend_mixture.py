@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from compiler.dialects import slm
+from compiler.interpreters.slm import interpret_slm
 from compiler.program import Program
 from frontends import load_program
 
@@ -25,6 +27,7 @@ weights {
   pool[e < E] { wide: linear(d -> d) }
   head: linear(d -> V)
 }
+def square(a) { return a * a }
 def forward(tokens: [T]) {
   x = embed(tokens)
   for i in layers {
@@ -33,7 +36,7 @@ def forward(tokens: [T]) {
     q = top_k(p, 2)
     w = WEIGHTS
     x += sum(ELEMENTTAIL
-    x += h * sum(p) * sum(w)
+    x += h * sum(p) * sum(w) + square(h)
   }
   x += sum(wide(x) for e in pool)
   return head(x)
@@ -87,6 +90,8 @@ def test_chosen_experts(tmp_path: Path) -> None:
         (f"{EXPERT} * (w[e] * p[1])", 1),
         (f"w[e] * w[e] * {EXPERT}", 1),
         (f"w[e] * ({EXPERT} + h)", 0),
+        (f"{EXPERT} * h * w[e] * h", 2),
+        (f"square(w[e]) * square({EXPERT})", 2),
     ],
 )
 def test_a_weight_is_a_factor_anywhere_in_a_product(element: str, inside: int, tmp_path: Path) -> None:
@@ -94,6 +99,24 @@ def test_a_weight_is_a_factor_anywhere_in_a_product(element: str, inside: int, t
     mixture = mixtures_of(loaded(tmp_path, element))[0]
     assert mixture.chosen is not None
     assert ops_of(mixture).count("mul") == inside
+
+
+@pytest.mark.parametrize("weights", ["p", "q / sum(q)", "q * p"])
+@pytest.mark.parametrize(
+    "element",
+    [EXPERT, f"h * {EXPERT} * h", f"0.5 * ({EXPERT} + h)", f"square({EXPERT})", f"{EXPERT} * p[1]", f"w[e] * {EXPERT}"],
+)
+def test_taking_the_weights_out_changes_no_value(element: str, weights: str, tmp_path: Path) -> None:
+    """The same sum with a term + 0, which is no product: every expert runs, and multiplies by its column itself."""
+    weights += " * sum(q) / sum(q)"  # so that q is always read
+    programs = [
+        loaded(tmp_path, f"{left} {element}{rest}", weights) for left, rest in (("w[e] *", ""), ("0 * h + w[e] *", ""))
+    ]
+    sparse, plain = (mixtures_of(program)[0] for program in programs)
+    assert sparse.weights is not None and plain.weights is None
+    one, other = (interpret_slm(program, [3, 1, 4, 1, 5]) for program in programs)
+    np.testing.assert_allclose(one, other, rtol=1e-6)
+    assert np.ptp(one) > 0.1
 
 
 @pytest.mark.parametrize(
@@ -145,6 +168,29 @@ def test_a_group_outside_of_the_layers(tmp_path: Path) -> None:
     )
     assert [keys_of(mixture) for mixture in inner[1:]] == [["pool.{e}.wide.weight"]] * 2
     assert inner[1].chosen is not None and inner[2].weights is None
+
+
+@pytest.mark.parametrize(
+    ("element", "inside"), [("p[e] * w(x)", ["linear"]), ("w(x) * p[e] * p[e]", ["column", "linear", "mul"])]
+)
+def test_an_element_as_wide_as_its_weight(element: str, inside: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "one.slm"
+    path.write_text(f"""architecture one for "one"
+weights {{
+  embed: embedding(9, 1)
+  router: linear(1 -> 3)
+  experts[e < 3] {{ w: linear(1 -> 1) }}
+  head: linear(1 -> 9)
+}}
+def forward(tokens: [T]) {{
+  x = embed(tokens)
+  p = top_k(router(x), 2)
+  return head(sum({element} for e in experts))
+}}
+""")
+    (mixture,) = mixtures_of(load_program(path, random_seed=1))
+    assert mixture.chosen is not None
+    assert sorted(ops_of(mixture)) == [*inside, "yield"]
 
 
 def test_text_does_not_grow_with_the_experts(tmp_path: Path) -> None:
