@@ -45,6 +45,7 @@ from tests.end_to_end.e2e_support import (
     prompt_of,
     tiny_program,
 )
+from tests.end_to_end.test_e2e_recurrent import family
 from tests.end_to_end.test_e2e_shapes import SETTINGS
 
 CONFIGS = Path(__file__).parents[2] / "examples" / "configs"
@@ -295,6 +296,21 @@ def test_two_embeddings_with_lengths_of_their_own() -> None:
     for step, row in enumerate(rows):
         whole = interpret_slm(model, [*prompt, *tokens[:step]])[-1]
         np.testing.assert_allclose(row, whole, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("scheme", ["fp32", "w8a8-kv8"])
+def test_states_of_convolutions_begin_anew(scheme: str) -> None:
+    model = family("lfm2", rope_scaling=longrope(12, half=5), max_position_embeddings=64)
+    chosen = options("edge", scheme, 40, CHUNK)
+    session = Session(build(model, chosen), check_uninitialised=True)
+    reference = Conversation(interpreter(model, chosen))
+    assert reference.reference.restarts == (12,)
+    for index, (length, new) in enumerate([(7, 2), (4, 9)]):
+        prompt = prompt_of(length, session.vocabulary, index)
+        tokens, rows = sampled(session, prompt, new)
+        expected, expected_rows = reference.turn(prompt, new)
+        assert tokens == expected
+        assert_same_bits(rows, expected_rows)
 
 
 @st.composite
