@@ -12,8 +12,9 @@ from math import prod
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Operation
 
+from compiler.conversion.routing import routers
 from compiler.dialects import slm
-from compiler.dialects.slm import LAYER
+from compiler.dialects.slm import EXPERT, LAYER
 from compiler.errors import CompileError
 from compiler.locations import source_of
 from compiler.lowering.attention import cache_capacity
@@ -24,22 +25,24 @@ from compiler.schemes import Scheme
 SCALE_BYTES = 4  # f32: of a row of an int8 matrix, of an int8 cache entry
 VECTOR_BYTES = 4  # norms and biases are f32 in every scheme
 PER_ELEMENT_OPS = (
-    slm.RmsNormOp, slm.RopeOp, slm.ActivationOp, slm.ConstantOp, slm.AddOp, slm.SubOp, slm.MulOp, slm.DivOp,
+    slm.RmsNormOp, slm.LayerNormOp, slm.RopeOp, slm.ActivationOp, slm.ConstantOp, slm.TensorOp, slm.PositionsOp,
+    slm.SinusoidOp, slm.SoftmaxOp, slm.ReduceSumOp, slm.TopKOp, slm.ColumnOp, slm.AddOp, slm.SubOp, slm.MulOp, slm.DivOp,
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Part:
-    """A weight as an operation reads it: `layers` of it are stored for that, `per_token` are read for each token.
+    """A weight as an operation reads it: `stored` of it are in memory for that, `per_token` are read for each token.
 
-    role: matrix [rows, columns], table [rows, columns] of which a token reads one row, or vector [columns].
+    role: matrix [rows, columns], router (a matrix that decides a top_k, f32 in every scheme), table [rows, columns] of which
+    a token reads one row, or vector [columns].
     """
 
     key: str
     role: str
     rows: int
     columns: int
-    layers: int
+    stored: int
     per_token: int
 
 
@@ -75,7 +78,9 @@ class ModelCosts:
 
     @property
     def matrix_macs(self) -> int:
-        return sum(part.rows * part.columns * part.per_token for part in self.parts if part.role == "matrix")
+        return sum(
+            part.rows * part.columns * part.per_token for part in self.parts if part.role in ("matrix", "router")
+        )
 
     def attention_macs(self, context: int) -> int:
         """Scores and weighted values of a token that is the last of `context` positions."""
@@ -83,7 +88,7 @@ class ModelCosts:
 
     def weight_bytes(self, scheme: Scheme) -> int:
         """All weights as the scheme stores them; a tied head is stored apart from the table."""
-        return sum(part.layers * part_bytes(part, scheme) for part in self.parts)
+        return sum(part.stored * part_bytes(part, scheme) for part in self.parts)
 
     def weight_bytes_read(self, scheme: Scheme) -> int:
         """What one token reads of them: one row of a table, of experts only the chosen ones."""
@@ -106,32 +111,45 @@ class ModelCosts:
 
 
 def part_bytes(part: Part, scheme: Scheme) -> int:
-    """One layer's weight in a scheme."""
+    """One layer's (and one expert's) weight in a scheme."""
     elements = part.rows * part.columns
-    if part.role == "vector":
+    if part.role in ("vector", "router"):
         return elements * VECTOR_BYTES
     if part.role == "table":
         return elements * element_bytes(scheme.table)
     return elements * element_bytes(scheme.weights) + (part.rows * SCALE_BYTES if scheme.weights == "i8" else 0)
 
 
+@dataclass(frozen=True)
+class Times:
+    """How often the operations of a block are there: `stored` copies of their weights, of which a token runs `per_token`."""
+
+    stored: int = 1
+    per_token: int = 1
+
+    def times(self, stored: int, per_token: int) -> Times:
+        return Times(self.stored * stored, self.per_token * per_token)
+
+
 def model_costs(program: Program) -> ModelCosts:
     """Raises CompileError for an operation with regions that is not known here."""
     costs = ModelCosts(parameters=stored_parameters(program.weights))
     stored: set[tuple[str, int]] = set()
-    for op, layers in repeated(program.module.body.block, 1):
+    deciding = routers(program.module)
+    for op, times in repeated(program.module.body.block, Times()):
         if isinstance(op, slm.AttentionOp):
             _, query_heads, head_dim = slm.shape_of(op.q)
             window = None if op.window is None else op.window.value.data
-            costs.caches.append(Cache(layers, query_heads, slm.shape_of(op.k)[1], head_dim, window))
+            costs.caches.append(Cache(times.per_token, query_heads, slm.shape_of(op.k)[1], head_dim, window))
         elif not isinstance(op, slm.LinearOp | slm.EmbeddingOp) and not isinstance(op, PER_ELEMENT_OPS):
             costs.uncounted.add(op.name)
         for key, role, rows, columns in weights_of(op):
             scope = (key, id(op.parent) if LAYER in key else 0)
-            first = 0 if scope in stored else layers if LAYER in key else 1
-            costs.parts.append(Part(key, role, rows, columns, first, layers))
+            first = 0 if scope in stored else times.stored if LAYER in key or EXPERT in key else 1
+            kind = "router" if role == "matrix" and op in deciding else role
+            costs.parts.append(Part(key, kind, rows, columns, first, times.per_token))
             stored.add(scope)
-    idle = sum(max(0, part.layers - part.per_token) * part.rows * part.columns for part in costs.parts)
+    idle = sum(max(0, part.stored - part.per_token) * part.rows * part.columns for part in costs.parts)
     costs.active_parameters = costs.parameters - idle
     return costs
 
@@ -141,18 +159,22 @@ def stored_parameters(weights: WeightStore) -> int:
     return sum(prod(weights.shape(name)) for name in weights.names() if weights.alias_of(name) is None)
 
 
-def repeated(block: Block, layers: int) -> Iterator[tuple[Operation, int]]:
-    """The operations of a block and of the layers in it, each with the number of layers it stands for."""
+def repeated(block: Block, times: Times) -> Iterator[tuple[Operation, Times]]:
+    """The operations of a block, of the layers and of the mixtures in it, each with how often it is there."""
     for op in block.ops:
         if isinstance(op, slm.LayersOp):
             for kind in range(len(op.kinds)):
-                yield from repeated(op.body(kind), layers * op.layer_kinds.count(kind))
+                count = op.layer_kinds.count(kind)
+                yield from repeated(op.body(kind), times.times(count, count))
+        elif isinstance(op, slm.MixtureOp):
+            chosen = op.count if op.chosen is None else slm.shape_of(op.chosen)[-1]
+            yield from repeated(op.block, times.times(op.count, chosen))
         elif isinstance(op, FuncOp):
-            yield from repeated(op.body.block, layers)
+            yield from repeated(op.body.block, times)
         elif op.regions:
             raise CompileError(f"the costs of {op.name} are not known", source_of(op.location))
         elif not isinstance(op, slm.YieldOp | ReturnOp):
-            yield op, layers
+            yield op, times
 
 
 def weights_of(op: Operation) -> Iterator[tuple[str, str, int, int]]:

@@ -25,7 +25,21 @@ SETTINGS = settings(
 )
 VOCABULARY, CONTEXT = 37, 300
 WIDTHS = {"d": "f", "f": "d"}
-KINDS = ("linear", "linear", "square", "binary", "binary", "unary", "norm", "norm", "place", "attention", "tensor", "conv", "scan")
+KINDS = (
+    "linear",
+    "linear",
+    "square",
+    "binary",
+    "binary",
+    "unary",
+    "norm",
+    "norm",
+    "place",
+    "attention",
+    "tensor",
+    "conv",
+    "scan",
+)
 
 
 @dataclass
