@@ -83,13 +83,15 @@ class StreamDecoder:
         self._tokens: list[int] = []
         """Those given out last, as context, and after them those that wait."""
         self._context = 0
+        self._waiting = 0
+        """Tokens with text of their own that wait; special ones have none."""
 
     def push(self, token: int) -> str:
         """The text that is complete now and was not before; may be empty."""
         self._tokens.append(token)
+        self._waiting += self._tokenizer.decode([token]) != ""
         text = self._text_after_context()
-        pending = len(self._tokens) - self._context
-        if text.endswith(REPLACEMENT) and pending < MAX_PENDING_TOKENS:
+        if text.endswith(REPLACEMENT) and self._waiting < MAX_PENDING_TOKENS:
             return ""
         return self._give(text)
 
@@ -105,4 +107,5 @@ class StreamDecoder:
     def _give(self, text: str) -> str:
         self._tokens = self._tokens[self._context :]
         self._context = len(self._tokens)
+        self._waiting = 0
         return text

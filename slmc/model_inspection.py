@@ -39,6 +39,7 @@ def describe_model(program: Program, context: int) -> dict[str, Any]:
         "max_positions": program.max_positions,
         "stop_tokens": list(program.stop_tokens),
         "tokenizer": program.tokenizer_json is not None,
+        "chat_template": program.chat_template is not None,
         "context": context,
         "macs_per_token": macs,
         "flops_per_token": 2 * sum(macs.values()),
@@ -70,6 +71,7 @@ def weights_of(program: Program) -> Iterator[dict[str, Any]]:
             "name": name,
             "shape": list(store.shape(name)),
             "dtype": store.storage_dtype(name),
+            "stored": store.stored_type(name),
             "parameters": prod(store.shape(name)),
             "alias_of": store.alias_of(name),
         }
@@ -79,7 +81,7 @@ def show_model(description: dict[str, Any], console: Console) -> None:
     d = description
     active = "" if d["active_parameters"] == d["parameters"] else f", {d['active_parameters']:,} active per token"
     console.print(f"[bold]{escape(d['source'])}[/]: {d['architecture']}, {d['parameters']:,} parameters{active}")
-    for key in ("max_positions", "stop_tokens", "tokenizer"):
+    for key in ("max_positions", "stop_tokens", "tokenizer", "chat_template"):
         console.print(f"  {key}: {d[key]}")
     if d["virtual_weights"]:
         console.print("  weights: virtual, there is no checkpoint here")
@@ -90,7 +92,7 @@ def show_model(description: dict[str, Any], console: Console) -> None:
     config = [(key, json.dumps(value)) for key, value in d["config"].items()]
     if config:
         console.print(table_of("Config", ("field", "value"), config))
-    columns = ("weight", "count#", "shape", "dtype", "parameters#", "tied")
+    columns = ("weight", "count#", "shape", "stored", "parameters#", "tied")
     console.print(table_of("Weights", columns, grouped(d["weights"])))
 
 
@@ -127,7 +129,7 @@ def grouped(weights: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for weight in weights:
         tied = None if weight["alias_of"] is None else _INDEX.sub(".{}", weight["alias_of"])
-        key = (_INDEX.sub(".{}", weight["name"]), tuple(weight["shape"]), weight["dtype"], tied)
+        key = (_INDEX.sub(".{}", weight["name"]), tuple(weight["shape"]), weight["stored"], tied)
         groups.setdefault(key, []).append(weight)
     return [
         (

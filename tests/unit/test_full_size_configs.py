@@ -49,6 +49,8 @@ def model_type(name: str) -> str:
 
 KNOWN_TYPES = {name for types in known_architectures().values() for name in types}
 KNOWN = sorted(name for name in PARAMETERS if model_type(name) in KNOWN_TYPES)
+# Work per token that is small next to the matrices, and said to be missing.
+UNCOUNTED = {"lfm2-1.2b": ["slm.causal_conv"], "mamba-130m": ["slm.causal_conv", "slm.selective_scan"]}
 COMING = sorted(PARAMETERS.keys() - set(KNOWN))
 """Configs of families without a file in frontends/architectures yet: they are refused, and checked once there is one."""
 
@@ -65,7 +67,7 @@ def test_parameters(name: str) -> None:
     assert shown["active_parameters"] == ACTIVE.get(name, PARAMETERS[name])
     assert shown["schemes"]["bf16"]["kv_bytes_per_token"] == KV_BYTES[name]
     assert sum(weight["parameters"] for weight in shown["weights"] if weight["alias_of"] is None) == PARAMETERS[name]
-    assert (shown["notes"], shown["not_counted"]) == ([], [])
+    assert (shown["notes"], shown["not_counted"]) == ([], UNCOUNTED.get(name, []))
     assert Parser(make_context(), str(program.module)).parse_module().is_structurally_equivalent(program.module)
 
 

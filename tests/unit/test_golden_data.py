@@ -179,7 +179,7 @@ def attention_factor(config: dict[str, Any]) -> float:
     return above / below
 
 
-def rotate(x: np.ndarray, angles: np.ndarray, factor: float) -> np.ndarray:
+def rotate(x: np.ndarray, angles: np.ndarray, factor: float = 1.0) -> np.ndarray:
     """RoPE of x [positions, heads, head_dim] by angles [positions, head_dim / 2]; halves form the pairs."""
     first, second = np.split(x, 2, axis=-1)
     cos, sin = factor * np.cos(angles)[:, None], factor * np.sin(angles)[:, None]
