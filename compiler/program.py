@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp
 
+ENCODER = "encode_image"
+"""The function of a module that makes rows of an image; the module of a model without images has none."""
+
 
 class WeightStore(Protocol):
     """Named weight tensors, read one at a time; nothing holds the whole model."""
@@ -36,7 +39,11 @@ class WeightStore(Protocol):
 
 @dataclass(frozen=True)
 class Program:
-    """module: `func.func @forward(%tokens: tensor<?xi32>) -> tensor<?xVxf32>` in the slm dialect."""
+    """module: `func.func @forward(%tokens: tensor<?xi32>) -> tensor<?xVxf32>` in the slm dialect.
+
+    A model that takes an image has `func.func @encode_image(%pixels: tensor<CxSxSxf32>) -> tensor<nxdxf32>`, and @forward two
+    more inputs: %places: tensor<?xi32>, the number of the image row at each position or -1, and %rows, what encode_image gave.
+    """
 
     module: ModuleOp
     weights: WeightStore

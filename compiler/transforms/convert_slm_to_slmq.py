@@ -20,6 +20,7 @@ from xdsl.rewriter import Rewriter
 
 from compiler.conversion.attention import ConvertAttention
 from compiler.conversion.elementwise import ConvertActivation, ConvertBinary
+from compiler.conversion.images import ConvertFullAttention, ConvertImageRows
 from compiler.conversion.matrix import ConvertLinear
 from compiler.conversion.rows import ConvertEmbedding, ConvertNorm, ConvertRope
 from compiler.dialects import slm
@@ -46,7 +47,7 @@ class ConvertSlmToSlmqPass(ModulePass):
         scheme = find_scheme(self.scheme)
         patterns: list[RewritePattern] = [
             ConvertEmbedding(scheme), ConvertLinear(scheme), ConvertAttention(scheme), ConvertNorm(), ConvertRope(),
-            ConvertActivation(), ConvertBinary(),
+            ConvertActivation(), ConvertBinary(), ConvertImageRows(), ConvertFullAttention(scheme),
         ]  # fmt: skip
         applier = GreedyRewritePatternApplier(patterns)
         PatternRewriteWalker(applier, apply_recursively=False).rewrite_module(op)

@@ -21,17 +21,33 @@ from compiler.dialects.slm.elementwise import (
     SubOp,
     broadcast,
 )
+from compiler.dialects.slm.images import (
+    ConcatBase,
+    ConcatOp,
+    FullAttentionOp,
+    L2NormalizeBase,
+    L2NormalizeOp,
+    PatchesBase,
+    PatchesOp,
+    ReplaceBase,
+    ReplaceOp,
+    check_full_attention,
+    concat_shape,
+    patches_shape,
+)
 from compiler.dialects.slm.layers import LayersOp, YieldOp
 from compiler.dialects.slm.rows import EmbeddingOp, LinearOp, RmsNormOp, RopeOp
 
 __all__ = [
-    "ACTIVATIONS", "LAYER", "ActivationOp", "AddOp", "AttentionOp", "BinaryBase", "BinaryOp", "ConstantOp", "DivOp",
-    "EmbeddingOp", "LayersOp", "LinearOp", "MulOp", "RmsNormOp", "RopeOp", "RotaryAttr", "Shape", "Slm", "SubOp",
-    "WeightAttr", "YieldOp", "broadcast", "shape_of",
+    "ACTIVATIONS", "LAYER", "ActivationOp", "AddOp", "AttentionOp", "BinaryBase", "BinaryOp", "ConcatBase",
+    "ConcatOp", "ConstantOp", "DivOp", "EmbeddingOp", "FullAttentionOp", "L2NormalizeBase", "L2NormalizeOp",
+    "LayersOp", "LinearOp", "MulOp", "PatchesBase", "PatchesOp", "ReplaceBase", "ReplaceOp", "RmsNormOp", "RopeOp",
+    "RotaryAttr", "Shape", "Slm", "SubOp", "WeightAttr", "YieldOp", "broadcast", "check_full_attention",
+    "concat_shape", "patches_shape", "shape_of",
 ]  # fmt: skip
 
 SLM_OPS: list[type[Operation]] = [
     EmbeddingOp, LinearOp, RmsNormOp, RopeOp, AttentionOp, ActivationOp, ConstantOp,
-    AddOp, SubOp, MulOp, DivOp, LayersOp, YieldOp,
+    AddOp, SubOp, MulOp, DivOp, LayersOp, YieldOp, PatchesOp, ConcatOp, L2NormalizeOp, FullAttentionOp, ReplaceOp,
 ]  # fmt: skip
 Slm = Dialect("slm", SLM_OPS, [WeightAttr, RotaryAttr])

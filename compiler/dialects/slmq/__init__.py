@@ -20,19 +20,29 @@ from compiler.dialects.slmq.elementwise import (
     SubOp,
 )
 from compiler.dialects.slmq.formats import WEIGHT_FORMATS, QuantizeOp, RoundOp, element_of
+from compiler.dialects.slmq.images import (
+    ConcatOp,
+    FullAttentionOp,
+    L2NormalizeOp,
+    PatchesOp,
+    ReplaceOp,
+    RowsOp,
+)
 from compiler.dialects.slmq.matrix import MatmulOp
 from compiler.dialects.slmq.rows import EmbedOp, RmsNormOp, RopeOp
 from compiler.dialects.slmq.sampling import SampleOp, SelectRowsOp
 from compiler.dialects.slmq.strips import StripsOp, YieldOp
 
 __all__ = [
-    "BINARY_FUNCTIONS", "WEIGHT_FORMATS", "ActivationOp", "AddOp", "AttentionOp", "DivOp", "EmbedOp", "MatmulOp", "MulOp",
-    "OffsetOp", "QuantizeOp", "RmsNormOp", "RopeOp", "RoundOp", "SampleOp", "ScaleOp", "SelectRowsOp", "Slmq", "StripsOp",
-    "SubOp", "YieldOp", "element_of",
+    "BINARY_FUNCTIONS", "WEIGHT_FORMATS", "ActivationOp", "AddOp", "AttentionOp", "ConcatOp", "DivOp", "EmbedOp",
+    "FullAttentionOp", "L2NormalizeOp", "MatmulOp", "MulOp", "OffsetOp", "PatchesOp", "QuantizeOp", "ReplaceOp",
+    "RmsNormOp", "RopeOp", "RoundOp", "RowsOp", "SampleOp", "ScaleOp", "SelectRowsOp", "Slmq", "StripsOp", "SubOp",
+    "YieldOp", "element_of",
 ]  # fmt: skip
 
 SLMQ_OPS: list[type[Operation]] = [
     EmbedOp, RmsNormOp, QuantizeOp, RoundOp, MatmulOp, RopeOp, ScaleOp, OffsetOp, ActivationOp, AddOp, SubOp, MulOp, DivOp,
-    AttentionOp, SelectRowsOp, SampleOp, StripsOp, YieldOp,
+    AttentionOp, SelectRowsOp, SampleOp, StripsOp, YieldOp, PatchesOp, ConcatOp, L2NormalizeOp, ReplaceOp,
+    FullAttentionOp, RowsOp,
 ]  # fmt: skip
 Slmq = Dialect("slmq", SLMQ_OPS, [])

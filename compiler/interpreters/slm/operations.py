@@ -14,6 +14,7 @@ from compiler.dialects import slm
 from compiler.dialects.slm import shape_of
 from compiler.interpreters.errors import InterpreterError
 from compiler.interpreters.rotary import rotary_tables_f64
+from compiler.interpreters.slm.images import IMAGE_HANDLERS
 from compiler.interpreters.slm.run import Array, Handlers, SlmRun
 
 CAST_ELEMENTS = 1 << 22
@@ -43,7 +44,7 @@ def embedding(run: SlmRun, op: slm.EmbeddingOp) -> None:
 
 
 def linear(run: SlmRun, op: slm.LinearOp) -> None:
-    x = run.values[op.x].reshape(len(run.tokens), -1)
+    x = run.values[op.x].reshape(len(run.values[op.x]), -1)
     rows, columns = prod(shape_of(op.result)[1:]), x.shape[1]
     weight = run.load(op.weight).reshape(rows, columns)
     y = np.empty((len(x), rows), run.dtype)
@@ -151,4 +152,5 @@ HANDLERS: Handlers = {
     slm.ActivationOp: activation,
     slm.ConstantOp: constant,
     **dict.fromkeys(BINARY, binary),
+    **IMAGE_HANDLERS,
 }

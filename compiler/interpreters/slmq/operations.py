@@ -15,6 +15,7 @@ from compiler.interpreters import slmq_kernels as kernels
 from compiler.interpreters.errors import InterpreterError
 from compiler.interpreters.rotary import rotary_tables
 from compiler.interpreters.sampling import sample_token
+from compiler.interpreters.slmq.images import IMAGE_HANDLERS
 from compiler.interpreters.slmq.run import Handlers, Results, SlmqRun
 from compiler.interpreters.slmq_attention import KeyValueState, attend
 from compiler.interpreters.slmq_functions import ACTIVATIONS, F32, round_bf16
@@ -156,4 +157,5 @@ HANDLERS: Handlers = {
     slmq.AttentionOp: _attention,
     slmq.SelectRowsOp: _select_rows,
     slmq.SampleOp: _sample,
+    **IMAGE_HANDLERS,
 }
