@@ -35,6 +35,7 @@ from compiler.transforms.choose_tiling import ChooseTilingPass
 from compiler.transforms.convert_slm_to_slmq import ConvertSlmToSlmqPass
 from compiler.transforms.convert_slmq_to_tile import ConvertSlmqToTilePass
 from compiler.transforms.convert_tile_to_isa import ConvertTileToIsaPass
+from compiler.transforms.cut_rows import CutRowsPass
 from compiler.transforms.double_buffer import DoubleBufferPass
 from compiler.transforms.fuse_strips import FuseStripsPass
 from isa.machine import Machine
@@ -45,7 +46,7 @@ PASSES: dict[str, type[ModulePass]] = {
     made.name: made
     for made in (
         CanonicalizePass, CommonSubexpressionElimination, LoopInvariantCodeMotionPass, ConvertSlmToSlmqPass,
-        AddSamplingPass, FuseStripsPass, ChooseTilingPass, ConvertSlmqToTilePass, AllocateDramPass, DoubleBufferPass,
+        AddSamplingPass, CutRowsPass, FuseStripsPass, ChooseTilingPass, ConvertSlmqToTilePass, AllocateDramPass, DoubleBufferPass,
         AllocateSramPass, ConvertTileToIsaPass, AllocateRegistersPass,
     )
 }  # fmt: skip
@@ -82,6 +83,7 @@ def pipeline(options: Options) -> tuple[Stage, ...]:
                 ConvertSlmToSlmqPass(options.scheme),
                 CommonSubexpressionElimination(),
                 AddSamplingPass(),
+                CutRowsPass(),
                 FuseStripsPass(),
             ),
             check_slmq,

@@ -12,9 +12,7 @@ from xdsl.dialects.func import FuncOp
 from compiler.dialects.slm import shape_of
 from compiler.errors import CompileError
 from compiler.program import ENCODER
-
-NO_ROW = -1
-"""The place of a token that is not replaced by a row of the image."""
+from isa.abi import NO_IMAGE_ROW
 
 
 @dataclass(frozen=True)
@@ -58,6 +56,6 @@ def image_shape(module: ModuleOp) -> ImageShape | None:
 
 def places_at(first: int, rows: int, tokens: int) -> NDArray[np.int32]:
     """Places [tokens] of an image whose rows lie at positions first .. first + rows - 1."""
-    places = np.full(tokens, NO_ROW, np.int32)
+    places = np.full(tokens, NO_IMAGE_ROW, np.int32)
     places[first : first + rows] = np.arange(rows, dtype=np.int32)
     return places

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp
 
-ENCODER = "encode_image"
+from isa.abi import ENCODE_ENTRY
+
+ENCODER = ENCODE_ENTRY
 """The function of a module that makes rows of an image; the module of a model without images has none."""
 
 

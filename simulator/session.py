@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from isa.abi import (
     ABI_VERSION,
+    EVENT_IMAGE,
     EVENT_TOKEN,
     MAILBOX_MAGIC,
     MAX_STOP_TOKENS,
@@ -30,21 +31,21 @@ from isa.abi import (
 from isa.container import Executable
 from isa.machine import Machine
 from isa.spec import MAX_TOPK, Region
+from simulator.image_port import image_port
 from simulator.memory import Bytes, Memory, RegionTooLarge
 from simulator.observer import Observer
 from simulator.reference.engine import DEFAULT_WATCHDOG, Event, Options, ReferenceEngine
+from simulator.session_error import SessionError
 from simulator.state import State
+
+__all__ = ["Request", "Session", "SessionError"]
 
 MAX_DUMP_BYTES = 4 << 30
 TOKEN_BYTES = 4
 LOGIT_BYTES = 4
 LARGEST_FP32 = float(np.finfo(np.float32).max)
 NO_FLAGS = RunFlag(0)
-_ABSENT_WHEN_TIMING = frozenset({Region.WEIGHT, Region.KV, Region.SRAM})
-
-
-class SessionError(Exception):
-    """A request the host cannot make: what was expected and what came."""
+_ABSENT_WHEN_TIMING = frozenset({Region.WEIGHT, Region.KV, Region.SCRATCH, Region.SRAM})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class Session:
         self.entry = _entry(meta)
         self.logits_offset = _logits_offset(meta, self.context)
         self.sizes = _sizes(executable)
+        self.image = image_port(meta)
         self.reset()
 
     def reset(self) -> None:
@@ -109,7 +111,10 @@ class Session:
             self.executable.text, self.state, self.observer, self.options, self.executable.debug
         )
         self._tokens = 0
+        self._image_end = 0
         self._logit_rows = (0, 0)
+        if self.image is not None:
+            self.image.clear(memory.arrays[Region.IO])
 
     @property
     def token_count(self) -> int:
@@ -143,6 +148,33 @@ class Session:
         self._check(request)
         return self._run(request)
 
+    def encode_image(self, pixels: NDArray[np.float32] | None, first: int) -> None:
+        """Runs the encoder on float32 pixels [C, h, w] (None only if timing_only); its rows take the positions from `first` on.
+
+        They lie in the prompt of the next `generate`; the ids there do not matter. Raises SessionError, TrapError.
+        """
+        port = self.image
+        if port is None:
+            raise SessionError("the program takes no image")
+        if not self._tokens <= first <= self.context - port.rows:
+            raise SessionError(
+                f"the image begins at position {first}, expected {self._tokens} to {self.context - port.rows}: it takes "
+                f"{port.rows} of {self.context}"
+            )
+        io = self.state.memory.arrays[Region.IO]
+        if pixels is not None:
+            port.write(io, pixels, first)
+        elif self.options.timing_only:
+            port.mark(io, first)
+        else:
+            raise SessionError("only a timing-only run can do without pixels")
+        self._image_end = first + port.rows
+        self.state.write_mailbox(Mailbox.MAGIC_ABI, MAILBOX_MAGIC | ABI_VERSION << 32)
+        self.state.write_mailbox(Mailbox.ENTRY, port.entry)
+        events = [(event.kind, event.value) for event in self.engine.run(port.entry)]
+        if events != [(EVENT_IMAGE, port.rows)]:
+            raise SessionError(f"the encoder posted {events[:4]}, expected ({EVENT_IMAGE}, {port.rows}) once")
+
     def logits(self, count: int | None = None) -> NDArray[np.float32]:
         """Rows dumped by the last `generate`, [rows, vocabulary].
 
@@ -162,6 +194,10 @@ class Session:
         if len(request.prompt) > available:
             raise SessionError(
                 f"a prompt of {len(request.prompt)} tokens does not fit: {available} of {self.context} are left"
+            )
+        if self._tokens + len(request.prompt) < self._image_end:
+            raise SessionError(
+                f"the prompt ends at position {self._tokens + len(request.prompt)}, its image at {self._image_end}"
             )
         if not 1 <= request.max_new <= available - len(request.prompt):
             left = available - len(request.prompt)

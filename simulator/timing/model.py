@@ -10,7 +10,7 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
-from isa.abi import EVENT_TOKEN
+from isa.abi import EVENT_IMAGE, EVENT_TOKEN
 from isa.machine import Machine
 from isa.spec import Engine, Instruction, Region
 from simulator.timing.actions import ACTION_INDEX, ACTIONS
@@ -33,6 +33,7 @@ _SMEM = int(Region.SMEM)
 _SMEM_ACTION = ACTION_INDEX["smem"]
 MAX_EVENTS = 1 << 20
 MAX_SECTIONS = 1 << 16
+ENCODE, REST = "encode", "rest"  # phases that end at halt
 
 
 class TimingModel:
@@ -53,6 +54,7 @@ class TimingModel:
         self._phases: dict[str, Section] = {}
         self._phase_begin = _zero()
         self._tokens_in_run = 0
+        self._ends_as = REST
         self._busy = [0] * ENGINE_SLOTS
         self._free = [0] * ENGINE_SLOTS
         depth = machine.core.seq.queue_depth.value
@@ -127,6 +129,8 @@ class TimingModel:
         if kind == EVENT_TOKEN:
             self._end_phase("decode" if self._tokens_in_run else "prefill")
             self._tokens_in_run += 1
+        elif kind == EVENT_IMAGE:
+            self._ends_as = ENCODE
 
     def halt(self, pc: int) -> None:
         """Waits for every engine."""
@@ -134,16 +138,17 @@ class TimingModel:
             self.seq.halt_wait += self.frontier - self.now
             self.now = self.frontier
         self._one_cycle(pc)
-        self._end_phase("rest")
-        self._tokens_in_run = 0
+        self._end_phase(self._ends_as)
+        self._tokens_in_run, self._ends_as = 0, REST
 
     def phases(self) -> dict[str, Section]:
         """Sections by phase: `prefill` up to the first token event of each run, `decode` between token events, `rest`
-        from the last one to halt. Visits count tokens (runs, for `rest`); cycles add up to the total.
+        from the last one to halt; `encode`: a run that encodes an image. Visits count tokens (runs, for `rest` and
+        `encode`); cycles add up to the total.
         """
         result = {name: _copied(section) for name, section in self._phases.items()}
         if self.cycles > self._phase_begin.cycle:
-            _extend(result.setdefault("rest", Section()), self._phase_begin, self._snapshot(0))
+            _extend(result.setdefault(REST, Section()), self._phase_begin, self._snapshot(0))
         return result
 
     def sections(self) -> dict[tuple[int, int | None], Section]:

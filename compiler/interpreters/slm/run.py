@@ -13,9 +13,10 @@ from xdsl.ir import Block, Operation, SSAValue
 
 from compiler.dialects import slm
 from compiler.dialects.slm import RotaryAttr, WeightAttr, shape_of
-from compiler.images import NO_ROW, ImageInput, encoder_of
+from compiler.images import ImageInput, encoder_of
 from compiler.interpreters.errors import InterpreterError
 from compiler.program import WeightStore
+from isa.abi import NO_IMAGE_ROW
 
 Array = NDArray[np.floating[Any]]
 Handlers = Mapping[type[Operation], Callable[["SlmRun", Any], None]]
@@ -65,7 +66,7 @@ class SlmRun:
         inputs: list[Any] = [self.tokens]
         if len(body.args) > 1:
             shape = shape_of(body.args[2])
-            none = np.full(len(self.tokens), NO_ROW, np.int32)
+            none = np.full(len(self.tokens), NO_IMAGE_ROW, np.int32)
             inputs += [none, np.zeros(shape, self.dtype)] if image is None else self.encoded(module, image)
         elif image is not None:
             raise InterpreterError("the model takes no image")

@@ -14,7 +14,7 @@ from xdsl.ir import Block, Operation, SSAValue
 
 from compiler.dialects import slm, slmq
 from compiler.dialects.slm import RotaryAttr, WeightAttr
-from compiler.images import NO_ROW, ImageInput
+from compiler.images import ImageInput
 from compiler.interpreters.errors import InterpreterError
 from compiler.interpreters.sampling import SamplerSettings, sample_token
 from compiler.interpreters.slm.run import check_image, encoder_function, forward_function
@@ -22,6 +22,7 @@ from compiler.interpreters.slmq.weights import PreparedWeights
 from compiler.interpreters.slmq_attention import BLOCK_KEYS, KeyValueState
 from compiler.interpreters.slmq_functions import F32, canonical
 from compiler.program import WeightStore
+from isa.abi import NO_IMAGE_ROW
 
 MAX_CONTEXT = 1 << 20
 """Rotary tables are made for the whole context: at most a few hundred MB."""
@@ -65,7 +66,7 @@ class SlmqRun:
         self.logits: F32 | None = None
         self.sampled: int | None = None
         self.all_rows = True
-        self.places = np.full(self.context, NO_ROW, np.int32)
+        self.places = np.full(self.context, NO_IMAGE_ROW, np.int32)
         self.image_rows: F32 | None = None
 
     def show(self, image: ImageInput) -> None:
