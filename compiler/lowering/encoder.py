@@ -11,7 +11,7 @@ from math import prod
 
 from xdsl.dialects.builtin import IntegerAttr, StringAttr, i64
 from xdsl.dialects.func import ReturnOp
-from xdsl.ir import Block, Operation, SSAValue
+from xdsl.ir import Block, BlockArgument, Operation, SSAValue
 
 from compiler.dialects import slm, slmq, tile
 from compiler.dialects.slm import shape_of
@@ -171,8 +171,9 @@ class Encoder:
         targets = dict(zip(end.operands, outs, strict=True)) if end is not None else {}
         waiting = dict(zip(op.body.block.args, (self.whole[value] for value in op.operands_read), strict=True))
 
-        def bring(argument: SSAValue) -> None:
-            low.values[argument] = self.load(waiting.pop(argument), first, count)
+        def bring(argument: BlockArgument) -> None:
+            low.values[argument] = self.load(waiting[argument], first, count)
+            del waiting[argument]
 
         for member in op.body.block.ops:
             if member is end:

@@ -1,7 +1,8 @@
 """add-sampling: computes logits only for the rows that are wanted, and samples the next token from the last of them.
 
     func.return %logits   ->   %token = slmq.sample %logits ; func.return %token
-A function that encodes an image has no logits and stays as it is. Behind the last op that mixes tokens every op works row by row, so slmq.select_rows goes right there.
+A function that encodes an image has no logits and stays as it is. Behind the last op that mixes tokens every op works row by row, so
+slmq.select_rows goes right there.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """convert-slmq-to-tile: the step function becomes a device program: buffers, copies, tile compute, loops, the generate loop.
 
     func.func @forward(%tokens) { .. }   ->   func.func @generate() { scf.while .. scf.for (layers) .. scf.for (strips) .. }
-The encoder of an image becomes a program of its own, @encode_image. Needs the plan of choose-tiling. The lowering of each op is in compiler/lowering.
+The encoder of an image becomes a program of its own, @encode_image. Needs the plan of choose-tiling. The lowering of each op is in
+compiler/lowering.
 """
 
 from __future__ import annotations

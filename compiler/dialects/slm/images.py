@@ -39,7 +39,10 @@ def concat_shape(a: tuple[int, ...], b: tuple[int, ...]) -> Shape:
 
 
 class PatchesBase(IRDLOperation):
-    """Squares of an image [C, h, w], row by row: [h//P * w//P, C, P, P]; what is left at the right and below is dropped. Base of two dialects' ops."""
+    """Squares of an image [C, h, w], row by row: [h//P * w//P, C, P, P]; what is left at the right and below is dropped.
+
+    Base of two dialects' ops.
+    """
 
     image = operand_def(TensorType)
     size = prop_def(IntegerAttr[i64])
