@@ -8,8 +8,8 @@ from math import pi, prod, sqrt
 from xdsl.ir import Operation, SSAValue
 
 from compiler.dialects import slmq
-from compiler.dialects.slm import shape_of
 from compiler.lowering.builder import TileBuilder
+from compiler.lowering.tensors import on_chip
 from compiler.lowering.values import Lowering, dies_at
 
 View = Callable[[], SSAValue]
@@ -52,13 +52,13 @@ def gelu(b: TileBuilder, kind: str, out: SSAValue, x: SSAValue, t: SSAValue) -> 
 def lower_elementwise(low: Lowering, op: Operation) -> None:
     """An elementwise op on whole rows; works in place when an operand of the same shape dies here."""
     result = op.results[0]
+    operands = {v: on_chip(low, v) for v in op.operands}
     reused = [v for v in op.operands if v.type == result.type and dies_at(v, op)]
-    out = low.values[reused[0]] if reused else low.result(result, op.name.split(".")[1])
+    out = operands[reused[0]] if reused else low.result(result, op.name.split(".")[1])
     low.values[result] = out
-    shape = shape_of(result)[1:]
     target = low.view(out)
-    sources = [low.stretched(low.values[v], shape) for v in op.operands]
-    apply(low, op, target, sources, lambda: low.view(low.new("temp", "f32", shape, low.rows)))
+    sources = [low.stretched(operands[v], out.shape, out.rows) for v in op.operands]
+    apply(low, op, target, sources, lambda: low.view(low.result(result, "temp")))
 
 
 def apply(low: Lowering, op: Operation, target: SSAValue, sources: list[SSAValue], temp: View) -> None:

@@ -58,6 +58,8 @@ class Encoder:
                 self.patches(op)
             elif isinstance(op, slmq.ConcatOp):
                 self.concat(op)
+            elif isinstance(op, slmq.TensorOp):
+                self.tensor(op)
             elif isinstance(op, slmq.RowsOp):
                 self.rows(op)
 
@@ -110,6 +112,12 @@ class Encoder:
             self.transfer(self.b.store, self.part(target, self.b.add(row, first), count), staged)
 
         self.chunks(source.rows, body)
+
+    def tensor(self, op: slmq.TensorOp) -> None:
+        """The values of a weight: its rows, or what every row reads."""
+        self.lower_op(self.low, op)
+        shape = tuple(op.weight.shape)
+        self.whole[op.result] = Tensor(self.low.values[op.result].place, "f32", shape[1:], shape[0])
 
     def concat(self, op: slmq.ConcatOp) -> None:
         out = self.whole[op.result] = self.scratch(op.result)

@@ -9,6 +9,7 @@ from xdsl.ir import Block, SSAValue
 
 from compiler.dialects import slm, tile
 from compiler.lowering.builder import Index
+from compiler.lowering.tensors import on_chip
 from compiler.lowering.values import Lowering, Tensor, dies_at
 
 MARK_LAYER = 0
@@ -38,10 +39,11 @@ def lower_layers(low: Lowering, op: slm.LayersOp, lower_block: Callable[[Lowerin
 
 def carried_tensor(low: Lowering, op: slm.LayersOp, value: SSAValue) -> Tensor:
     """Where a carried value lives: the loop overwrites it, so a value that is still needed elsewhere is copied."""
-    if dies_at(value, op):
-        return low.values[value]
+    tensor = on_chip(low, value)
+    if dies_at(value, op) or tensor is not low.values[value]:
+        return tensor
     copy = low.result(value, "carried")
-    low.builder.vun("mov", low.view(copy), low.view(low.values[value]))
+    low.builder.vun("mov", low.view(copy), low.view(tensor))
     return copy
 
 
@@ -72,7 +74,7 @@ def lower_kind(
         low.values[arg] = tensor
     lower_block(low, body)
     end = body.last_op
-    yielded = [low.values[value] for value in end.operands] if end is not None else []
+    yielded = [on_chip(low, value) for value in end.operands] if end is not None else []
     hand_over(low, carried, yielded)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from math import prod
 
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr, StringAttr, f64, i64
+from xdsl.dialects.builtin import IntegerAttr, StringAttr, i64
 from xdsl.ir import SSAValue
 
 from compiler.dialects import slm, slmq, tile
 from compiler.lowering.builder import Index, Place
+from compiler.lowering.tensors import load_vector, vector_place
 from compiler.lowering.values import Lowering, Tensor, dies_at
 
 
@@ -42,18 +43,8 @@ def lower_embed(low: Lowering, op: slmq.EmbedOp) -> None:
 
 def vector(low: Lowering, weight: slm.WeightAttr, offset: float, label: str) -> Tensor:
     """A weight vector in f32, plus a constant, loaded into SRAM; one row."""
-    b, size = low.builder, prod(weight.shape)
-    what = {
-        "kind": StringAttr("vector"),
-        "key": weight.key,
-        "rows": IntegerAttr(1, i64),
-        "columns": IntegerAttr(size, i64),
-        "offset": FloatAttr(offset, f64),
-    }
-    source = Place("weight", offset=low.place(tile.WeightOp, what, weight.key.data))
-    target = Place("sram", b.alloc(label, size * 4))
-    b.load(b.view(target, "f32", [size]), b.view(source, "f32", [size]))
-    return Tensor(target, "f32", (size,), 1)
+    size = prod(weight.shape)
+    return Tensor(load_vector(low, vector_place(low, weight, offset), size, label), "f32", (size,), 1, shared=True)
 
 
 def lower_rms_norm(low: Lowering, op: slmq.RmsNormOp) -> None:

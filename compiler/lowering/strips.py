@@ -16,6 +16,7 @@ from compiler.lowering.builder import Index, Place, element_bytes
 from compiler.lowering.elementwise import apply
 from compiler.lowering.plan import StripShape, strip_shape
 from compiler.lowering.sampling import finish_sampling, sample_strip, start_sampling
+from compiler.lowering.tensors import columns_on_chip
 from compiler.lowering.values import Lowering, Tensor, dies_at
 
 
@@ -140,8 +141,8 @@ def columns_of(op: slmq.SampleOp) -> int:
 
 def column_view(low: Lowering, tensor: Tensor, strip: Strip) -> SSAValue:
     """The strip's columns of a whole tensor."""
-    offset = low.builder.mul(strip.first, 4)
-    return low.builder.view(tensor.place, "f32", [strip.count, tensor.rows], [4, tensor.row_bytes], offset)
+    place, offset = columns_on_chip(low, tensor, strip.first, strip.count, strip.rows)
+    return low.builder.view(place, "f32", [strip.count, low.rows], [4, tensor.row_stride], offset)
 
 
 def lower_matmul(

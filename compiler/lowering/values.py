@@ -10,19 +10,23 @@ from xdsl.dialects.builtin import DenseArrayBase, i64
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from compiler.dialects import slmq
-from compiler.dialects.slm import LAYER, RotaryAttr, shape_of
+from compiler.dialects.slm import LAYER, RotaryAttr, has_tokens, row_shape
 from compiler.lowering.builder import Index, Place, TileBuilder, element_bytes
 from compiler.lowering.plan import TilePlan
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """Rows of `shape` elements at `place`, `row_bytes` apart; `rows` of them are valid."""
+    """Rows of `shape` elements at `place`, `row_bytes` apart; `rows` of them are valid.
+
+    `shared`: there is one row, and every token reads it.
+    """
 
     place: Place
     dtype: str
     shape: tuple[int, ...]
     rows: Index
+    shared: bool = False
 
     @property
     def columns(self) -> int:
@@ -31,6 +35,11 @@ class Tensor:
     @property
     def row_bytes(self) -> int:
         return self.columns * element_bytes(self.dtype)
+
+    @property
+    def row_stride(self) -> int:
+        """Bytes from the row of a token to that of the next one."""
+        return 0 if self.shared else self.row_bytes
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,11 @@ class Lowering:
 
     def result(self, value: SSAValue, label: str) -> Tensor:
         """A fresh buffer of a value's shape and element type."""
-        return self.new(label, slmq.element_of(value.type), shape_of(value)[1:], self.rows)
+        dtype, shape = slmq.element_of(value.type), row_shape(value)
+        if has_tokens(value):
+            return self.new(label, dtype, shape, self.rows)
+        buffer = self.builder.alloc(label, prod(shape) * element_bytes(dtype))
+        return Tensor(Place("sram", buffer), dtype, shape, 1, shared=True)
 
     def view(self, tensor: Tensor, shape: tuple[int, ...] | None = None, dtype: str | None = None) -> SSAValue:
         """All valid rows, as [inner.., rows]; `shape` regroups a row, `dtype` reinterprets elements of the same size."""
@@ -90,18 +103,18 @@ class Lowering:
         for dim in reversed(dims[1:]):
             strides.append(strides[-1] * dim)
         extents: list[Index] = [*reversed(dims), tensor.rows]
-        return self.builder.view(tensor.place, dtype or tensor.dtype, extents, [*strides, tensor.row_bytes])
+        return self.builder.view(tensor.place, dtype or tensor.dtype, extents, [*strides, tensor.row_stride])
 
-    def stretched(self, tensor: Tensor, shape: tuple[int, ...]) -> SSAValue:
-        """The rows broadcast to `shape`: dimensions of size 1 get stride 0."""
-        own = (1,) * (len(shape) - len(tensor.shape)) + tensor.shape
+    def stretched(self, tensor: Tensor, shape: tuple[int, ...], rows: Index | None = None) -> SSAValue:
+        """The rows broadcast to `shape`: dimensions of size 1 get stride 0. `rows`: for how many tokens a shared row is read."""
+        own = ((1,) * len(shape) + tensor.shape)[len(tensor.shape) :]
         stride = element_bytes(tensor.dtype)
         strides: list[int] = []
         for size, wanted in zip(reversed(own), reversed(shape), strict=True):
             strides.append(stride if size == wanted else 0)
             stride *= size
-        extents: list[Index] = [*reversed(shape), tensor.rows]
-        return self.builder.view(tensor.place, tensor.dtype, extents, [*strides, tensor.row_bytes])
+        extents: list[Index] = [*reversed(shape), tensor.rows if rows is None else rows]
+        return self.builder.view(tensor.place, tensor.dtype, extents, [*strides, tensor.row_stride])
 
 
 def ancestor_in(block: Block, op: Operation) -> Operation | None:

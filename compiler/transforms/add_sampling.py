@@ -17,7 +17,7 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from compiler.dialects import slmq
-from compiler.dialects.slm import shape_of
+from compiler.dialects.slm import has_tokens
 from compiler.errors import CompileError
 from compiler.locations import named
 from compiler.program import ENCODER
@@ -35,7 +35,7 @@ def select_rows(body: list[Operation]) -> None:
     last = mixing[-1]
     after = body[body.index(last) + 1 :]
     crossing = dict.fromkeys(
-        operand for op in after for operand in op.operands if operand.owner not in after and shape_of(operand)
+        operand for op in after for operand in op.operands if operand.owner not in after and has_tokens(operand)
     )
     for value in crossing:
         select = slmq.SelectRowsOp(operands=[value], result_types=[value.type])

@@ -23,6 +23,7 @@ from compiler.conversion.elementwise import ConvertActivation, ConvertBinary
 from compiler.conversion.images import ConvertFullAttention, ConvertImageRows
 from compiler.conversion.matrix import ConvertLinear
 from compiler.conversion.rows import ConvertEmbedding, ConvertNorm, ConvertRope
+from compiler.conversion.tensors import ConvertTensor
 from compiler.dialects import slm
 from compiler.errors import CompileError
 from compiler.locations import source_of
@@ -47,7 +48,8 @@ class ConvertSlmToSlmqPass(ModulePass):
         scheme = find_scheme(self.scheme)
         patterns: list[RewritePattern] = [
             ConvertEmbedding(scheme), ConvertLinear(scheme), ConvertAttention(scheme), ConvertNorm(), ConvertRope(),
-            ConvertActivation(), ConvertBinary(), ConvertImageRows(), ConvertFullAttention(scheme),
+            ConvertActivation(), ConvertBinary(), ConvertTensor(),
+            ConvertImageRows(), ConvertFullAttention(scheme),
         ]  # fmt: skip
         applier = GreedyRewritePatternApplier(patterns)
         PatternRewriteWalker(applier, apply_recursively=False).rewrite_module(op)

@@ -32,6 +32,7 @@ from compiler.lowering.plan import TilePlan
 from compiler.lowering.rows import load_rotary_tables, lower_embed, lower_rms_norm, lower_rope, lower_select_rows
 from compiler.lowering.sampling import chosen_rows, read_sampler
 from compiler.lowering.strips import lower_strips
+from compiler.lowering.tensors import lower_tensor
 from compiler.lowering.values import Lowering
 from compiler.program import ENCODER
 from isa.abi import EVENT_IMAGE
@@ -44,6 +45,7 @@ LOWERINGS: dict[type[Operation], Callable[[Lowering, Any], None]] = {
     slmq.RopeOp: lower_rope,
     slmq.AttentionOp: lower_attention,
     slmq.StripsOp: lower_strips,
+    slmq.TensorOp: lower_tensor,
     slmq.ReplaceOp: lower_replace,
     slmq.L2NormalizeOp: lower_l2_normalize,
     **dict.fromkeys((slmq.ScaleOp, slmq.OffsetOp, slmq.ActivationOp, *slmq.BINARY_FUNCTIONS), lower_elementwise),

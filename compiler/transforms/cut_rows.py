@@ -3,8 +3,8 @@
     %k = slmq.matmul %x, ..                          %k, %v = slmq.rows(%x) { ^bb0(%r): %a = slmq.matmul %r, .. ; .. }
     %v = slmq.matmul %x, ..                    ->
     %y = slmq.full_attention %q, %k, %v              %y = slmq.rows(%q) { ^bb0(%r): slmq.full_attention %r, %k, %v }
-An op that needs whole tensors begins a new region: attention those of its keys and values, concat and patches their operands. What
-passes from one region to another is a whole tensor, in DRAM later on.
+Inside, the first dimension is that of a chunk. An op that needs whole tensors begins a new region: attention those of its keys and
+values, concat and patches their operands. What passes from one region to another is a whole tensor, in DRAM later on.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from compiler.dialects import slm, slmq
+from compiler.dialects.slm import BinaryBase
 from compiler.errors import CompileError
 from compiler.images import encoder_of
 from compiler.locations import source_of
@@ -48,7 +49,7 @@ def find_groups(block: Block) -> list[Group]:
     groups: list[Group] = []
     is_open = False
     for op in block.ops:
-        if isinstance(op, slm.YieldOp | ReturnOp):
+        if isinstance(op, slm.YieldOp | ReturnOp | slmq.TensorOp):
             continue
         if isinstance(op, WHOLE_OPS):
             is_open = False
@@ -61,13 +62,20 @@ def find_groups(block: Block) -> list[Group]:
     return groups
 
 
+def is_shared(value: SSAValue, reader: Operation) -> bool:
+    """Whether each row reads all of a weight's values: they have no dimension of rows."""
+    if not isinstance(value.owner, slmq.TensorOp) or not isinstance(reader, BinaryBase):
+        return False
+    return slm.shape_of(value) != slm.shape_of(reader.result)
+
+
 def row_operands(group: Group) -> list[SSAValue]:
     """What the group reads row by row from outside. Raises CompileError for a tensor of another number of rows."""
     found: dict[SSAValue, None] = {}
     for op in group.ops:
         whole = read_whole(op)
         for value in op.operands:
-            if value in whole or value.owner in group.ops:
+            if value in whole or value.owner in group.ops or is_shared(value, op):
                 continue
             if slm.shape_of(value)[:1] != (group.rows,):
                 message = f"{op.name} of {group.rows} rows reads a tensor of {slm.shape_of(value)}"
@@ -82,7 +90,7 @@ def build(group: Group) -> None:
     operands = row_operands(group)
     results = [result for op in group.ops for result in op.results]
     outs = [result for result in results if any(use.operation not in inside for use in result.uses)]
-    body = Block(arg_types=[value.type for value in operands])
+    body = Block(arg_types=[slmq.of_chunk(value) for value in operands])
     region = slmq.RowsOp(operands=[operands], regions=[Region(body)], result_types=[[out.type for out in outs]])
     region.location = group.ops[0].location
     Rewriter.insert_op(region, InsertPoint.after(group.ops[-1]))
@@ -100,6 +108,8 @@ def build(group: Group) -> None:
     end = slmq.YieldOp(operands=[outs])
     end.location = region.location
     body.add_op(end)
+    for result in [result for op in group.ops for result in op.results]:
+        Rewriter.replace_value_with_new_type(result, slmq.of_chunk(result))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@
     %u = slmq.matmul ..                            %g = slmq.matmul .. ; %u = slmq.matmul .. ; %s = slmq.activation ..
     %s = slmq.activation "silu" %g        ->       %p = slmq.mul %s, %u
     %m = slmq.mul %s, %u                           slmq.yield %p }
-An op joins when all its operands have the group's column count and are produced in the group or before it. The sampler ends
+An op joins when its operands and its result have the group's column count and are produced in the group or before it. The sampler ends
 a group. A group whose inner value is needed by an op in between is not extended past that op.
 """
 
@@ -33,7 +33,7 @@ class Group:
 
 
 def columns_of(value: SSAValue) -> int:
-    return prod(slm.shape_of(value)[1:])
+    return prod(slm.row_shape(value))
 
 
 def joins(op: Operation, groups: dict[Operation, Group]) -> list[Group]:
@@ -43,7 +43,8 @@ def joins(op: Operation, groups: dict[Operation, Group]) -> list[Group]:
         group = groups.get(operand.owner) if isinstance(operand.owner, Operation) else None
         if group is not None and group not in found and is_open(group, op):
             found.append(group)
-    if not found or any(columns_of(operand) != found[0].columns for operand in op.operands):
+    values = op.operands if isinstance(op, slmq.SampleOp) else (*op.operands, *op.results)
+    if not found or any(columns_of(value) != found[0].columns for value in values):
         return []
     return found
 

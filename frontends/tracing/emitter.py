@@ -169,6 +169,9 @@ class Emitter:
     def constant(self, place: Place, value: float) -> Tensor:
         return self._tensor(slm.ConstantOp, place, (), (), {"value": _float(value)})
 
+    def tensor(self, place: Place, weight: Weight) -> Tensor:
+        return self._tensor(slm.TensorOp, place, weight.outputs, (), {"weight": self._weight(weight, "")})
+
     def binary(self, place: Place, operator: str, left: Tensor, right: Tensor) -> Tensor:
         """Raises VerifyException if the shapes do not go together."""
         shape = slm.broadcast(left.shape, right.shape)

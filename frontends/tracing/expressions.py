@@ -46,8 +46,8 @@ class ExpressionTracer(OperationTracer):
         if expression.name == POSITIONS and POSITIONS not in environment:
             raise self.unavailable(expression.place, "positions")
         value = super().name(expression, environment)
-        if isinstance(value, Weight) and value.kind == "tensor":
-            raise self.unavailable(expression.place, "a tensor weight as a value")
+        if isinstance(value, Weight) and value.kind == "tensor" and value.present:
+            return self.emitter.tensor(expression.place, value)
         return value
 
     def negate(self, expression: syntax.Unary, value: Any) -> Any:

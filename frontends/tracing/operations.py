@@ -57,10 +57,11 @@ class OperationTracer(Evaluator):
         if x.is_index or x.shape[len(x.shape) - len(takes) :] != takes:
             found = f"[..., {', '.join(str(dimension) for dimension in takes)}], found {token_shape(x)}"
             raise self.error(place, f'"{weight.name}" takes {found}')
+        dimensions = len(x.shape) - len(takes)
+        if dimensions < 1 or weight.kind == "linear" and dimensions > 1:
+            raise self.unavailable(place, f"a {weight.kind} on other than rows")
         if weight.kind == "rms_norm":
             return self.emitter.rms_norm(place, x, weight)
-        if len(x.shape) != len(takes) + 1:
-            raise self.unavailable(place, "a linear on more than one dimension of rows")
         return self.emitter.linear(place, x, weight)
 
     def activation(self, place: Place, kind: str, x: Tensor) -> Tensor:
@@ -71,6 +72,8 @@ class OperationTracer(Evaluator):
     def check_rotary(self, place: Place, rotary: Rotary, x: Tensor) -> None:
         if len(x.shape) != 3 or rotary.dim > x.shape[2]:
             raise self.error(place, f"rotary of {rotary.dim} dimensions on {token_shape(x)}")
+        if x.shape[0] != TOKENS:
+            raise self.unavailable(place, "rotary positions on other than one row for each token")
 
     def operation(self, place: Place, name: str, values: dict[str, Any], bound: dict[str, syntax.Expression]) -> Any:
         if name in ACTIVATIONS:

@@ -241,7 +241,9 @@ REFUSED = {
     "x[0]": "a column of a tensor",
     "x ** 3": '"**" on these tensors',
     "x + sinusoid(positions, d)": "positions",
-    "x + table": "a tensor weight as a value",
+    "x + side(table)": "a linear on other than one row for each token",
+    "x + rms(table)": "a rms_norm on other than one row for each token",
+    "x + flat(rope(grid))": "rotary positions on other than one row for each token",
     "ln(x)": "layer_norm",
     "conv(x)": "causal_conv",
     "sum(e1(x) for e in experts)": "a sum over a group (a mixture of experts)",
@@ -252,6 +254,9 @@ REFUSED = {
 def test_what_the_compiler_does_not_have_yet(expression: str, tmp_path: Path) -> None:
     declarations = {
         "table": "table: tensor(d)",
+        "side(": "side: linear(d -> d)",
+        "rms(": "rms: rms_norm(d, 1e-5)",
+        "grid": "grid: tensor([1, H, hd]); flat: linear([H, hd] -> d)",
         "ln(": "ln: layer_norm(d, 1e-5)",
         "conv(": "conv: causal_conv(d, kernel=3)",
         "experts": "experts[e < 2] { e1: linear(d -> d) }",

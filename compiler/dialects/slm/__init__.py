@@ -9,7 +9,16 @@ from __future__ import annotations
 from xdsl.ir import Dialect, Operation
 
 from compiler.dialects.slm.attention import AttentionOp
-from compiler.dialects.slm.attributes import ACTIVATIONS, LAYER, RotaryAttr, Shape, WeightAttr, shape_of
+from compiler.dialects.slm.attributes import (
+    ACTIVATIONS,
+    LAYER,
+    RotaryAttr,
+    Shape,
+    WeightAttr,
+    has_tokens,
+    row_shape,
+    shape_of,
+)
 from compiler.dialects.slm.elementwise import (
     ActivationOp,
     AddOp,
@@ -37,17 +46,19 @@ from compiler.dialects.slm.images import (
 )
 from compiler.dialects.slm.layers import LayersOp, YieldOp
 from compiler.dialects.slm.rows import EmbeddingOp, LinearOp, RmsNormOp, RopeOp
+from compiler.dialects.slm.tensors import TensorOp
 
 __all__ = [
-    "ACTIVATIONS", "LAYER", "ActivationOp", "AddOp", "AttentionOp", "BinaryBase", "BinaryOp", "ConcatBase",
-    "ConcatOp", "ConstantOp", "DivOp", "EmbeddingOp", "FullAttentionOp", "L2NormalizeBase", "L2NormalizeOp",
-    "LayersOp", "LinearOp", "MulOp", "PatchesBase", "PatchesOp", "ReplaceBase", "ReplaceOp", "RmsNormOp", "RopeOp",
-    "RotaryAttr", "Shape", "Slm", "SubOp", "WeightAttr", "YieldOp", "broadcast", "check_full_attention",
-    "concat_shape", "patches_shape", "shape_of",
+    "ACTIVATIONS", "LAYER", "ActivationOp", "AddOp", "AttentionOp", "BinaryBase", "BinaryOp", "ConstantOp", "DivOp",
+    "EmbeddingOp", "LayersOp", "LinearOp", "MulOp", "RmsNormOp", "RopeOp", "RotaryAttr", "Shape", "Slm", "SubOp",
+    "TensorOp", "WeightAttr", "YieldOp", "broadcast", "has_tokens", "row_shape", "shape_of",
+    "ConcatBase", "ConcatOp", "FullAttentionOp", "L2NormalizeBase", "L2NormalizeOp", "PatchesBase", "PatchesOp",
+    "ReplaceBase", "ReplaceOp", "check_full_attention", "concat_shape", "patches_shape",
 ]  # fmt: skip
 
 SLM_OPS: list[type[Operation]] = [
     EmbeddingOp, LinearOp, RmsNormOp, RopeOp, AttentionOp, ActivationOp, ConstantOp,
-    AddOp, SubOp, MulOp, DivOp, LayersOp, YieldOp, PatchesOp, ConcatOp, L2NormalizeOp, FullAttentionOp, ReplaceOp,
+    AddOp, SubOp, MulOp, DivOp, TensorOp, LayersOp, YieldOp,
+    PatchesOp, ConcatOp, L2NormalizeOp, FullAttentionOp, ReplaceOp,
 ]  # fmt: skip
 Slm = Dialect("slm", SLM_OPS, [WeightAttr, RotaryAttr])

@@ -39,6 +39,17 @@ def shape_of(value: SSAValue) -> Shape:
     return Shape(value.type.get_shape())
 
 
+def row_shape(value: SSAValue) -> Shape:
+    """The dimensions of one token: all but the token count. A value without a token count belongs to every token."""
+    shape = shape_of(value)
+    return Shape(shape[1:]) if has_tokens(value) else shape
+
+
+def has_tokens(value: SSAValue) -> bool:
+    """Whether the value has a row for each token; scalars and the values of weights have none."""
+    return shape_of(value)[:1] == (DYNAMIC_INDEX,)
+
+
 @irdl_attr_definition
 class WeightAttr(ParametrizedAttribute):
     """`#slm.weight<"name", tensor<NxKxbf16>>`: a tensor of the WeightStore; `{i}` in the name is the layer index."""

@@ -27,22 +27,24 @@ from compiler.dialects.slmq.images import (
     PatchesOp,
     ReplaceOp,
     RowsOp,
+    of_chunk,
 )
 from compiler.dialects.slmq.matrix import MatmulOp
 from compiler.dialects.slmq.rows import EmbedOp, RmsNormOp, RopeOp
 from compiler.dialects.slmq.sampling import SampleOp, SelectRowsOp
 from compiler.dialects.slmq.strips import StripsOp, YieldOp
+from compiler.dialects.slmq.tensors import TensorOp
 
 __all__ = [
-    "BINARY_FUNCTIONS", "WEIGHT_FORMATS", "ActivationOp", "AddOp", "AttentionOp", "ConcatOp", "DivOp", "EmbedOp",
-    "FullAttentionOp", "L2NormalizeOp", "MatmulOp", "MulOp", "OffsetOp", "PatchesOp", "QuantizeOp", "ReplaceOp",
-    "RmsNormOp", "RopeOp", "RoundOp", "RowsOp", "SampleOp", "ScaleOp", "SelectRowsOp", "Slmq", "StripsOp", "SubOp",
-    "YieldOp", "element_of",
+    "BINARY_FUNCTIONS", "WEIGHT_FORMATS", "ActivationOp", "AddOp", "AttentionOp", "DivOp", "EmbedOp", "MatmulOp", "MulOp",
+    "OffsetOp", "QuantizeOp", "RmsNormOp", "RopeOp", "RoundOp", "SampleOp", "ScaleOp", "SelectRowsOp", "Slmq", "StripsOp",
+    "SubOp", "TensorOp", "YieldOp", "element_of",
+    "ConcatOp", "FullAttentionOp", "L2NormalizeOp", "PatchesOp", "ReplaceOp", "RowsOp", "of_chunk",
 ]  # fmt: skip
 
 SLMQ_OPS: list[type[Operation]] = [
     EmbedOp, RmsNormOp, QuantizeOp, RoundOp, MatmulOp, RopeOp, ScaleOp, OffsetOp, ActivationOp, AddOp, SubOp, MulOp, DivOp,
-    AttentionOp, SelectRowsOp, SampleOp, StripsOp, YieldOp, PatchesOp, ConcatOp, L2NormalizeOp, ReplaceOp,
-    FullAttentionOp, RowsOp,
+    AttentionOp, SelectRowsOp, SampleOp, StripsOp, TensorOp, YieldOp,
+    PatchesOp, ConcatOp, L2NormalizeOp, FullAttentionOp, ReplaceOp, RowsOp,
 ]  # fmt: skip
 Slmq = Dialect("slmq", SLMQ_OPS, [])

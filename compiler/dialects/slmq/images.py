@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from xdsl.dialects.builtin import Float64Type, FloatAttr, TensorType
+from xdsl.dialects.builtin import DYNAMIC_INDEX, Float64Type, FloatAttr, TensorType
+from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import (
-    AnyAttr,
     IRDLOperation,
     irdl_op_definition,
     operand_def,
@@ -77,18 +77,25 @@ class FullAttentionOp(IRDLOperation):
             )
 
 
+def of_chunk(value: SSAValue) -> TensorType[Attribute]:
+    """The type of a chunk of a tensor's rows: the first dimension is not known."""
+    if not isinstance(value.type, TensorType):
+        raise VerifyException(f"expected a tensor, found {value.type}")
+    return TensorType(value.type.element_type, (DYNAMIC_INDEX, *shape_of(value)[1:]))
+
+
 @irdl_op_definition
 class RowsOp(IRDLOperation):
     """Work on a fixed number of rows, chunk by chunk: the operands are read row by row, one region argument each.
 
-    The values are those of the ops inlined; only the order of work differs. Values from outside may be used inside where
-    whole tensors are read: keys and values.
+    Inside, the first dimension is the number of rows in a chunk, any number; the values are those of the ops inlined, only
+    the order of work differs. Values from outside may be used inside where whole tensors are read: keys and values.
     """
 
     name = "slmq.rows"
     operands_read = var_operand_def(TensorType)
     body = region_def("single_block")
-    outs = var_result_def(AnyAttr())
+    outs = var_result_def(TensorType)
     assembly_format = "`(` $operands_read `)` $body attr-dict `:` type($operands_read) `->` type($outs)"
 
     @property
@@ -97,10 +104,10 @@ class RowsOp(IRDLOperation):
 
     def verify_(self) -> None:
         last, args = self.body.block.last_op, self.body.block.args
-        if not isinstance(last, YieldOp) or [v.type for v in last.values] != [out.type for out in self.outs]:
-            raise VerifyException("rows yields the values it results in")
-        if [arg.type for arg in args] != [value.type for value in self.operands_read]:
-            raise VerifyException("a rows region takes the values of the rows op")
+        if not isinstance(last, YieldOp) or [v.type for v in last.values] != [of_chunk(out) for out in self.outs]:
+            raise VerifyException("rows yields chunks of the values it results in")
+        if [arg.type for arg in args] != [of_chunk(value) for value in self.operands_read]:
+            raise VerifyException("a rows region takes chunks of the values of the rows op")
         counts = {shape_of(value)[0] for value in (*self.operands_read, *self.outs)}
         if not self.outs or len(counts) != 1 or min(counts) < 1:
             raise VerifyException(f"rows works on one fixed number of rows, found {sorted(counts)}")

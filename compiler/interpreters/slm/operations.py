@@ -104,6 +104,10 @@ def constant(run: SlmRun, op: slm.ConstantOp) -> None:
     run.set_result(op, np.full(shape_of(op.result), float(op.value.value.data), run.dtype))
 
 
+def tensor(run: SlmRun, op: slm.TensorOp) -> None:
+    run.set_result(op, run.load(op.weight).astype(run.dtype))
+
+
 def binary(run: SlmRun, op: slm.BinaryOp) -> None:
     run.set_result(op, BINARY[type(op)](run.values[op.lhs], run.values[op.rhs]))
 
@@ -151,6 +155,7 @@ HANDLERS: Handlers = {
     slm.AttentionOp: attention,
     slm.ActivationOp: activation,
     slm.ConstantOp: constant,
+    slm.TensorOp: tensor,
     **dict.fromkeys(BINARY, binary),
     **IMAGE_HANDLERS,
 }

@@ -110,6 +110,10 @@ def _binary(run: SlmqRun, op: Operation) -> Results:
     return [BINARY[type(op)](lhs, rhs)]
 
 
+def _tensor(run: SlmqRun, op: slmq.TensorOp) -> Results:
+    return [run.prepared.vector(run.key(op.weight)).reshape(shape_of(op.result))]
+
+
 def _attention(run: SlmqRun, op: slmq.AttentionOp) -> Results:
     q, k, v = (run.values[value] for value in (op.q, op.k, op.v))
     name = (op.state.data.replace(slm.LAYER, str(run.layer)), run.layer)
@@ -154,6 +158,7 @@ HANDLERS: Handlers = {
     slmq.SubOp: _binary,
     slmq.MulOp: _binary,
     slmq.DivOp: _binary,
+    slmq.TensorOp: _tensor,
     slmq.AttentionOp: _attention,
     slmq.SelectRowsOp: _select_rows,
     slmq.SampleOp: _sample,
