@@ -45,6 +45,7 @@ class Program:
 
     A model that takes an image has `func.func @encode_image(%pixels: tensor<CxSxSxf32>) -> tensor<nxdxf32>`, and @forward two
     more inputs: %places: tensor<?xi32>, the number of the image row at each position or -1, and %rows, what encode_image gave.
+    image_processing: the record of frontends/image_processing.py, if the checkpoint has one.
     """
 
     module: ModuleOp
@@ -55,4 +56,5 @@ class Program:
     stop_tokens: tuple[int, ...] = ()
     max_positions: int = 0
     source: str = ""
+    image_processing: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list[str])

@@ -23,6 +23,7 @@ from frontends.configuration.resolve import (
 )
 from frontends.errors import FrontendError
 from frontends.files import MIB, read_bytes, read_json_object, read_text
+from frontends.image_processing import read_image_processing
 from frontends.language.checks import check
 from frontends.language.parser import MAX_SOURCE_CHARACTERS, parse
 from frontends.language.source import SourceText
@@ -107,6 +108,7 @@ def load_program(
         stop_tokens=read_stop_tokens(inputs.directory, document.values, document.name),
         max_positions=_max_positions(document),
         source=str(path),
+        image_processing=read_image_processing(inputs.directory),
         notes=inputs.notes,
     )
 

@@ -21,6 +21,7 @@ from simulator.session import NO_FLAGS
 from simulator.timing import TimingModel
 from slmc.building import Checkpoint, Target, build
 from slmc.errors import CommandError
+from slmc.pictures import PictureInput
 
 
 def compile(
@@ -91,6 +92,20 @@ class Session:
             raise CommandError("the executable has no tokenizer, so a prompt is a list of token ids", "give --tokens")
         return self.tokenizer.encode(text)
 
+    def tokens_of(
+        self, prompt: str | Sequence[int], image: str | Path | None = None, image_at: int | None = None
+    ) -> tuple[list[int], int | None]:
+        """The ids of a prompt, and where in it the rows of its image begin, None without one. Raises CommandError."""
+        if isinstance(prompt, str) and image is not None:
+            if self.tokenizer is None:
+                raise CommandError(
+                    "the executable has no tokenizer, so a prompt is a list of token ids", "give --tokens"
+                )
+            return PictureInput.of_executable(self.executable).prompt(self.tokenizer, prompt)
+        if image is not None and image_at is None:
+            raise CommandError("where the image stands among the token ids is not known", "give --image-at")
+        return self.encode(prompt) if isinstance(prompt, str) else list(prompt), image_at
+
     def generate(
         self,
         prompt: str | Sequence[int],
@@ -101,14 +116,18 @@ class Session:
         top_p: float = 1.0,
         seed: int = 0,
         keep_logits: bool = False,
+        image: str | Path | None = None,
+        image_at: int | None = None,
     ) -> Iterator[Token]:
         """Appends the prompt and yields up to `max_new` tokens as the machine posts them.
 
         A text ends at the model's stop tokens, a list of ids does not. `temperature` 0 takes the most probable token;
-        `top_k` (up to 64) and `top_p` cut the choice. Raises SessionError for arguments out of range, and TrapError
-        if the program fails.
+        `top_k` (up to 64) and `top_p` cut the choice. `image`: a picture file that stands before the text; in a list of
+        ids the caller leaves room for its rows from position `image_at` of the list on (a timing-only run needs no
+        file). It is encoded at once. Raises SessionError for arguments out of range, FrontendError for a picture that
+        cannot be read, and TrapError if the program fails.
         """
-        tokens = self.encode(prompt) if isinstance(prompt, str) else list(prompt)
+        tokens, first = self.tokens_of(prompt, image, image_at)
         stop_tokens: list[int] = self.executable.meta["stop_tokens"] if isinstance(prompt, str) else []
         cut = top_k != 0 or top_p != 1.0
         sampler = Sampler.GREEDY if temperature == 0 else Sampler.TOP_K_TOP_P if cut else Sampler.TEMPERATURE
@@ -123,6 +142,9 @@ class Session:
             stop_tokens=stop_tokens,
             dump=RunFlag.DUMP_SAMPLED if keep_logits else NO_FLAGS,
         )
+        if first is not None:
+            pixels = None if image is None else PictureInput.of_executable(self.executable).pixels(Path(image))
+            self.device.encode_image(pixels, self.device.token_count + first)
         self._prompt_tokens += len(tokens)
         return self._with_text(posted, max_new, stop_tokens)
 

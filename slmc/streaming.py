@@ -24,7 +24,7 @@ PLAIN_WIDTH = 120
 class Request:
     """What to generate; `prompt` is a text or token ids. max_new None: up to 128, as far as the context reaches.
 
-    temperature None: greedy, or 1 if `top_k` or `top_p` cut the choice.
+    temperature None: greedy, or 1 if `top_k` or `top_p` cut the choice. image_at: where its rows begin among ids.
     """
 
     prompt: str | list[int]
@@ -33,6 +33,8 @@ class Request:
     top_k: int = 0
     top_p: float = 1.0
     seed: int = 0
+    image: Path | None = None
+    image_at: int | None = None
 
     @property
     def effective_temperature(self) -> float:
@@ -47,7 +49,7 @@ def stream(session: Session, request: Request, keep_logits: bool = False, width:
     `width`: break lines at words to this width, and set off the prompt.
     """
     is_text = isinstance(request.prompt, str)
-    prompt = session.encode(request.prompt) if isinstance(request.prompt, str) else request.prompt
+    prompt, _ = session.tokens_of(request.prompt, request.image, request.image_at)
     tokens = session.generate(
         request.prompt,
         _max_new(request, session.executable.meta["context"], len(prompt)),
@@ -56,6 +58,8 @@ def stream(session: Session, request: Request, keep_logits: bool = False, width:
         top_p=request.top_p,
         seed=request.seed,
         keep_logits=keep_logits,
+        image=request.image,
+        image_at=request.image_at,
     )
     wrapper = WordWrapper(width) if width else None
     if isinstance(request.prompt, str):

@@ -120,12 +120,13 @@ def meta_of(module: ModuleOp, program: Program, machine: Machine, scheme: str) -
 
 
 def image_meta(module: ModuleOp, program: Program) -> dict[str, Any]:
-    """META's key `image` of a model that takes one: sizes, and where in IO the host writes pixels and places."""
+    """META's key `image` of a model that takes one: sizes, where in IO the host writes, how a picture becomes pixels."""
     shape = image_shape(program.module)
     if shape is None:
         return {}
     inputs = {place.name: place.offset for place in places_of(module) if place.region == "io"}
-    return {"image": {**vars(shape), "pixels_offset": inputs[PIXELS], "places_offset": inputs[PLACES]}}
+    offsets = {"pixels_offset": inputs[PIXELS], "places_offset": inputs[PLACES]}
+    return {"image": {**vars(shape), **offsets, "processing": program.image_processing}}
 
 
 def vocabulary_of(program: Program) -> int:

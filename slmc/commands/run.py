@@ -18,6 +18,13 @@ from slmc.streaming import Request, check_folders, print_report, stream, write_r
 @click.argument("executable", type=FILE, metavar="OUT.slx|CHECKPOINT")
 @click.option("--prompt", metavar="TEXT", help="The text to continue; generation ends at the model's stop tokens.")
 @click.option("--tokens", type=TOKENS, metavar="1,2,3|@ids.json", help="Token ids to continue; no stop tokens.")
+@click.option("--image", type=FILE, metavar="FILE", help="A picture that stands before the text of the prompt.")
+@click.option(
+    "--image-at",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Where among --tokens the rows of the image begin; with --timing-only no file is needed.",
+)
 @click.option("-n", "--max-new", type=click.IntRange(1), metavar="N", help="Most tokens to generate.  [default: 128]")
 @target_options(None, None)
 @checkpoint_options
@@ -34,6 +41,8 @@ def run(
     executable: Path,
     prompt: str | None,
     tokens: list[int] | None,
+    image: Path | None,
+    image_at: int | None,
     max_new: int | None,
     machine: str | None,
     scheme: str | None,
@@ -58,11 +67,13 @@ def run(
         raise click.UsageError("expected one of --prompt TEXT, --tokens IDS and --prompt-length N")
     if prompt_length is not None and not timing_only:
         raise click.UsageError("--prompt-length goes with --timing-only")
+    if (image is not None and prompt is None) != (image_at is not None) and not (timing_only and image is None):
+        raise click.UsageError("--image goes with --prompt, or together with --image-at N with --tokens")
     if logits is not None and timing_only:
         raise click.UsageError("a run with --timing-only has no logits to write")
     check_folders(logits, stats)
     given = prompt if prompt is not None else tokens if tokens is not None else [0] * (prompt_length or 0)
-    request = Request(given, max_new, temperature, top_k or 0, 1.0 if top_p is None else top_p, seed)
+    request = Request(given, max_new, temperature, top_k or 0, 1.0 if top_p is None else top_p, seed, image, image_at)
     source = checkpoint_of(executable, random_seed, settings, allow_unread)
     with opened(source, machine, scheme, context) as program:
         session = Session(program, timing_only=timing_only, seed=seed)
