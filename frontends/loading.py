@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from xdsl.dialects.builtin import ModuleOp
+
+from compiler.dialects import slm
 from compiler.program import Program, WeightStore
 from frontends.architectures import SHARED_FILE, find_architecture, read_architecture
 from frontends.configuration.declared import Scope, declare
@@ -99,14 +102,15 @@ def load_program(
         store: WeightStore = _random_weights(model, random_seed)
     else:
         store = _checkpoint_weights(model, cast(Path, inputs.directory), allow_unread, inputs.notes)
+    module = trace(file, config, model.scope, store, evaluator)
     return Program(
-        module=trace(file, config, model.scope, store, evaluator),
+        module=module,
         weights=store,
         architecture=file.architecture.name if file.architecture else file.source.name,
         config=document.values,
         tokenizer_json=_read_tokenizer(inputs.directory),
         stop_tokens=read_stop_tokens(inputs.directory, document.values, document.name),
-        max_positions=_max_positions(document),
+        max_positions=_max_positions(document, module),
         source=str(path),
         image_processing=read_image_processing(inputs.directory),
         notes=inputs.notes,
@@ -179,7 +183,13 @@ def _read_tokenizer(directory: Path | None) -> bytes | None:
     return read_bytes(directory / TOKENIZER_FILE, MAX_TOKENIZER_BYTES)
 
 
-def _max_positions(document: Document) -> int:
-    """The config's context length, 0 if it has none."""
-    value = document.values.get("max_position_embeddings")
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+def _max_positions(document: Document, module: ModuleOp) -> int:
+    """The shortest of the config's context length and the learned position tables; 0 if there is neither."""
+    text = document.values.get("text_config")
+    records = [document.values, cast(dict[str, Any], text) if isinstance(text, dict) else {}]
+    values = [record.get("max_position_embeddings") for record in records]
+    limits = [value for value in values if isinstance(value, int) and not isinstance(value, bool) and value > 0]
+    for op in module.walk():
+        if isinstance(op, slm.EmbeddingOp) and isinstance(op.tokens.owner, slm.PositionsOp):
+            limits.append(op.weight.shape[0] - op.tokens.owner.offset.value.data)
+    return min(limits, default=0)

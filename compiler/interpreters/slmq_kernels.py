@@ -120,12 +120,24 @@ def columns_first(weight: F32, element: str) -> F32:
 
 
 def rms_norm(x: F32, weight: F32, eps: float, offset: float) -> F32:
-    """Section 8, over the last dimension."""
+    """Section 8, over the last dimension; a weight with more dimensions has values for each of them."""
     mean = sum_fp(x * x) * constant(1 / x.shape[-1])
     root: F32 = np.sqrt(mean + constant(eps))
     normed: F32 = x / root
     shifted: F32 = weight + constant(offset)
     return normed * shifted
+
+
+def layer_norm(x: F32, weight: F32, bias: F32 | None, eps: float) -> F32:
+    """Section 8, over the last dimension; weight and bias may have more dimensions."""
+    inverse = constant(1 / x.shape[-1])
+    mean: F32 = sum_fp(x) * inverse
+    centred: F32 = x - mean
+    variance = sum_fp(centred * centred) * inverse
+    root: F32 = np.sqrt(variance + constant(eps))
+    normed: F32 = centred / root
+    scaled: F32 = normed * weight
+    return scaled if bias is None else scaled + bias
 
 
 def rope(x: F32, cos: F32, sin: F32) -> F32:

@@ -1,4 +1,4 @@
-"""Ops that work row by row: embedding, norms, rotary embedding, the choice of rows."""
+"""Ops that work row by row: embedding, rotary embedding, the choice of rows."""
 
 from __future__ import annotations
 
@@ -9,8 +9,19 @@ from xdsl.ir import SSAValue
 
 from compiler.dialects import slm, slmq, tile
 from compiler.lowering.builder import Index, Place
-from compiler.lowering.tensors import load_vector, vector_place
 from compiler.lowering.values import Lowering, Tensor, dies_at
+
+
+def row_table(low: Lowering, weight: slm.WeightAttr, number_format: StringAttr) -> SSAValue:
+    """The offset of a table that lies in DRAM row by row."""
+    what = {
+        "kind": StringAttr("rows"),
+        "key": weight.key,
+        "format": number_format,
+        "rows": IntegerAttr(weight.shape[0], i64),
+        "columns": IntegerAttr(prod(weight.shape[1:]), i64),
+    }
+    return low.place(tile.WeightOp, what, weight.key.data)
 
 
 def lower_embed(low: Lowering, op: slmq.EmbedOp) -> None:
@@ -19,14 +30,7 @@ def lower_embed(low: Lowering, op: slmq.EmbedOp) -> None:
     columns = prod(op.weight.shape[1:])
     out = low.result(op.result, "hidden")
     staged = out if dtype == "f32" else low.new("embedding_rows", dtype, out.shape, low.rows)
-    what = {
-        "kind": StringAttr("rows"),
-        "key": op.weight.key,
-        "format": op.format,
-        "rows": IntegerAttr(op.weight.shape[0], i64),
-        "columns": IntegerAttr(columns, i64),
-    }
-    table = low.place(tile.WeightOp, what, op.weight.key.data)
+    table = row_table(low, op.weight, op.format)
 
     def row(index: SSAValue, _: list[SSAValue]) -> list[SSAValue]:
         token = b.lds(4, b.mul(index, 4), low.token_ids)
@@ -39,31 +43,6 @@ def lower_embed(low: Lowering, op: slmq.EmbedOp) -> None:
     if staged is not out:
         b.vun("mov", low.view(out), low.view(staged))
     low.values[op.result] = out
-
-
-def vector(low: Lowering, weight: slm.WeightAttr, offset: float, label: str) -> Tensor:
-    """A weight vector in f32, plus a constant, loaded into SRAM; one row."""
-    size = prod(weight.shape)
-    return Tensor(load_vector(low, vector_place(low, weight, offset), size, label), "f32", (size,), 1, shared=True)
-
-
-def lower_rms_norm(low: Lowering, op: slmq.RmsNormOp) -> None:
-    """y = (x / sqrt(sum(x*x) * (1/d) + eps)) * w."""
-    b, x, axes = low.builder, low.values[op.x], op.axes.value.data
-    outer, size = x.shape[: len(x.shape) - axes], prod(x.shape[len(x.shape) - axes :])
-    rows = (*outer, size)
-    weight = vector(low, op.weight, op.offset.value.data, "norm_weight")
-    out, norm = low.result(op.result, "normed"), low.new("norm", "f32", (*outer, 1), low.rows)
-    low.values[op.result] = out
-    target, source, r = low.view(out, rows), low.view(x, rows), low.view(norm)
-    b.vbin("mul", target, source, source)
-    b.vred("sum", r, target)
-    b.vbin("mul", r, r, 1 / size)
-    b.vbin("add", r, r, op.eps.value.data)
-    b.vun("sqrt", r, r)
-    b.vbin("div", target, source, low.stretched(norm, rows))
-    extents = [*reversed(rows), low.rows]
-    b.vbin("mul", target, target, b.view(weight.place, "f32", extents, [4, *[0] * len(outer), 0]))
 
 
 def load_rotary_tables(low: Lowering, rotary: slm.RotaryAttr) -> None:

@@ -1,8 +1,9 @@
 """add-sampling: computes logits only for the rows that are wanted, and samples the next token from the last of them.
 
     func.return %logits   ->   %token = slmq.sample %logits ; func.return %token
-A function that encodes an image has no logits and stays as it is. Behind the last op that mixes tokens every op works row by row, so
-slmq.select_rows goes right there.
+Behind the last op that mixes tokens every op works row by row, so slmq.select_rows goes right there. Ops that make rows of
+tokens or positions are moved before it, since only there are all rows at hand. A function
+that encodes an image has no logits and stays as it is.
 """
 
 from __future__ import annotations
@@ -27,13 +28,22 @@ def mixes_tokens(op: Operation) -> bool:
     return any(isinstance(inner, slmq.AttentionOp) for inner in op.walk())
 
 
+SOURCES = (slmq.EmbedOp, slmq.PositionRowsOp, slmq.SinusoidOp)
+"""What makes rows of tokens and positions."""
+
+
 def select_rows(body: list[Operation]) -> None:
     """Puts slmq.select_rows on every value that what follows the last token-mixing op reads from before."""
     mixing = [op for op in body if mixes_tokens(op)]
     if not mixing:
         return
     last = mixing[-1]
-    after = body[body.index(last) + 1 :]
+    behind = body[body.index(last) + 1 :]
+    for op in behind:
+        if isinstance(op, SOURCES):
+            op.detach()
+            Rewriter.insert_op(op, InsertPoint.before(last))
+    after = [op for op in behind if not isinstance(op, SOURCES)]
     crossing = dict.fromkeys(
         operand for op in after for operand in op.operands if operand.owner not in after and has_tokens(operand)
     )

@@ -22,7 +22,8 @@ from compiler.conversion.attention import ConvertAttention
 from compiler.conversion.elementwise import ConvertActivation, ConvertBinary
 from compiler.conversion.images import ConvertFullAttention, ConvertImageRows
 from compiler.conversion.matrix import ConvertLinear
-from compiler.conversion.rows import ConvertEmbedding, ConvertNorm, ConvertRope
+from compiler.conversion.norms import ConvertNorm
+from compiler.conversion.rows import ConvertEmbedding, ConvertRope, ConvertSinusoid
 from compiler.conversion.tensors import ConvertTensor
 from compiler.dialects import slm
 from compiler.errors import CompileError
@@ -30,10 +31,10 @@ from compiler.locations import source_of
 from compiler.schemes import find_scheme
 
 
-def erase_unused_constants(module: ModuleOp) -> None:
-    """Those that have become attributes."""
+def erase_unused(module: ModuleOp) -> None:
+    """Constants and positions that have become attributes."""
     for op in list(module.walk()):
-        if isinstance(op, slm.ConstantOp) and not op.result.uses:
+        if isinstance(op, slm.ConstantOp | slm.PositionsOp) and not op.result.uses:
             Rewriter.erase_op(op)
 
 
@@ -48,12 +49,12 @@ class ConvertSlmToSlmqPass(ModulePass):
         scheme = find_scheme(self.scheme)
         patterns: list[RewritePattern] = [
             ConvertEmbedding(scheme), ConvertLinear(scheme), ConvertAttention(scheme), ConvertNorm(), ConvertRope(),
-            ConvertActivation(), ConvertBinary(), ConvertTensor(),
-            ConvertImageRows(), ConvertFullAttention(scheme),
+            ConvertSinusoid(), ConvertActivation(), ConvertBinary(), ConvertTensor(), ConvertImageRows(),
+            ConvertFullAttention(scheme),
         ]  # fmt: skip
         applier = GreedyRewritePatternApplier(patterns)
         PatternRewriteWalker(applier, apply_recursively=False).rewrite_module(op)
-        erase_unused_constants(op)
+        erase_unused(op)
         for left in op.walk():
             if left.name.startswith("slm.") and not isinstance(left, slm.LayersOp | slm.YieldOp):
                 raise CompileError(f"{left.name} has no exact form yet", source_of(left.location))

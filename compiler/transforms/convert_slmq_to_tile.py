@@ -28,8 +28,10 @@ from compiler.lowering.encoder import Encoder
 from compiler.lowering.generate import build_generate
 from compiler.lowering.images import lower_l2_normalize, lower_replace
 from compiler.lowering.layers import lower_layers
+from compiler.lowering.norms import lower_layer_norm, lower_rms_norm
 from compiler.lowering.plan import TilePlan
-from compiler.lowering.rows import load_rotary_tables, lower_embed, lower_rms_norm, lower_rope, lower_select_rows
+from compiler.lowering.positions import lower_position_rows, lower_sinusoid
+from compiler.lowering.rows import load_rotary_tables, lower_embed, lower_rope, lower_select_rows
 from compiler.lowering.sampling import chosen_rows, read_sampler
 from compiler.lowering.strips import lower_strips
 from compiler.lowering.tensors import lower_tensor
@@ -39,7 +41,10 @@ from isa.abi import EVENT_IMAGE
 
 LOWERINGS: dict[type[Operation], Callable[[Lowering, Any], None]] = {
     slmq.EmbedOp: lower_embed,
+    slmq.PositionRowsOp: lower_position_rows,
+    slmq.SinusoidOp: lower_sinusoid,
     slmq.RmsNormOp: lower_rms_norm,
+    slmq.LayerNormOp: lower_layer_norm,
     slmq.QuantizeOp: lower_quantize,
     slmq.RoundOp: lower_round,
     slmq.RopeOp: lower_rope,

@@ -132,7 +132,7 @@ class _Declarer:
         if "per" in bound:
             fields["per"] = evaluator.dimensions(bound["per"], environment)
         fields["outputs"], fields["inputs"] = self._sides(kind, bound, environment)
-        elements = prod(fields["outputs"]) * prod(fields["inputs"])
+        elements = prod(fields["outputs"]) * prod(fields["inputs"]) * prod(fields.get("per", ()))
         if elements > MAX_ELEMENTS or prod(fields["outputs"]) > MAX_DIMENSION or prod(fields["inputs"]) > MAX_DIMENSION:
             shape = shape_text([*fields["outputs"], *fields["inputs"]])
             raise evaluator.error(declaration.place, f"{kind} of {shape} is larger than this compiler accepts")

@@ -21,6 +21,7 @@ from xdsl.dialects.builtin import (
     f16,
     f32,
     f64,
+    i32,
     i64,
 )
 from xdsl.ir import Attribute, Block, Operation, SSAValue
@@ -44,6 +45,13 @@ class Tensor:
     value: SSAValue
     shape: tuple[int, ...]
     is_index: bool = False
+
+
+@dataclass(frozen=True)
+class Positions:
+    """The positions of the tokens plus a number, before they are looked up in a table."""
+
+    offset: int = 0
 
 
 @dataclass(frozen=True)
@@ -107,14 +115,33 @@ class Emitter:
             properties["bias"] = self._weight(weight, "bias")
         return self._tensor(slm.LinearOp, place, (x.shape[0], *weight.outputs), (x,), properties)
 
-    def rms_norm(self, place: Place, x: Tensor, weight: Weight) -> Tensor:
+    def norm(self, place: Place, x: Tensor, weight: Weight) -> Tensor:
+        """rms_norm or layer_norm over the weight's outputs; the dimensions `per` before them have weights of their own."""
         properties: dict[str, Attribute] = {
             "weight": self._weight(weight),
             "eps": _float(weight.eps),
-            "offset": _float(weight.offset),
             "axes": IntegerAttr(len(weight.outputs), i64),
         }
-        return self._tensor(slm.RmsNormOp, place, x.shape, (x,), properties)
+        if weight.per:
+            properties["per"] = IntegerAttr(len(weight.per), i64)
+        if weight.kind == "rms_norm":
+            properties["offset"] = _float(weight.offset)
+            return self._tensor(slm.RmsNormOp, place, x.shape, (x,), properties)
+        if weight.bias:
+            properties["bias"] = self._weight(weight, "bias")
+        return self._tensor(slm.LayerNormOp, place, x.shape, (x,), properties)
+
+    def positions(self, place: Place, positions: Positions) -> Tensor:
+        operation = slm.PositionsOp.create(
+            result_types=[TensorType(i32, [TOKENS])], properties={"offset": IntegerAttr(positions.offset, i64)}
+        )
+        return Tensor(self.located(operation, place).results[0], (TOKENS,), is_index=True)
+
+    def sinusoid(self, place: Place, positions: Positions, columns: int) -> Tensor:
+        """Raises VerifyException for a number of columns that has no sinusoid."""
+        slm.check_sinusoid(columns)
+        rows = self.positions(place, positions)
+        return self._tensor(slm.SinusoidOp, place, (TOKENS, columns), (rows,), {})
 
     def rope(self, place: Place, x: Tensor, rotary: Rotary) -> Tensor:
         return self._tensor(slm.RopeOp, place, x.shape, (x,), {"rotary": rotary_attribute(rotary)})

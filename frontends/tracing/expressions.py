@@ -7,9 +7,11 @@ from typing import Any
 from frontends.configuration.declared import Scope, Weight
 from frontends.configuration.evaluator import Environment, Evaluator
 from frontends.configuration.values import (
+    MAX_DIMENSION,
     Activation,
     Rotary,
     arithmetic,
+    is_integer,
     is_number,
 )
 from frontends.errors import did_you_mean
@@ -17,7 +19,7 @@ from frontends.language import syntax
 from frontends.language.catalogue import OPERATIONS, POSITIONS, bind_arguments
 from frontends.language.source import Place
 from frontends.language.syntax import ArchitectureFile
-from frontends.tracing.emitter import BINARY_OPS, Emitter, Tensor
+from frontends.tracing.emitter import BINARY_OPS, Emitter, Positions, Tensor
 from frontends.tracing.operations import OperationTracer
 
 MAX_CALL_DEPTH = 16
@@ -44,7 +46,7 @@ class ExpressionTracer(OperationTracer):
 
     def name(self, expression: syntax.Name, environment: Environment) -> Any:
         if expression.name == POSITIONS and POSITIONS not in environment:
-            raise self.unavailable(expression.place, "positions")
+            return Positions()
         value = super().name(expression, environment)
         if isinstance(value, Weight) and value.kind == "tensor" and value.present:
             return self.emitter.tensor(expression.place, value)
@@ -57,12 +59,14 @@ class ExpressionTracer(OperationTracer):
         return super().negate(expression, value)
 
     def binary(self, expression: syntax.Binary, left: Any, right: Any) -> Any:
-        if not isinstance(left, Tensor) and not isinstance(right, Tensor):
+        if not isinstance(left, Tensor | Positions) and not isinstance(right, Tensor | Positions):
             return super().binary(expression, left, right)
         return self.tensor_arithmetic(expression.place, expression.operator, left, right)
 
-    def tensor_arithmetic(self, place: Place, operator: str, left: Any, right: Any) -> Tensor | int | float:
+    def tensor_arithmetic(self, place: Place, operator: str, left: Any, right: Any) -> Tensor | Positions | int | float:
         """Numbers become constants; tensors broadcast."""
+        if isinstance(left, Positions) or isinstance(right, Positions):
+            return self._shifted(place, operator, left, right)
         if not isinstance(left, Tensor) and not isinstance(right, Tensor):
             with self.located(place):
                 return arithmetic(operator, left, right)
@@ -71,6 +75,17 @@ class ExpressionTracer(OperationTracer):
         if operator not in BINARY_OPS:
             raise self.unavailable(place, f'"{operator}" on these tensors')
         return self.binary_op(place, operator, self._operand(place, left), self._operand(place, right))
+
+    def _shifted(self, place: Place, operator: str, left: Any, right: Any) -> Positions:
+        """Positions plus or minus a whole number."""
+        if operator == "+" and isinstance(right, Positions):
+            left, right = right, left
+        if operator not in ("+", "-") or not isinstance(left, Positions) or not is_integer(right):
+            raise self.unavailable(place, "arithmetic on positions other than + and - of a whole number")
+        offset = left.offset + (right if operator == "+" else -right)
+        if not 0 <= offset <= MAX_DIMENSION:
+            raise self.error(place, f"positions start at 0 or more and below 2^31, found {offset}")
+        return Positions(offset)
 
     def _operand(self, place: Place, value: Any) -> Tensor:
         if isinstance(value, Tensor):
@@ -133,6 +148,8 @@ class ExpressionTracer(OperationTracer):
             return x
         if absent:
             raise self.error(expression.place, "this does not exist with this config")
+        if isinstance(x, Positions) and isinstance(value, Weight):
+            self.check_table(expression.place, value, x)
         tensor = self.tensor_of(expression.place, x)
         match value:
             case Weight():

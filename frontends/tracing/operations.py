@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from xdsl.utils.exceptions import VerifyException
@@ -20,7 +21,7 @@ from frontends.language import syntax
 from frontends.language.catalogue import ACTIVATIONS
 from frontends.language.source import Place
 from frontends.language.syntax import ArchitectureFile
-from frontends.tracing.emitter import TOKENS, Emitter, Tensor
+from frontends.tracing.emitter import TOKENS, Emitter, Positions, Tensor
 
 IMAGE_OPERATIONS = ("patches", "concat", "l2_normalize", "replace")
 
@@ -42,26 +43,34 @@ class OperationTracer(Evaluator):
         return self.error(place, f"{what} is in the language, but the compiler does not have it yet")
 
     def tensor_of(self, place: Place, value: Any) -> Tensor:
+        if isinstance(value, Positions):
+            return self.emitter.positions(place, value)
         if not isinstance(value, Tensor):
             raise self.error(place, "needs a tensor")
         return value
+
+    def check_table(self, place: Place, weight: Weight, positions: Positions) -> None:
+        """Raises FrontendError if a table has no row for the first position."""
+        if weight.kind == "embedding" and positions.offset >= prod(weight.outputs):
+            found = f"the first position looks up row {positions.offset}"
+            raise self.error(place, f'"{weight.name}" has {prod(weight.outputs)} rows, {found}')
 
     def call_weight(self, place: Place, weight: Weight, x: Tensor) -> Tensor:
         if weight.kind == "embedding":
             if not x.is_index:
                 raise self.error(place, f'"{weight.name}" takes token indices')
             return self.emitter.embedding(place, x, weight)
-        if weight.kind in ("layer_norm", "causal_conv") or weight.per:
-            raise self.unavailable(place, f"{weight.kind}{' with per=' if weight.per else ''}")
-        takes = weight.inputs if weight.kind == "linear" else weight.outputs
+        if weight.kind == "causal_conv":
+            raise self.unavailable(place, weight.kind)
+        takes = weight.inputs if weight.kind == "linear" else weight.per + weight.outputs
         if x.is_index or x.shape[len(x.shape) - len(takes) :] != takes:
             found = f"[..., {', '.join(str(dimension) for dimension in takes)}], found {token_shape(x)}"
             raise self.error(place, f'"{weight.name}" takes {found}')
         dimensions = len(x.shape) - len(takes)
         if dimensions < 1 or weight.kind == "linear" and dimensions > 1:
             raise self.unavailable(place, f"a {weight.kind} on other than rows")
-        if weight.kind == "rms_norm":
-            return self.emitter.rms_norm(place, x, weight)
+        if weight.kind in ("rms_norm", "layer_norm"):
+            return self.emitter.norm(place, x, weight)
         return self.emitter.linear(place, x, weight)
 
     def activation(self, place: Place, kind: str, x: Tensor) -> Tensor:
@@ -83,11 +92,23 @@ class OperationTracer(Evaluator):
                 return positive_number(values["value"], "the value of sqrt") ** 0.5
         if name == "attention":
             return self._attention(place, values, bound)
+        if name == "sinusoid":
+            return self._sinusoid(place, values["positions"], values["dim"], bound["dim"])
         if name == "softcap":
             return self._softcap(place, self.tensor_of(place, values["x"]), values["cap"], bound["cap"])
         if name in IMAGE_OPERATIONS:
             return self._image_operation(place, name, values, bound)
         raise self.unavailable(place, name)
+
+    def _sinusoid(self, place: Place, positions: Any, dim: Any, expression: syntax.Expression) -> Tensor:
+        if not isinstance(positions, Positions):
+            raise self.unavailable(place, "a sinusoid of other than positions")
+        with self.located(place, expression):
+            columns = positive_integer(dim, "the columns of a sinusoid")
+        try:
+            return self.emitter.sinusoid(place, positions, columns)
+        except VerifyException as error:
+            raise self.error(place, str(error)) from error
 
     def _image_operation(
         self, place: Place, name: str, values: dict[str, Any], bound: dict[str, syntax.Expression]

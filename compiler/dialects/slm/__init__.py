@@ -45,20 +45,23 @@ from compiler.dialects.slm.images import (
     patches_shape,
 )
 from compiler.dialects.slm.layers import LayersOp, YieldOp
-from compiler.dialects.slm.rows import EmbeddingOp, LinearOp, RmsNormOp, RopeOp
+from compiler.dialects.slm.norms import LayerNormOp, RmsNormOp
+from compiler.dialects.slm.positions import PositionsOp, SinusoidOp, check_sinusoid
+from compiler.dialects.slm.rows import EmbeddingOp, LinearOp, RopeOp
 from compiler.dialects.slm.tensors import TensorOp
 
 __all__ = [
     "ACTIVATIONS", "LAYER", "ActivationOp", "AddOp", "AttentionOp", "BinaryBase", "BinaryOp", "ConstantOp", "DivOp",
-    "EmbeddingOp", "LayersOp", "LinearOp", "MulOp", "RmsNormOp", "RopeOp", "RotaryAttr", "Shape", "Slm", "SubOp",
-    "TensorOp", "WeightAttr", "YieldOp", "broadcast", "has_tokens", "row_shape", "shape_of",
+    "EmbeddingOp", "LayerNormOp", "LayersOp", "LinearOp", "MulOp", "PositionsOp", "RmsNormOp", "RopeOp", "RotaryAttr",
+    "Shape", "SinusoidOp", "Slm", "SubOp", "TensorOp", "WeightAttr", "YieldOp", "broadcast", "check_sinusoid",
+    "has_tokens", "row_shape", "shape_of",
     "ConcatBase", "ConcatOp", "FullAttentionOp", "L2NormalizeBase", "L2NormalizeOp", "PatchesBase", "PatchesOp",
     "ReplaceBase", "ReplaceOp", "check_full_attention", "concat_shape", "patches_shape",
 ]  # fmt: skip
 
 SLM_OPS: list[type[Operation]] = [
-    EmbeddingOp, LinearOp, RmsNormOp, RopeOp, AttentionOp, ActivationOp, ConstantOp,
-    AddOp, SubOp, MulOp, DivOp, TensorOp, LayersOp, YieldOp,
+    EmbeddingOp, PositionsOp, SinusoidOp, LinearOp, RmsNormOp, LayerNormOp, RopeOp, AttentionOp, ActivationOp,
+    ConstantOp, AddOp, SubOp, MulOp, DivOp, TensorOp, LayersOp, YieldOp,
     PatchesOp, ConcatOp, L2NormalizeOp, FullAttentionOp, ReplaceOp,
 ]  # fmt: skip
 Slm = Dialect("slm", SLM_OPS, [WeightAttr, RotaryAttr])

@@ -5,13 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import ClassVar
 
-from xdsl.dialects.builtin import (
-    Float64Type,
-    FloatAttr,
-    IntegerAttr,
-    TensorType,
-    i64,
-)
+from xdsl.dialects.builtin import TensorType
 from xdsl.irdl import (
     AnyAttr,
     IRDLOperation,
@@ -31,7 +25,7 @@ from compiler.dialects.slm.attributes import RotaryAttr, Shape, WeightAttr, shap
 
 @irdl_op_definition
 class EmbeddingOp(IRDLOperation):
-    """Row `tokens[t]` of the table."""
+    """Row `tokens[t]` of the table; the indices are token ids, or the positions of slm.positions."""
 
     name = "slm.embedding"
     tokens = operand_def(TensorType)
@@ -64,30 +58,6 @@ class LinearOp(IRDLOperation):
             raise VerifyException(f"linear {columns} -> {rows} has a weight of shape {self.weight.shape}")
         if self.bias is not None and prod(self.bias.shape) != rows:
             raise VerifyException(f"linear {columns} -> {rows} has a bias of shape {self.bias.shape}")
-
-
-@irdl_op_definition
-class RmsNormOp(IRDLOperation):
-    """x / sqrt(mean(x^2) + eps) * (w + offset), mean over the last `axes` dimensions."""
-
-    name = "slm.rms_norm"
-    T: ClassVar = VarConstraint("T", AnyAttr())
-    x = operand_def(T)
-    weight = prop_def(WeightAttr)
-    eps = prop_def(FloatAttr[Float64Type])
-    offset = prop_def(FloatAttr[Float64Type])
-    axes = prop_def(IntegerAttr[i64])
-    result = result_def(T)
-    traits = traits_def(Pure())
-    assembly_format = "$x `,` qualified($weight) `eps` $eps `offset` $offset `axes` $axes attr-dict `:` type($x)"
-
-    def verify_(self) -> None:
-        axes = self.axes.value.data
-        shape = shape_of(self.x)
-        if not 1 <= axes < len(shape):
-            raise VerifyException(f"rms_norm over {axes} dimensions of {shape}")
-        if prod(self.weight.shape) != prod(shape[-axes:]):
-            raise VerifyException(f"rms_norm of {shape} has a weight of shape {self.weight.shape}")
 
 
 @irdl_op_definition

@@ -30,21 +30,23 @@ from compiler.dialects.slmq.images import (
     of_chunk,
 )
 from compiler.dialects.slmq.matrix import MatmulOp
-from compiler.dialects.slmq.rows import EmbedOp, RmsNormOp, RopeOp
+from compiler.dialects.slmq.norms import LayerNormOp, RmsNormOp
+from compiler.dialects.slmq.positions import PositionRowsOp, SinusoidOp
+from compiler.dialects.slmq.rows import EmbedOp, RopeOp
 from compiler.dialects.slmq.sampling import SampleOp, SelectRowsOp
 from compiler.dialects.slmq.strips import StripsOp, YieldOp
 from compiler.dialects.slmq.tensors import TensorOp
 
 __all__ = [
-    "BINARY_FUNCTIONS", "WEIGHT_FORMATS", "ActivationOp", "AddOp", "AttentionOp", "DivOp", "EmbedOp", "MatmulOp", "MulOp",
-    "OffsetOp", "QuantizeOp", "RmsNormOp", "RopeOp", "RoundOp", "SampleOp", "ScaleOp", "SelectRowsOp", "Slmq", "StripsOp",
-    "SubOp", "TensorOp", "YieldOp", "element_of",
+    "BINARY_FUNCTIONS", "WEIGHT_FORMATS", "ActivationOp", "AddOp", "AttentionOp", "DivOp", "EmbedOp", "LayerNormOp",
+    "MatmulOp", "MulOp", "OffsetOp", "PositionRowsOp", "QuantizeOp", "RmsNormOp", "RopeOp", "RoundOp", "SampleOp",
+    "ScaleOp", "SelectRowsOp", "SinusoidOp", "Slmq", "StripsOp", "SubOp", "TensorOp", "YieldOp", "element_of",
     "ConcatOp", "FullAttentionOp", "L2NormalizeOp", "PatchesOp", "ReplaceOp", "RowsOp", "of_chunk",
 ]  # fmt: skip
 
 SLMQ_OPS: list[type[Operation]] = [
-    EmbedOp, RmsNormOp, QuantizeOp, RoundOp, MatmulOp, RopeOp, ScaleOp, OffsetOp, ActivationOp, AddOp, SubOp, MulOp, DivOp,
-    AttentionOp, SelectRowsOp, SampleOp, StripsOp, TensorOp, YieldOp,
+    EmbedOp, PositionRowsOp, SinusoidOp, RmsNormOp, LayerNormOp, QuantizeOp, RoundOp, MatmulOp, RopeOp, ScaleOp, OffsetOp,
+    ActivationOp, AddOp, SubOp, MulOp, DivOp, AttentionOp, SelectRowsOp, SampleOp, StripsOp, TensorOp, YieldOp,
     PatchesOp, ConcatOp, L2NormalizeOp, FullAttentionOp, ReplaceOp, RowsOp,
 ]  # fmt: skip
 Slmq = Dialect("slmq", SLMQ_OPS, [])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import ClassVar
 
-from xdsl.dialects.builtin import Float64Type, FloatAttr, IntegerAttr, StringAttr, TensorType, i64
+from xdsl.dialects.builtin import StringAttr, TensorType
 from xdsl.irdl import (
     AnyAttr,
     IRDLOperation,
@@ -23,6 +22,12 @@ from compiler.dialects.slm.attributes import RotaryAttr, WeightAttr, shape_of
 from compiler.dialects.slmq.formats import element_of
 
 
+def check_table_format(number_format: StringAttr) -> None:
+    """Raises VerifyException if rows of a table cannot be stored so."""
+    if number_format.data not in ("f32", "bf16"):
+        raise VerifyException(f'an embedding table is f32 or bf16, found "{number_format.data}"')
+
+
 @irdl_op_definition
 class EmbedOp(IRDLOperation):
     """Row tokens[t] of the table, stored as `format` (f32 or bf16), converted to f32."""
@@ -36,33 +41,9 @@ class EmbedOp(IRDLOperation):
     assembly_format = "$tokens `,` qualified($weight) `as` $format attr-dict `:` type($tokens) `->` type($result)"
 
     def verify_(self) -> None:
-        if self.format.data not in ("f32", "bf16"):
-            raise VerifyException(f'an embedding table is f32 or bf16, found "{self.format.data}"')
+        check_table_format(self.format)
         if shape_of(self.result) != (*shape_of(self.tokens), *self.weight.shape[1:]):
             raise VerifyException(f"embed gives {shape_of(self.result)} from a table of {self.weight.shape}")
-
-
-@irdl_op_definition
-class RmsNormOp(IRDLOperation):
-    """(x / sqrt(sum_fp(x*x) * (1/d) + eps)) * (w + offset) over the last `axes` dimensions, all f32."""
-
-    name = "slmq.rms_norm"
-    T: ClassVar = VarConstraint("T", AnyAttr())
-    x = operand_def(T)
-    weight = prop_def(WeightAttr)
-    eps = prop_def(FloatAttr[Float64Type])
-    offset = prop_def(FloatAttr[Float64Type])
-    axes = prop_def(IntegerAttr[i64])
-    result = result_def(T)
-    traits = traits_def(Pure())
-    assembly_format = "$x `,` qualified($weight) `eps` $eps `offset` $offset `axes` $axes attr-dict `:` type($x)"
-
-    def verify_(self) -> None:
-        axes, shape = self.axes.value.data, shape_of(self.x)
-        if not 1 <= axes < len(shape) or prod(self.weight.shape) != prod(shape[-axes:]):
-            raise VerifyException(f"rms_norm over {axes} dimensions of {shape} with a weight of {self.weight.shape}")
-        if element_of(self.x.type) != "f32":
-            raise VerifyException(f"rms_norm works on f32, found {self.x.type}")
 
 
 @irdl_op_definition

@@ -15,6 +15,8 @@ from compiler.dialects.slm import shape_of
 from compiler.interpreters.errors import InterpreterError
 from compiler.interpreters.rotary import rotary_tables_f64
 from compiler.interpreters.slm.images import IMAGE_HANDLERS
+from compiler.interpreters.slm.norms import NORM_HANDLERS
+from compiler.interpreters.slm.positions import POSITION_HANDLERS
 from compiler.interpreters.slm.run import Array, Handlers, SlmRun
 
 CAST_ELEMENTS = 1 << 22
@@ -37,10 +39,11 @@ def layers(run: SlmRun, op: slm.LayersOp) -> None:
 
 
 def embedding(run: SlmRun, op: slm.EmbeddingOp) -> None:
-    table, tokens = run.load(op.weight), run.values[op.tokens]
-    if tokens.min() < 0 or tokens.max() >= len(table):
-        raise InterpreterError(f"tokens must be 0 .. {len(table) - 1}, found {tokens.min()} .. {tokens.max()}", op)
-    run.set_result(op, table[tokens].astype(run.dtype))
+    table, indices = run.load(op.weight), run.values[op.tokens]
+    if indices.min() < 0 or indices.max() >= len(table):
+        what = "positions" if isinstance(op.tokens.owner, slm.PositionsOp) else "tokens"
+        raise InterpreterError(f"{what} must be 0 .. {len(table) - 1}, found {indices.min()} .. {indices.max()}", op)
+    run.set_result(op, table[indices].astype(run.dtype))
 
 
 def linear(run: SlmRun, op: slm.LinearOp) -> None:
@@ -55,15 +58,6 @@ def linear(run: SlmRun, op: slm.LinearOp) -> None:
     if op.bias is not None:
         y += run.load(op.bias).reshape(rows)
     run.set_result(op, y)
-
-
-def rms_norm(run: SlmRun, op: slm.RmsNormOp) -> None:
-    x = run.values[op.x]
-    axes = tuple(range(-op.axes.value.data, 0))
-    weight = run.load(op.weight).reshape(x.shape[axes[0] :]).astype(run.dtype)
-    mean_square = (x * x).mean(axis=axes, keepdims=True)
-    scaled = x / np.sqrt(mean_square + float(op.eps.value.data))
-    run.set_result(op, scaled * (weight + run.dtype(float(op.offset.value.data))))
 
 
 def rope(run: SlmRun, op: slm.RopeOp) -> None:
@@ -150,7 +144,8 @@ HANDLERS: Handlers = {
     slm.LayersOp: layers,
     slm.EmbeddingOp: embedding,
     slm.LinearOp: linear,
-    slm.RmsNormOp: rms_norm,
+    **POSITION_HANDLERS,
+    **NORM_HANDLERS,
     slm.RopeOp: rope,
     slm.AttentionOp: attention,
     slm.ActivationOp: activation,

@@ -16,6 +16,8 @@ from compiler.interpreters.errors import InterpreterError
 from compiler.interpreters.rotary import rotary_tables
 from compiler.interpreters.sampling import sample_token
 from compiler.interpreters.slmq.images import IMAGE_HANDLERS
+from compiler.interpreters.slmq.norms import NORM_HANDLERS
+from compiler.interpreters.slmq.positions import POSITION_HANDLERS
 from compiler.interpreters.slmq.run import Handlers, Results, SlmqRun
 from compiler.interpreters.slmq_attention import KeyValueState, attend
 from compiler.interpreters.slmq_functions import ACTIVATIONS, F32, round_bf16
@@ -50,13 +52,6 @@ def _embed(run: SlmqRun, op: slmq.EmbedOp) -> Results:
     if tokens.min() < 0 or tokens.max() >= len(table):
         raise InterpreterError(f"tokens must be 0 .. {len(table) - 1}, found {tokens.min()} .. {tokens.max()}", op)
     return [table[tokens]]
-
-
-def _rms_norm(run: SlmqRun, op: slmq.RmsNormOp) -> Results:
-    x, weight = run.values[op.x], run.prepared.vector(run.key(op.weight))
-    rows = x.reshape(*x.shape[: x.ndim - op.axes.value.data], -1)
-    result = kernels.rms_norm(rows, weight, float(op.eps.value.data), float(op.offset.value.data))
-    return [result.reshape(x.shape)]
 
 
 def _quantize(run: SlmqRun, op: slmq.QuantizeOp) -> Results:
@@ -136,9 +131,8 @@ def _select_rows(run: SlmqRun, op: slmq.SelectRowsOp) -> Results:
 
 def _sample(run: SlmqRun, op: slmq.SampleOp) -> Results:
     logits = run.values[op.logits]
-    tokens = len(run.values[run.body.args[0]])
     run.logits = logits
-    run.sampled = sample_token(logits[-1], run.settings, run.position + tokens - 1)
+    run.sampled = sample_token(logits[-1], run.settings, run.position + run.chunk_tokens - 1)
     return [np.array([run.sampled], np.int32)]
 
 
@@ -146,7 +140,8 @@ HANDLERS: Handlers = {
     slm.LayersOp: _layers,
     slmq.StripsOp: _strips,
     slmq.EmbedOp: _embed,
-    slmq.RmsNormOp: _rms_norm,
+    **POSITION_HANDLERS,
+    **NORM_HANDLERS,
     slmq.QuantizeOp: _quantize,
     slmq.RoundOp: _round,
     slmq.MatmulOp: _matmul,

@@ -168,5 +168,10 @@ class SlmqRun:
             self.values.pop(value, None)
         return results
 
+    @property
+    def chunk_tokens(self) -> int:
+        """Tokens of the current step."""
+        return len(self.values[self.body.args[0]])
+
     def key(self, weight: WeightAttr) -> str:
         return weight.key.data if self.layer is None else weight.at_layer(self.layer)

@@ -11,7 +11,7 @@ func.func @f(%t: tensor<?xi32>) {
   func.return
 }
 // -----
-// CHECK: error: slmq.rms_norm: rms_norm over 1 dimensions of {{.*}} with a weight of (31,)
+// CHECK: error: slmq.rms_norm: rms_norm of {{.*}} has a weight of shape (31,)
 func.func @f(%x: tensor<?x32xf32>) {
   %y = slmq.rms_norm %x, #slm.weight<"w", tensor<31xf32>> eps 1.000000e-05 offset 0.000000e+00 axes 1 : tensor<?x32xf32>
   func.return

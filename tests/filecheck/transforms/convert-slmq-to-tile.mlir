@@ -7,7 +7,7 @@
 // CHECK: %[[LAYERS:.*]] = arith.constant 3 : index
 // CHECK: scf.for %[[LAYER:[0-9]+]] = %{{.*}} to %[[LAYERS]] step
 // CHECK-NEXT: tile.mark 0 %[[LAYER]]
-// CHECK-NEXT: tile.weight {kind = "vector", key = "layers.{i}.norm", {{.*}}layers = array<i64: 0, 1, 2>} layer %[[LAYER]] : index
+// CHECK: tile.weight {kind = "vector", key = "layers.{i}.norm", {{.*}}layers = array<i64: 0, 1, 2>} layer %[[LAYER]] : index
 // CHECK: tile.vred "sum"
 // CHECK: tile.vun "sqrt"
 // CHECK: tile.weight {kind = "strips", key = "layers.{i}.up"

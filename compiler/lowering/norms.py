@@ -1,0 +1,88 @@
+"""Norms: over the last dimensions of each row; weights and biases are loaded once per norm and broadcast over the rows."""
+
+from __future__ import annotations
+
+from math import prod
+
+from xdsl.ir import SSAValue
+
+from compiler.dialects import slm, slmq
+from compiler.dialects.slm.norms import NormBase
+from compiler.lowering.tensors import load_vector, vector_place
+from compiler.lowering.values import Lowering
+
+
+class Norm:
+    """The views of one norm: `source` and `target` rows with the normalised dimensions as one, of `size` elements.
+
+    The dimensions with weights of their own, right before that one, count as one too.
+    """
+
+    def __init__(self, low: Lowering, op: NormBase):
+        x, axes = low.values[op.x], op.axes.value.data
+        outer, own = x.shape[: len(x.shape) - axes - op.owners], x.shape[len(x.shape) - axes - op.owners : -axes]
+        self.low, self.size = low, prod(x.shape[-axes:])
+        self.owners = prod(own)
+        self.shape = (*outer, *([self.owners] if own else []), self.size)
+        result = low.result(op.result, "normed")
+        low.values[op.result] = result
+        self.source, self.target = low.view(x, self.shape), low.view(result, self.shape)
+        self._each = low.new("norm", "f32", (*self.shape[:-1], 1), low.rows)
+
+    def one(self) -> SSAValue:
+        """One number for each sum."""
+        return self.low.view(self._each)
+
+    def spread(self) -> SSAValue:
+        """The same, broadcast over the normalised dimension."""
+        return self.low.stretched(self._each, self.shape)
+
+    def vector(self, weight: slm.WeightAttr, label: str, offset: float = 0.0) -> SSAValue:
+        """A weight in f32, plus a constant, loaded into SRAM and broadcast over the rows."""
+        b, elements = self.low.builder, self.owners * self.size
+        place = load_vector(self.low, vector_place(self.low, weight, offset), elements, label)
+        strides = [4, *[0] * (len(self.shape) - 1), 0]
+        if self.owners > 1:
+            strides[1] = self.size * 4
+        return b.view(place, "f32", [*reversed(self.shape), self.low.rows], strides)
+
+
+def lower_rms_norm(low: Lowering, op: slmq.RmsNormOp) -> None:
+    """y = (x / sqrt(sum(x*x) * (1/d) + eps)) * w."""
+    b, norm = low.builder, Norm(low, op)
+    weight = norm.vector(op.weight, "norm_weight", op.offset.value.data)
+    b.vbin("mul", norm.target, norm.source, norm.source)
+    root_mean(norm, op.eps.value.data)
+    b.vbin("div", norm.target, norm.source, norm.spread())
+    b.vbin("mul", norm.target, norm.target, weight)
+
+
+def root_mean(norm: Norm, eps: float) -> None:
+    """sqrt(sum(target) * (1/d) + eps), one for each row."""
+    b, r = norm.low.builder, norm.one()
+    b.vred("sum", r, norm.target)
+    b.vbin("mul", r, r, 1 / norm.size)
+    b.vbin("add", r, r, eps)
+    b.vun("sqrt", r, r)
+
+
+def lower_layer_norm(low: Lowering, op: slmq.LayerNormOp) -> None:
+    """m = sum(x) * (1/d); c = x - m; y = (c / sqrt(sum(c*c) * (1/d) + eps)) * w + b.
+
+    x - m is computed twice: keeping it beside its squares would take another buffer of the size of x.
+    """
+    b, norm = low.builder, Norm(low, op)
+    weight = norm.vector(op.weight, "norm_weight")
+    bias = None if op.bias is None else norm.vector(op.bias, "norm_bias")
+    mean = low.new("mean", "f32", (*norm.shape[:-1], 1), low.rows)
+    b.vred("sum", low.view(mean), norm.source)
+    b.vbin("mul", low.view(mean), low.view(mean), 1 / norm.size)
+    b.vbin("sub", norm.target, norm.source, low.stretched(mean, norm.shape))
+    b.vbin("mul", norm.target, norm.target, norm.target)
+    root_mean(norm, op.eps.value.data)
+    b.vbin("sub", norm.target, norm.source, low.stretched(mean, norm.shape))
+    b.vbin("div", norm.target, norm.target, norm.spread())
+    if bias is None:
+        b.vbin("mul", norm.target, norm.target, weight)
+    else:
+        b.vmad("mad", norm.target, norm.target, weight, bias)
