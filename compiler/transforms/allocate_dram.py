@@ -154,7 +154,7 @@ class AllocateDramPass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         functions = [f for f in op.walk() if isinstance(f, FuncOp)]
         context = TilePlan.of(op).context if functions else 0
-        tops = {"weight": 0, "kv": 0, "table": 0, "scratch": 0, "io": to_granules(TOKEN_BUFFER_OFFSET + 4 * context)}
+        tops = {"weight": 0, "kv": 0, "table": 0, "io": to_granules(TOKEN_BUFFER_OFFSET + 4 * context), "scratch": 0}
         items: dict[DictionaryAttr, Item] = {}
         places: list[Placed] = []
         buffers = [self.table_buffer(function) for function in functions]
@@ -174,8 +174,11 @@ class AllocateDramPass(ModulePass):
         """The places of one function; what an earlier function has too is shared."""
         ops = [inner for inner in function.walk() if isinstance(inner, tile.PLACE_OPS)]
         found = [item_of(inner) for inner in ops]
-        new = {item.what: item for item in reversed(found) if item.what not in items}
-        assign([new[what] for what in dict.fromkeys(item.what for item in found) if what in new], tops)
+        new: dict[DictionaryAttr, Item] = {}
+        for item in found:
+            if item.what not in items:
+                new.setdefault(item.what, item)
+        assign(list(new.values()), tops)
         items |= new
         kinds = [inner for inner in function.walk() if isinstance(inner, tile.KindOp)]
         offsets = [items[item.what].offsets for item in found] + [kind_values(kind) for kind in kinds]

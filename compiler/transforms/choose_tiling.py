@@ -59,16 +59,21 @@ def candidates(module: ModuleOp, options: ChooseTilingPass, chunks: tuple[int, .
                 yield TilePlan(options.context, chunk, strip_bytes, kv_heads, key_tile, options.array_rows, buffers=1)
 
 
-def needed_bytes(ctx: Context, module: ModuleOp, plan: TilePlan) -> int:
-    """SRAM that a plan takes, found by lowering a copy."""
-    if not any(isinstance(op, FuncOp) for op in module.walk()):
+def needed_bytes(ctx: Context, module: ModuleOp, plan: TilePlan, sram_bytes: int) -> int:
+    """SRAM that a plan takes, found by lowering a copy; of the functions up to the first that does not fit."""
+    functions = [op for op in module.ops if isinstance(op, FuncOp)]
+    if not functions:
         raise CompileError("the module has no function to choose a plan for")
-    trial = module.clone()
-    trial.attributes[PLAN_ATTRIBUTE] = plan.to_attribute()
-    ConvertSlmqToTilePass().apply(ctx, trial)
-    DoubleBufferPass().apply(ctx, trial)
-    functions = [op for op in trial.walk() if isinstance(op, FuncOp)]
-    return max(solve(buffer_lifetimes(function, "sram")[1]).size_bytes for function in functions)
+    needed = 0
+    for function in functions:
+        trial = ModuleOp([function.clone()], {PLAN_ATTRIBUTE: plan.to_attribute()})
+        ConvertSlmqToTilePass().apply(ctx, trial)
+        DoubleBufferPass().apply(ctx, trial)
+        lowered = next(op for op in trial.walk() if isinstance(op, FuncOp))
+        needed = max(needed, solve(buffer_lifetimes(lowered, "sram")[1]).size_bytes)
+        if needed > sram_bytes:
+            break
+    return needed
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,7 @@ class ChooseTilingPass(ModulePass):
         chunks = (self.chunk,) if self.chunk else tuple(c for c in CHUNKS if c <= max(self.context, 1))
         least: int | None = None
         for plan in candidates(op, self, chunks):
-            needed = needed_bytes(ctx, op, plan)
+            needed = needed_bytes(ctx, op, plan, self.sram_bytes)
             least = needed if least is None else min(least, needed)
             if needed <= self.sram_bytes:
                 op.attributes[PLAN_ATTRIBUTE] = plan.to_attribute()
