@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from frontends.errors import FrontendError, show
 from frontends.files import MIB, read_bytes
@@ -37,10 +37,11 @@ def read_picture(path: Path) -> Image.Image:
             return _in_rgb(ImageOps.exif_transpose(picture))
     except FrontendError:
         raise
+    except UnidentifiedImageError:
+        raise FrontendError("is no picture", str(path), hint=f"expected {', '.join(FORMATS)}") from None
     except Exception as error:  # Pillow's readers raise what they like on broken files
         reason = show(str(error) or type(error).__name__)[1:-1]
-        hint = f"expected a picture: {', '.join(FORMATS)}"
-        raise FrontendError(f"cannot be read as a picture: {reason}", str(path), hint=hint) from error
+        raise FrontendError(f"cannot be read as a picture: {reason}", str(path)) from error
 
 
 def _check_size(path: Path, size: tuple[int, int]) -> None:

@@ -16,6 +16,15 @@ WORD_BYTES = 4  # of a pixel value and of a place
 LARGEST_SIDE = 1 << 16
 
 
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An image of a prompt: float32 pixels [C, h, w] (None only if timing_only); its rows take the positions from `first` of the
+    prompt on, and the ids there do not matter."""
+
+    pixels: NDArray[np.float32] | None
+    first: int
+
+
 @dataclass(frozen=True, slots=True)
 class ImagePort:
     """Pixels f32 [channels, height, width] at `pixels_offset` of IO become `rows` rows by the program at `entry`.
@@ -43,16 +52,25 @@ class ImagePort:
     def places(self, io: Bytes) -> NDArray[np.int32]:
         return np.ndarray((self.context,), "<i4", io, self.places_offset)
 
-    def write(self, io: Bytes, pixels: NDArray[np.float32], first: int) -> None:
-        """The pixels, and the rows' places at positions first .. first + rows - 1. Raises SessionError."""
+    def check(self, image: Picture, prompt_tokens: int) -> None:
+        """Raises SessionError for pixels of another shape, and for rows that do not lie in the prompt."""
+        if not 0 <= image.first <= prompt_tokens - self.rows:
+            raise SessionError(
+                f"the {self.rows} rows of the image begin at {image.first} of a prompt of {prompt_tokens} tokens"
+            )
+        pixels = image.pixels
+        if pixels is None:
+            return
         if pixels.shape != self.shape or pixels.dtype != np.float32:
             raise SessionError(f"the image is {pixels.dtype} {pixels.shape}, expected float32 {self.shape}")
         if not np.isfinite(pixels).all():
             raise SessionError("the image holds NaN or infinity")
-        np.ndarray(self.shape, "<f4", io, self.pixels_offset)[...] = pixels
-        self.mark(io, first)
 
-    def mark(self, io: Bytes, first: int) -> None:
+    def write(self, io: Bytes, image: Picture, position: int) -> None:
+        """The pixels, and the places of the rows in a prompt that begins at `position`."""
+        if image.pixels is not None:
+            np.ndarray(self.shape, "<f4", io, self.pixels_offset)[...] = image.pixels
+        first = position + image.first
         self.places(io)[first : first + self.rows] = np.arange(self.rows, dtype=np.int32)
 
 

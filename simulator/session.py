@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from typing import Any, cast
 
 import numpy as np
@@ -31,18 +32,19 @@ from isa.abi import (
 from isa.container import Executable
 from isa.machine import Machine
 from isa.spec import MAX_TOPK, Region
-from simulator.image_port import image_port
+from simulator.image_port import ImagePort, Picture, image_port
 from simulator.memory import Bytes, Memory, RegionTooLarge
 from simulator.observer import Observer
 from simulator.reference.engine import DEFAULT_WATCHDOG, Event, Options, ReferenceEngine
 from simulator.session_error import SessionError
 from simulator.state import State
 
-__all__ = ["Request", "Session", "SessionError"]
+__all__ = ["Picture", "Request", "Session", "SessionError"]
 
 MAX_DUMP_BYTES = 4 << 30
 TOKEN_BYTES = 4
 LOGIT_BYTES = 4
+MOST_ENCODER_EVENTS = 4
 LARGEST_FP32 = float(np.finfo(np.float32).max)
 NO_FLAGS = RunFlag(0)
 _ABSENT_WHEN_TIMING = frozenset({Region.WEIGHT, Region.KV, Region.SCRATCH, Region.SRAM})
@@ -61,6 +63,7 @@ class Request:
     seed: int
     stop_tokens: tuple[int, ...]
     dump: RunFlag
+    image: Picture | None
 
 
 class Session:
@@ -111,7 +114,6 @@ class Session:
             self.executable.text, self.state, self.observer, self.options, self.executable.debug
         )
         self._tokens = 0
-        self._image_end = 0
         self._logit_rows = (0, 0)
         if self.image is not None:
             self.image.clear(memory.arrays[Region.IO])
@@ -137,43 +139,17 @@ class Session:
         seed: int = 0,
         stop_tokens: Sequence[int] = (),
         dump: RunFlag = NO_FLAGS,
+        image: Picture | None = None,
     ) -> Iterator[int]:
-        """Appends the prompt and yields up to max_new tokens as the program posts them.
+        """Appends the prompt, encodes its image, and yields up to max_new tokens as the program posts them.
 
         Arguments are checked at once (SessionError); the program runs as the result is iterated (TrapError).
         """
         request = Request(
-            tuple(prompt_ids), max_new, sampler, temperature, top_k, top_p, seed, tuple(stop_tokens), dump
+            tuple(prompt_ids), max_new, sampler, temperature, top_k, top_p, seed, tuple(stop_tokens), dump, image
         )
         self._check(request)
         return self._run(request)
-
-    def encode_image(self, pixels: NDArray[np.float32] | None, first: int) -> None:
-        """Runs the encoder on float32 pixels [C, h, w] (None only if timing_only); its rows take the positions from `first` on.
-
-        They lie in the prompt of the next `generate`; the ids there do not matter. Raises SessionError, TrapError.
-        """
-        port = self.image
-        if port is None:
-            raise SessionError("the program takes no image")
-        if not self._tokens <= first <= self.context - port.rows:
-            raise SessionError(
-                f"the image begins at position {first}, expected {self._tokens} to {self.context - port.rows}: it takes "
-                f"{port.rows} of {self.context}"
-            )
-        io = self.state.memory.arrays[Region.IO]
-        if pixels is not None:
-            port.write(io, pixels, first)
-        elif self.options.timing_only:
-            port.mark(io, first)
-        else:
-            raise SessionError("only a timing-only run can do without pixels")
-        self._image_end = first + port.rows
-        self.state.write_mailbox(Mailbox.MAGIC_ABI, MAILBOX_MAGIC | ABI_VERSION << 32)
-        self.state.write_mailbox(Mailbox.ENTRY, port.entry)
-        events = [(event.kind, event.value) for event in self.engine.run(port.entry)]
-        if events != [(EVENT_IMAGE, port.rows)]:
-            raise SessionError(f"the encoder posted {events[:4]}, expected ({EVENT_IMAGE}, {port.rows}) once")
 
     def logits(self, count: int | None = None) -> NDArray[np.float32]:
         """Rows dumped by the last `generate`, [rows, vocabulary].
@@ -195,10 +171,6 @@ class Session:
             raise SessionError(
                 f"a prompt of {len(request.prompt)} tokens does not fit: {available} of {self.context} are left"
             )
-        if self._tokens + len(request.prompt) < self._image_end:
-            raise SessionError(
-                f"the prompt ends at position {self._tokens + len(request.prompt)}, its image at {self._image_end}"
-            )
         if not 1 <= request.max_new <= available - len(request.prompt):
             left = available - len(request.prompt)
             raise SessionError(f"max_new is {request.max_new}, expected 1 to {left} (context of {self.context} tokens)")
@@ -208,6 +180,24 @@ class Session:
             raise SessionError(f"{len(request.stop_tokens)} stop tokens, at most {MAX_STOP_TOKENS}")
         _check_sampling(request)
         self._check_dump(request)
+        if request.image is not None:
+            self._check_image(request.image, len(request.prompt))
+
+    def _check_image(self, image: Picture, prompt_tokens: int) -> None:
+        if self.image is None:
+            raise SessionError("the program takes no image")
+        self.image.check(image, prompt_tokens)
+        if image.pixels is None and not self.options.timing_only:
+            raise SessionError("only a timing-only run can do without pixels")
+
+    def _encode(self, image: Picture, port: ImagePort) -> None:
+        """Runs the encoder on an image of the prompt that comes next."""
+        port.write(self.state.memory.arrays[Region.IO], image, self._tokens)
+        self.state.write_mailbox(Mailbox.MAGIC_ABI, MAILBOX_MAGIC | ABI_VERSION << 32)
+        self.state.write_mailbox(Mailbox.ENTRY, port.entry)
+        events = [(event.kind, event.value) for event in islice(self.engine.run(port.entry), MOST_ENCODER_EVENTS)]
+        if events != [(EVENT_IMAGE, port.rows)]:
+            raise SessionError(f"the encoder posted {events}, expected ({EVENT_IMAGE}, {port.rows}) once")
 
     def _check_dump(self, request: Request) -> None:
         if (
@@ -227,6 +217,8 @@ class Session:
         return request.max_new if request.dump else 0
 
     def _run(self, request: Request) -> Iterator[int]:
+        if request.image is not None and self.image is not None:
+            self._encode(request.image, self.image)
         self._prepare(request)
         first_row = self.state.read_mailbox(Mailbox.POS) if request.dump & RunFlag.DUMP_ALL else 0
         generated = 0

@@ -25,7 +25,7 @@ FILLER = 0
 class PictureInput:
     """What a model says about images: pixels `shape` [C, h, w] become `rows` rows; `processing`: the processor's record."""
 
-    source: str
+    model: str
     shape: tuple[int, ...]
     rows: int
     processing: dict[str, Any] | None
@@ -35,26 +35,25 @@ class PictureInput:
         """Raises CommandError for a model without images."""
         shape = image_shape(program.module)
         if shape is None:
-            raise CommandError(f"{program.source}: {program.architecture} takes no image", "leave out --image")
-        return PictureInput(program.source, shape.pixels, shape.rows, program.image_processing)
+            raise CommandError(f"{program.architecture} takes no image", "leave out --image")
+        return PictureInput(program.architecture, shape.pixels, shape.rows, program.image_processing)
 
     @staticmethod
     def of_executable(executable: Executable) -> PictureInput:
         """Raises CommandError for a program without images, FrontendError if its record is none."""
         record: dict[str, Any] | None = executable.meta.get("image")
-        path = str(executable.path)
         if record is None:
-            raise CommandError(f"{path}: {executable.meta['model']} takes no image", "leave out --image")
+            raise CommandError(f"{executable.meta['model']} takes no image", "leave out --image")
         processing = record.get("processing")
         shape = (record["channels"], record["height"], record["width"])
-        known = None if processing is None else check_record(processing, path)
-        return PictureInput(path, shape, record["rows"], known)
+        known = None if processing is None else check_record(processing, str(executable.path))
+        return PictureInput(executable.meta["model"], shape, record["rows"], known)
 
     def pixels(self, path: Path) -> NDArray[np.float32]:
         """Raises CommandError if nothing says how to make pixels of a file, FrontendError for the file."""
         if self.processing is None:
             hint = "put the preprocessor_config.json of the published model beside config.json"
-            raise CommandError(f"{self.source} does not say how a picture becomes pixels", hint)
+            raise CommandError(f"{self.model} does not say how a picture becomes pixels", hint)
         return pixels_of(path, self.processing, self.shape)
 
     def prompt(self, tokenizer: TextTokenizer, text: str) -> tuple[list[int], int]:
@@ -62,7 +61,7 @@ class PictureInput:
         layout = None if self.processing is None else self.processing["prompt"]
         if layout is None:
             hint = "give --tokens, and --image-at for the position of the image's first row"
-            raise CommandError(f"how a prompt with an image is written is not known for {self.source}", hint)
+            raise CommandError(f"how a prompt with an image is written is not known for {self.model}", hint)
         before = tokenizer.encode(layout["before"], whole=False)
         after = tokenizer.encode(layout["after"] + text.strip(), whole=False)
         return [*before, *[FILLER] * self.rows, *after], len(before)

@@ -17,7 +17,7 @@ from isa.abi import RunFlag, Sampler
 from isa.container import Executable
 from isa.machine import Machine
 from simulator.report import Report, build_report
-from simulator.session import NO_FLAGS
+from simulator.session import NO_FLAGS, Picture
 from simulator.timing import TimingModel
 from slmc.building import Checkpoint, Target, build
 from slmc.errors import CommandError
@@ -88,20 +88,19 @@ class Session:
 
     def encode(self, text: str) -> list[int]:
         """The token ids of a prompt. Raises CommandError if the executable has no tokenizer."""
+        return self._text_tokenizer().encode(text)
+
+    def _text_tokenizer(self) -> TextTokenizer:
         if self.tokenizer is None:
             raise CommandError("the executable has no tokenizer, so a prompt is a list of token ids", "give --tokens")
-        return self.tokenizer.encode(text)
+        return self.tokenizer
 
     def tokens_of(
         self, prompt: str | Sequence[int], image: str | Path | None = None, image_at: int | None = None
     ) -> tuple[list[int], int | None]:
         """The ids of a prompt, and where in it the rows of its image begin, None without one. Raises CommandError."""
         if isinstance(prompt, str) and image is not None:
-            if self.tokenizer is None:
-                raise CommandError(
-                    "the executable has no tokenizer, so a prompt is a list of token ids", "give --tokens"
-                )
-            return PictureInput.of_executable(self.executable).prompt(self.tokenizer, prompt)
+            return PictureInput.of_executable(self.executable).prompt(self._text_tokenizer(), prompt)
         if image is not None and image_at is None:
             raise CommandError("where the image stands among the token ids is not known", "give --image-at")
         return self.encode(prompt) if isinstance(prompt, str) else list(prompt), image_at
@@ -124,10 +123,11 @@ class Session:
         A text ends at the model's stop tokens, a list of ids does not. `temperature` 0 takes the most probable token;
         `top_k` (up to 64) and `top_p` cut the choice. `image`: a picture file that stands before the text; in a list of
         ids the caller leaves room for its rows from position `image_at` of the list on (a timing-only run needs no
-        file). It is encoded at once. Raises SessionError for arguments out of range, FrontendError for a picture that
-        cannot be read, and TrapError if the program fails.
+        file). Raises SessionError for arguments out of range, FrontendError for a picture that cannot be read, and
+        TrapError if the program fails.
         """
         tokens, first = self.tokens_of(prompt, image, image_at)
+        pixels = None if image is None else PictureInput.of_executable(self.executable).pixels(Path(image))
         stop_tokens: list[int] = self.executable.meta["stop_tokens"] if isinstance(prompt, str) else []
         cut = top_k != 0 or top_p != 1.0
         sampler = Sampler.GREEDY if temperature == 0 else Sampler.TOP_K_TOP_P if cut else Sampler.TEMPERATURE
@@ -141,10 +141,8 @@ class Session:
             seed=seed,
             stop_tokens=stop_tokens,
             dump=RunFlag.DUMP_SAMPLED if keep_logits else NO_FLAGS,
+            image=None if first is None else Picture(pixels, first),
         )
-        if first is not None:
-            pixels = None if image is None else PictureInput.of_executable(self.executable).pixels(Path(image))
-            self.device.encode_image(pixels, self.device.token_count + first)
         self._prompt_tokens += len(tokens)
         return self._with_text(posted, max_new, stop_tokens)
 

@@ -199,7 +199,11 @@ def smallest_margin(rows: torch.Tensor) -> float:
 
 
 def smallest_mistake(
-    config: Config, model: Kosmos2ForConditionalGeneration, tokens: torch.Tensor, pixels: torch.Tensor, mask: torch.Tensor
+    config: Config,
+    model: Kosmos2ForConditionalGeneration,
+    tokens: torch.Tensor,
+    pixels: torch.Tensor,
+    mask: torch.Tensor,
 ) -> float:
     """How far the least visible wrong reading moves a logit."""
     right = logits_of(model, tokens, pixels, mask)
