@@ -39,9 +39,9 @@ def rows_of(op: Operation) -> int:
     return slm.shape_of(op.results[0])[0]
 
 
-def read_whole(op: Operation) -> list[SSAValue]:
-    """The operands of which a row of the result needs all rows."""
-    return [op.k, op.v] if isinstance(op, slmq.FullAttentionOp) else []
+def read_whole(op: Operation) -> tuple[int, ...]:
+    """The operands, by number, of which a row of the result needs all rows: keys and values."""
+    return (1, 2) if isinstance(op, slmq.FullAttentionOp) else ()
 
 
 def find_groups(block: Block) -> list[Group]:
@@ -55,7 +55,7 @@ def find_groups(block: Block) -> list[Group]:
             is_open = False
             continue
         within = is_open and groups[-1].rows == rows_of(op)
-        if not within or any(value.owner in groups[-1].ops for value in read_whole(op)):
+        if not within or any(op.operands[index].owner in groups[-1].ops for index in read_whole(op)):
             groups.append(Group(rows_of(op)))
             is_open = True
         groups[-1].ops.append(op)
@@ -73,9 +73,8 @@ def row_operands(group: Group) -> list[SSAValue]:
     """What the group reads row by row from outside. Raises CompileError for a tensor of another number of rows."""
     found: dict[SSAValue, None] = {}
     for op in group.ops:
-        whole = read_whole(op)
-        for value in op.operands:
-            if value in whole or value.owner in group.ops or is_shared(value, op):
+        for index, value in enumerate(op.operands):
+            if index in read_whole(op) or value.owner in group.ops or is_shared(value, op):
                 continue
             if slm.shape_of(value)[:1] != (group.rows,):
                 message = f"{op.name} of {group.rows} rows reads a tensor of {slm.shape_of(value)}"
@@ -100,7 +99,7 @@ def build(group: Group) -> None:
                 use.operation.operands[use.index] = new
     for value, argument in zip(operands, body.args, strict=True):
         for use in tuple(value.uses):
-            if use.operation in inside and value not in read_whole(use.operation):
+            if use.operation in inside and use.index not in read_whole(use.operation):
                 use.operation.operands[use.index] = argument
     for op in group.ops:
         op.detach()

@@ -80,7 +80,8 @@ def see(pixels: [3, S, S]) {
   }
   y = to_text(l2_normalize(x))
   all = concat(y, latents)
-  return ro(attention(rq(latents), rk(all), rv(all), causal=false))
+  r = rq(latents)
+  return ro(attention(r, rk(all), rv(all), causal=false) + attention(r, r, r, causal=false))
 }
 def forward(tokens: [T], pixels?: [3, S, S], image_mask?: [T]) {
   x = embed(tokens)
