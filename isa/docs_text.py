@@ -109,6 +109,8 @@ META is an object; other keys are allowed:
 | regions | `{{"IO": n, "KV": n, "SCRATCH": n}}`, sizes in bytes, at most 2^40 |
 | stop_tokens | at most {stop_tokens} integers |
 | tokenizer | the text of tokenizer.json, or null |
+| image | of a program that takes one: channels, height, width, rows, and the IO offsets \
+pixels_offset (f32 [channels, height, width]) and places_offset |
 | machine | the canonical machine description; the first 8 bytes of its SHA-256 are the header's machine hash |
 """
 

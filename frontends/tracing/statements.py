@@ -209,7 +209,8 @@ def _forward(model: _Model, with_inputs: bool) -> FuncOp:
     environment = dict(tracer.globals)
     environment[forward.parameters[0].name] = Tensor(block.args[0], (TOKENS,), True)
     for parameter in forward.parameters[1:]:
-        environment[parameter.name] = tracer.input(parameter) if with_inputs else None
+        given = with_inputs or not parameter.optional
+        environment[parameter.name] = tracer.input(parameter) if given else None
     logits = tracer.run(forward.body, environment)
     if not isinstance(logits, Tensor) or len(logits.shape) != 2 or logits.shape[0] != TOKENS:
         found = token_shape(logits) if isinstance(logits, Tensor) else "no tensor"
