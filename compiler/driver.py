@@ -19,11 +19,12 @@ from xdsl.transforms.common_subexpression_elimination import CommonSubexpression
 from xdsl.transforms.loop_invariant_code_motion import LoopInvariantCodeMotionPass
 
 from compiler.dialects.isa import Isa
-from compiler.dialects.slm import Slm
+from compiler.dialects.slm import RopeOp, Slm
 from compiler.dialects.slmq import Slmq
 from compiler.dialects.tile import Tile
 from compiler.emit.executable import Progress, region_sizes, write_executable
 from compiler.errors import CompileError
+from compiler.interpreters.rotary import longest_context
 from compiler.invariants import check_isa, check_slm, check_slmq, check_tile
 from compiler.program import Program
 from compiler.schemes import find_scheme
@@ -38,6 +39,7 @@ from compiler.transforms.convert_tile_to_isa import ConvertTileToIsaPass
 from compiler.transforms.cut_rows import CutRowsPass
 from compiler.transforms.double_buffer import DoubleBufferPass
 from compiler.transforms.fuse_strips import FuseStripsPass
+from compiler.transforms.hoist_from_mixtures import HoistFromMixturesPass
 from isa.machine import Machine
 
 Observe = Callable[[str, ModulePass | None, ModuleOp], None]  # stage, the pass that has run (None: the stage's end)
@@ -46,8 +48,8 @@ PASSES: dict[str, type[ModulePass]] = {
     made.name: made
     for made in (
         CanonicalizePass, CommonSubexpressionElimination, LoopInvariantCodeMotionPass, ConvertSlmToSlmqPass,
-        AddSamplingPass, CutRowsPass, FuseStripsPass, ChooseTilingPass, ConvertSlmqToTilePass, AllocateDramPass, DoubleBufferPass,
-        AllocateSramPass, ConvertTileToIsaPass, AllocateRegistersPass,
+        AddSamplingPass, HoistFromMixturesPass, CutRowsPass, FuseStripsPass, ChooseTilingPass, ConvertSlmqToTilePass,
+        AllocateDramPass, DoubleBufferPass, AllocateSramPass, ConvertTileToIsaPass, AllocateRegistersPass,
     )
 }  # fmt: skip
 
@@ -63,12 +65,13 @@ class Stage:
 
 @dataclass(frozen=True)
 class Options:
-    """What to compile for. chunk 0: the compiler chooses."""
+    """What to compile for. chunk 0: the compiler chooses. allow_oversize: the machine's DRAM may be too small, to time it."""
 
     machine: Machine
     scheme: str = "w8a8"
     context: int = 512
     chunk: int = 0
+    allow_oversize: bool = False
 
 
 def pipeline(options: Options) -> tuple[Stage, ...]:
@@ -83,6 +86,8 @@ def pipeline(options: Options) -> tuple[Stage, ...]:
                 ConvertSlmToSlmqPass(options.scheme),
                 CommonSubexpressionElimination(),
                 AddSamplingPass(),
+                HoistFromMixturesPass(),
+                CommonSubexpressionElimination(),
                 CutRowsPass(),
                 FuseStripsPass(),
             ),
@@ -151,23 +156,39 @@ def run_stages(
 def check_options(program: Program, options: Options) -> None:
     """Raises CompileError for a context or scheme that makes no sense."""
     find_scheme(options.scheme)
-    if not 1 <= options.context <= 1 << 20:
-        raise CompileError(f"the context is {options.context}, expected 1 to {1 << 20} positions")
-    if program.max_positions and options.context > program.max_positions:
-        raise CompileError(
-            f"a context of {options.context} is longer than the model's {program.max_positions} positions"
-        )
+    check_context(program, options.context)
+    check_rotary(program.module, options.context)
     if not 0 <= options.chunk <= 256:
         raise CompileError(f"the chunk is {options.chunk} tokens, expected 1 to 256, or 0 to let the compiler choose")
 
 
-def check_capacity(module: ModuleOp, machine: Machine) -> None:
-    """Raises CompileError if the program's DRAM regions are larger than the machine's memory."""
-    needed = sum(region_sizes(module).values())
-    if needed > machine.dram_capacity_bytes:
+def check_rotary(module: ModuleOp, context: int) -> None:
+    """Raises CompileError if a rotary embedding has no tables for the context."""
+    for op in module.walk():
+        longest = longest_context(op.rotary) if isinstance(op, RopeOp) else None
+        if longest is not None and context > longest:
+            raise CompileError(
+                f"a context of {context} is longer than the {longest} positions of the model's dynamic rope scaling",
+                hint="beyond them the frequencies change with every token",
+            )
+
+
+def check_context(program: Program, context: int) -> None:
+    """Raises CompileError for a number of positions that no program or this model cannot have."""
+    if not 1 <= context <= 1 << 20:
+        raise CompileError(f"the context is {context}, expected 1 to {1 << 20} positions")
+    if program.max_positions and context > program.max_positions:
+        raise CompileError(f"a context of {context} is longer than the model's {program.max_positions} positions")
+
+
+def check_capacity(module: ModuleOp, options: Options) -> None:
+    """Raises CompileError if the program's DRAM regions are larger than the machine's memory, unless that is allowed."""
+    needed, present = sum(region_sizes(module).values()), options.machine.dram_capacity_bytes
+    if needed > present and not options.allow_oversize:
         raise CompileError(
-            f"the program needs {needed} bytes of DRAM, the machine has {machine.dram_capacity_bytes}",
-            hint="use a scheme with smaller weights, a shorter context or a machine with more memory",
+            f"the program needs {needed} bytes of DRAM, the machine has {present}",
+            hint="use a scheme with smaller weights, a shorter context or a machine with more memory, "
+            "or time it as if there were enough (--allow-oversize)",
         )
 
 
@@ -188,6 +209,6 @@ def compile_program(
 ) -> ModuleOp:
     """Compiles to an executable file. Returns the last module. Raises CompileError."""
     module = lower(program, options, observe=observe)
-    check_capacity(module, options.machine)
+    check_capacity(module, options)
     write_executable(path, module, program, options.machine, options.scheme, progress)
     return module

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+SMEM_HINT = (
+    "it holds the layer table and the descriptors of each kind of layer: use fewer kinds of layers, or fewer layers"
+)
+
 
 class CompileError(Exception):
     """A program, scheme or machine that cannot be compiled. `place` is `file:line:column` or a pass name, may be empty."""

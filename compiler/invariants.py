@@ -31,10 +31,10 @@ def check_slm(module: ModuleOp) -> None:
 
 
 def check_slmq(module: ModuleOp) -> None:
-    """Only exact operations, and the rolled layers around them."""
+    """Only exact operations, and the rolled layers and mixtures around them."""
     only(module, "slmq", "slm", "slmq")
     for op in module.walk():
-        if op.name.startswith("slm.") and not isinstance(op, slm.LayersOp | slm.YieldOp):
+        if op.name.startswith("slm.") and not isinstance(op, slm.STRUCTURE_OPS):
             raise CompileError(f"{op.name} is left at the end of stage slmq")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -27,7 +28,11 @@ class WeightStore(Protocol):
         ...
 
     def storage_dtype(self, name: str) -> str:
-        """`f32`, `f16` or `bf16`: how the checkpoint stores the tensor."""
+        """`f32`, `f16` or `bf16`: what holds the tensor's values exactly."""
+        ...
+
+    def stored_type(self, name: str) -> str:
+        """The type as the file names it, for people: `BF16`, or quantised blocks such as `Q4_K`, which load as f32."""
         ...
 
     def alias_of(self, name: str) -> str | None:
@@ -43,6 +48,8 @@ class WeightStore(Protocol):
 class Program:
     """module: `func.func @forward(%tokens: tensor<?xi32>) -> tensor<?xVxf32>` in the slm dialect.
 
+    `chat_template` is a Jinja template, `special_tokens` the texts it may use, by name (`bos_token`).
+    virtual_weights: the store knows names and shapes only, `load` fails; what is compiled can be timed, not run.
     A model that takes an image has `func.func @encode_image(%pixels: tensor<CxSxSxf32>) -> tensor<nxdxf32>`, and @forward two
     more inputs: %places: tensor<?xi32>, the number of the image row at each position or -1, and %rows, what encode_image gave.
     image_processing: the record of frontends/image_processing.py, if the checkpoint has one.
@@ -53,8 +60,11 @@ class Program:
     architecture: str
     config: dict[str, Any]
     tokenizer_json: bytes | None = None
+    chat_template: str | None = None
+    special_tokens: Mapping[str, str] = field(default_factory=dict[str, str])
     stop_tokens: tuple[int, ...] = ()
     max_positions: int = 0
     source: str = ""
     image_processing: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list[str])
+    virtual_weights: bool = False

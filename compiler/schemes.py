@@ -10,13 +10,14 @@ from compiler.errors import CompileError
 @dataclass(frozen=True)
 class Scheme:
     """weights: matrix weights and their inputs (f32, bf16 or i8); table: embedding rows; attention: q and probabilities;
-    cache: keys and values in the KV cache."""
+    cache: keys and values in the KV cache; routing: weights and inputs of the matrices that decide a choice."""
 
     name: str
     weights: str
     table: str
     attention: str
     cache: str
+    routing: str = "f32"
 
 
 SCHEMES = {

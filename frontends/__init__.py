@@ -2,6 +2,6 @@
 
 from frontends.architectures import known_architectures
 from frontends.errors import FrontendError
-from frontends.loading import load_program
+from frontends.loading import Virtual, load_program
 
-__all__ = ["FrontendError", "known_architectures", "load_program"]
+__all__ = ["FrontendError", "Virtual", "known_architectures", "load_program"]

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import mmap
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from frontends.errors import FrontendError, show
 
 MIB = 1024 * 1024
 MAX_JSON_BYTES = 4 * MIB
 MAX_INDEX_BYTES = 16 * MIB
+MAX_DEPTH = 64
 
 
 def read_bytes(path: Path, max_bytes: int) -> bytes:
@@ -28,6 +33,19 @@ def read_bytes(path: Path, max_bytes: int) -> bytes:
     return content
 
 
+def map_file(path: Path) -> NDArray[np.uint8]:
+    """The bytes of a regular file as a read-only mapping."""
+    try:
+        if not path.is_file():
+            raise FrontendError("there is no such file" if not path.exists() else "this is not a file", str(path))
+        with path.open("rb") as file:
+            if file.seek(0, 2) == 0:
+                return np.zeros(0, np.uint8)
+            return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+    except (OSError, ValueError) as error:
+        raise FrontendError(f"cannot be read: {getattr(error, 'strerror', None) or error}", str(path)) from error
+
+
 def read_text(path: Path, max_bytes: int) -> str:
     """A UTF-8 text file of at most `max_bytes`."""
     try:
@@ -36,19 +54,22 @@ def read_text(path: Path, max_bytes: int) -> str:
         raise FrontendError(f"is not UTF-8 text: byte {error.start} cannot be decoded", str(path)) from error
 
 
-def read_json_object(path: Path, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
+def read_json_object(path: Path, max_bytes: int = MAX_JSON_BYTES, *, large_integers: bool = False) -> dict[str, Any]:
     """A JSON file that holds one object."""
-    return parse_json_object(read_bytes(path, max_bytes), str(path))
+    return parse_json_object(read_bytes(path, max_bytes), str(path), large_integers=large_integers)
 
 
-def parse_json_object(content: bytes, file: str) -> dict[str, Any]:
-    """Strict JSON: UTF-8, one object at the top, no duplicate names, 64-bit integers, finite numbers."""
+def parse_json_object(content: bytes, file: str, *, large_integers: bool = False) -> dict[str, Any]:
+    """Strict JSON: UTF-8, one object at the top, no duplicate names, 64-bit integers, finite numbers.
+
+    `large_integers`: larger ones become floats; tokenizer configs have 10^30 for "no limit".
+    """
     try:
         value = json.loads(
             content.decode("utf-8"),
             object_pairs_hook=_unique_names,
             parse_constant=_no_constant,
-            parse_int=_bounded_integer,
+            parse_int=_large_integer if large_integers else _bounded_integer,
             parse_float=_finite_number,
         )
     except RecursionError as error:
@@ -59,7 +80,23 @@ def parse_json_object(content: bytes, file: str) -> dict[str, Any]:
         raise FrontendError(f"is not valid JSON: {error}", file) from error
     if not isinstance(value, dict):
         raise FrontendError(f"must hold a JSON object, found {show(value)}", file)
+    if _is_deep(value):
+        raise FrontendError("is nested too deeply", file)
     return value
+
+
+def _is_deep(value: object) -> bool:
+    """Whether there are more than MAX_DEPTH levels, too many for what copies and writes the value later."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inner: list[object] = []
+        for item in level:
+            if isinstance(item, dict):
+                inner += cast(dict[str, object], item).values()
+            elif isinstance(item, list):
+                inner += cast(list[object], item)
+        level = inner
+    return bool(level)
 
 
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -82,6 +119,10 @@ def _bounded_integer(text: str) -> int:
     if len(text) > 20 or abs(int(text)) >= 2**63:
         raise ValueError(f"the number {show(text)} does not fit 64 bits")
     return int(text)
+
+
+def _large_integer(text: str) -> int | float:
+    return int(text) if len(text) < 19 else float(text)
 
 
 def _finite_number(text: str) -> float:

@@ -1,9 +1,10 @@
-"""A checkpoint directory, a config.json or a .slm file -> Program."""
+"""A checkpoint directory, a GGUF file, a config.json or a .slm file -> Program."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,25 +14,22 @@ from compiler.dialects import slm
 from compiler.program import Program, WeightStore
 from frontends.architectures import SHARED_FILE, find_architecture, read_architecture
 from frontends.configuration.declared import Scope, declare
+from frontends.configuration.dialects import apply_dialects, read_fields, without_unread
 from frontends.configuration.evaluator import Evaluator
 from frontends.configuration.overrides import apply_overrides
 from frontends.configuration.resolve import (
     Document,
-    apply_dialects,
     mentioned_fields,
-    no_tensor,
     resolve_config,
     unread_error,
     unread_fields,
 )
 from frontends.errors import FrontendError
-from frontends.files import MIB, read_bytes, read_json_object, read_text
 from frontends.image_processing import read_image_processing
+from frontends.inputs import open_model
 from frontends.language.checks import check
-from frontends.language.parser import MAX_SOURCE_CHARACTERS, parse
-from frontends.language.source import SourceText
-from frontends.language.syntax import ArchitectureFile
-from frontends.stop_tokens import read_stop_tokens
+from frontends.language.syntax import ArchitectureFile, Table
+from frontends.model_files import ModelFiles
 from frontends.tracing.statements import trace
 from frontends.weights.binding import (
     bind_own_names,
@@ -40,24 +38,21 @@ from frontends.weights.binding import (
     unused_error,
     unused_tensors,
 )
-from frontends.weights.checkpoint import open_checkpoint
-from frontends.weights.rows import alias_targets, collect_rows
-from frontends.weights.stores import CheckpointWeights, RandomWeights
+from frontends.weights.checkpoint import TensorSource
+from frontends.weights.formulas import tensor_formulas
+from frontends.weights.rows import WeightRow, alias_targets, collect_rows
+from frontends.weights.stores import CheckpointWeights, RandomWeights, VirtualWeights
 
-HUGGING_FACE = "hf"
-CONFIG_FILE, TOKENIZER_FILE = "config.json", "tokenizer.json"
-MAX_TOKENIZER_BYTES = 64 * MIB
+POSITION_FIELDS = ("max_position_embeddings", "n_positions")
 MAX_SEED = 2**63 - 1
 
 
-@dataclass(frozen=True)
-class _Inputs:
-    """What the user gave: the config, a .slm file if there is one beside or instead of it, the checkpoint directory."""
+class Virtual(Enum):
+    """Whether to take weights as virtual: names and shapes without values."""
 
-    document: Document
-    own_file: ArchitectureFile | None
-    directory: Path | None
-    notes: list[str] = field(default_factory=list[str])
+    NEVER = "never"
+    IF_ABSENT = "if absent"
+    ALWAYS = "always"
 
 
 @dataclass(frozen=True)
@@ -66,6 +61,7 @@ class _Model:
 
     file: ArchitectureFile
     shared: ArchitectureFile
+    format: str
     config: dict[str, Any]
     scope: Scope
     evaluator: Evaluator
@@ -75,119 +71,124 @@ def load_program(
     path: Path,
     *,
     random_seed: int | None = None,
+    virtual: Virtual = Virtual.NEVER,
     allow_unread: bool = False,
     overrides: Mapping[str, str] | None = None,
 ) -> Program:
-    """Loads a Hugging Face directory, or a bare config.json or .slm file with random weights.
+    """Loads a Hugging Face directory or a GGUF file, or a bare config.json or .slm file with random or virtual weights.
 
-    `random_seed` makes bf16 weights from a seed; a path without weights needs it. `allow_unread` turns config fields
-    and tensors that the architecture does not read from errors into `notes`. `overrides` are config values by name,
-    given as JSON or plain text. Raises FrontendError for anything wrong in the files.
+    `random_seed` makes bf16 weights from a seed. `virtual`: whether weights may have shapes alone, enough to time a
+    program. `allow_unread` turns config fields and tensors that the architecture does not read from errors into `notes`.
+    `overrides` are config values by name, given as JSON or plain text. Raises FrontendError for anything wrong in the files.
     """
     if random_seed is not None and not 0 <= random_seed <= MAX_SEED:
         raise FrontendError(f"the seed of random weights must be between 0 and {MAX_SEED}, found {random_seed}")
-    inputs = _read_inputs(Path(path))
-    if inputs.directory is None and random_seed is None:
-        hint = "give a seed for random weights (--random-weights SEED)"
-        raise FrontendError("there are no weights beside this file", str(path), hint=hint)
+    files = open_model(Path(path))
+    without_values = _without_values(files, path, random_seed, virtual)
+    notes: list[str] = []
     shared = read_architecture(SHARED_FILE)
-    document = apply_dialects(shared, inputs.document, HUGGING_FACE, no_tensor)
-    file = inputs.own_file or find_architecture(document.values.get("model_type"), document.name)
+    document, rows = apply_dialects(shared, files.document, files.format, files.tensors)
+    file = files.own_file or find_architecture(document.values.get("model_type"), document.name)
     check(file)
     document, fixed = apply_overrides(file, document, overrides or {})
     config, evaluator = resolve_config(file, document, fixed)
-    _check_unread(file, shared, inputs, allow_unread)
-    model = _Model(file, shared, config, declare(file, evaluator, config), evaluator)
-    if random_seed is not None:
-        store: WeightStore = _random_weights(model, random_seed)
+    mentioned = mentioned_fields((file, shared))
+    mentioned |= read_fields(rows, mentioned)
+    unread = unread_fields(files.document.values, mentioned)
+    error = unread_error(files.document, unread, mentioned, file.source.name) if unread else None
+    _report(error, allow_unread, notes)
+    model = _Model(file, shared, files.format, config, declare(file, evaluator, config), evaluator)
+    if without_values:
+        store: WeightStore = VirtualWeights(model.scope, _aliases(model))
+    elif random_seed is not None:
+        store = _random_weights(model, random_seed)
     else:
-        store = _checkpoint_weights(model, cast(Path, inputs.directory), allow_unread, inputs.notes)
+        assert files.tensors is not None
+        store = _checkpoint_weights(model, files.tensors(), allow_unread, notes)
     module = trace(file, config, model.scope, store, evaluator)
+    text = files.text()
     return Program(
         module=module,
         weights=store,
         architecture=file.architecture.name if file.architecture else file.source.name,
-        config=document.values,
-        tokenizer_json=_read_tokenizer(inputs.directory),
-        stop_tokens=read_stop_tokens(inputs.directory, document.values, document.name),
+        config=without_unread(document, rows, mentioned).values,
+        tokenizer_json=text.tokenizer_json,
+        chat_template=text.chat_template,
+        special_tokens=text.special_tokens,
+        stop_tokens=text.stop_tokens,
         max_positions=_max_positions(document, module),
         source=str(path),
-        image_processing=read_image_processing(inputs.directory),
-        notes=inputs.notes,
+        image_processing=read_image_processing(Path(path) if Path(path).is_dir() else None),
+        notes=[*notes, *text.notes],
+        virtual_weights=without_values,
     )
 
 
-def _read_inputs(path: Path) -> _Inputs:
-    if path.is_dir():
-        own = sorted(path.glob("*.slm"))
-        if len(own) > 1:
-            raise FrontendError(f"there are {len(own)} .slm files in this directory, expected one", str(path))
-        config_path = path / CONFIG_FILE
-        if not config_path.exists():
-            raise FrontendError(f"there is no {CONFIG_FILE} in this directory", str(path))
-        document = Document(read_json_object(config_path), str(config_path))
-        return _Inputs(document, _read_file(own[0]) if own else None, path)
-    if not path.exists():
-        raise FrontendError("there is no such file or directory", str(path))
-    if path.suffix == ".slm":
-        return _Inputs(Document({}, "the config"), _read_file(path), None)
-    if path.suffix == ".json":
-        return _Inputs(Document(read_json_object(path), str(path)), None, None)
-    hint = "expected a Hugging Face directory, a config.json or a .slm file"
-    raise FrontendError("this is not a checkpoint that can be read", str(path), hint=hint)
-
-
-def _read_file(path: Path) -> ArchitectureFile:
-    return parse(SourceText(path.name, read_text(path, MAX_SOURCE_CHARACTERS)))
-
-
-def _check_unread(file: ArchitectureFile, shared: ArchitectureFile, inputs: _Inputs, allow_unread: bool) -> None:
-    mentioned = mentioned_fields((file, shared))
-    unread = unread_fields(inputs.document.values, mentioned)
-    if not unread:
+def _report(error: FrontendError | None, allowed: bool, notes: list[str]) -> None:
+    """Raises the error, or takes it down as a note if it is allowed."""
+    if error is None:
         return
-    error = unread_error(inputs.document, unread, mentioned, file.source.name)
-    if not allow_unread:
+    if not allowed:
         raise error
-    inputs.notes.append(error.headline())
+    notes.append(error.headline())
+
+
+def _without_values(files: ModelFiles, path: Path, random_seed: int | None, virtual: Virtual) -> bool:
+    """Whether the weights are virtual. Raises FrontendError if there are none and nothing says what to take instead."""
+    if random_seed is not None:
+        if virtual == Virtual.ALWAYS:
+            raise FrontendError("weights cannot be random and virtual at once", str(path))
+        return False
+    if files.tensors is None and virtual == Virtual.NEVER:
+        hint = "give a seed for random weights (--random-weights SEED), or time the model without any (--timing-only)"
+        raise FrontendError("there are no weights beside this file", str(path), hint=hint)
+    return virtual == Virtual.ALWAYS or files.tensors is None
+
+
+def _rows(model: _Model) -> dict[str, WeightRow]:
+    """Weight path -> how the format's table says it is stored; nothing without a table."""
+    table = model.file.tables.get(model.format)
+    return {} if table is None else collect_rows(model.file, table, model.scope, model.config, model.evaluator)
+
+
+def _aliases(model: _Model) -> dict[str, str]:
+    """Weight path -> path of the weight whose storage it shares."""
+    return alias_targets(_rows(model), model.evaluator)
 
 
 def _random_weights(model: _Model, seed: int) -> RandomWeights:
-    table = model.file.tables.get(HUGGING_FACE)
-    if table is None:
-        return RandomWeights(model.scope, {}, seed)
-    rows = collect_rows(model.file, table, model.scope, model.config, model.evaluator)
-    return RandomWeights(model.scope, alias_targets(rows, model.evaluator), seed)
+    return RandomWeights(model.scope, _aliases(model), seed, tensor_formulas(_rows(model), model.evaluator))
 
 
-def _checkpoint_weights(model: _Model, directory: Path, allow_unread: bool, notes: list[str]) -> CheckpointWeights:
-    source = open_checkpoint(directory)
-    table = model.file.tables.get(HUGGING_FACE)
+def _checkpoint_weights(model: _Model, source: TensorSource, allow_unread: bool, notes: list[str]) -> CheckpointWeights:
+    table = _table(model, source)
     if table is None:
         recipes = bind_own_names(model.scope, model.evaluator, source)
     else:
         recipes = bind_table(model.file, table, model.scope, model.config, model.evaluator, source)
-    ignored = ignored_patterns(model.file, model.shared, checkpoint_format=HUGGING_FACE)
+    ignored = ignored_patterns(model.file, model.shared, checkpoint_format=model.format)
     unused = unused_tensors(source, recipes.values(), ignored)
-    if unused:
-        error = unused_error(source, unused, model.file.source.name)
-        if not allow_unread:
-            raise error
-        notes.append(error.headline())
+    _report(unused_error(source, unused, model.file.source.name) if unused else None, allow_unread, notes)
     return CheckpointWeights(recipes, source)
 
 
-def _read_tokenizer(directory: Path | None) -> bytes | None:
-    if directory is None or not (directory / TOKENIZER_FILE).exists():
-        return None
-    return read_bytes(directory / TOKENIZER_FILE, MAX_TOKENIZER_BYTES)
+def _table(model: _Model, source: TensorSource) -> Table | None:
+    """The table of the format; None for a file without any, whose weights are stored under their own names."""
+    tables = model.file.tables
+    if tables and model.format not in tables:
+        message = f"{model.file.source.name} does not say how a checkpoint of format {model.format} stores the weights"
+        hint = (
+            f"known are {', '.join(tables)}; for another one, write a .slm file with a table checkpoint {model.format}"
+        )
+        raise FrontendError(message, source.name, hint=hint)
+    return tables.get(model.format)
 
 
 def _max_positions(document: Document, module: ModuleOp) -> int:
-    """The shortest of the config's context length and the learned position tables; 0 if there is neither."""
+    """The shortest of the config's context lengths and the learned position tables; 0 if there are none."""
     text = document.values.get("text_config")
     records = [document.values, cast(dict[str, Any], text) if isinstance(text, dict) else {}]
-    values = [record.get("max_position_embeddings") for record in records]
+    values = [record.get(field) for record in records for field in POSITION_FIELDS]
     limits = [value for value in values if isinstance(value, int) and not isinstance(value, bool) and value > 0]
     for op in module.walk():
         if isinstance(op, slm.EmbeddingOp) and isinstance(op.tokens.owner, slm.PositionsOp):

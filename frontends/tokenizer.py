@@ -41,12 +41,16 @@ class TextTokenizer:
             self._tokenizer = Tokenizer.from_buffer(content)
             self.vocabulary_size: int = self._tokenizer.get_vocab_size(with_added_tokens=True)
 
-    def encode(self, text: str, whole: bool = True) -> list[int]:
-        """Token ids; of a whole text with the tokens that the tokenizer puts before and after it."""
+    def encode(self, text: str, *, bare: bool = False) -> list[int]:
+        """Token ids, with the tokens that the tokenizer puts before and after a text.
+
+        `bare`: without them, for a text that a chat template has given its own. Special tokens written in the text
+        are special in any case.
+        """
         if len(text) > MAX_TEXT_CHARACTERS:
             raise FrontendError(f"a text has at most {MAX_TEXT_CHARACTERS} characters, found {len(text)}")
         with _tokenizer_errors(self._file):
-            return list(self._tokenizer.encode(text, add_special_tokens=whole).ids)
+            return list(self._tokenizer.encode(text, add_special_tokens=not bare).ids)
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text without special tokens; ids that the tokenizer does not have give no text."""

@@ -5,7 +5,7 @@ from isa.container_format import Section, SectionEntry, SectionFlag
 from isa.container_reader import Executable, section_name
 from isa.container_writer import ExecutableWriter
 from isa.errors import ContainerError
-from isa.metadata import DebugMap, Symbol, machine_hash, symbols_to_bytes
+from isa.metadata import DebugMap, Symbol, VirtualWeights, machine_hash, symbols_to_bytes
 
 __all__ = [
     "ContainerError",
@@ -16,6 +16,7 @@ __all__ = [
     "SectionEntry",
     "SectionFlag",
     "Symbol",
+    "VirtualWeights",
     "canonical_json",
     "machine_hash",
     "section_name",

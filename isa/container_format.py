@@ -33,6 +33,7 @@ MAX_ALIGNMENT = 65536
 MAX_REGION_BYTES = 1 << 40
 MAX_JSON_BYTES = 64 << 20
 MAX_TEXT_BYTES = 64 << 20
+MAX_STATEMENT_BYTES = 4096
 
 
 class Section(IntEnum):
@@ -49,9 +50,13 @@ class Section(IntEnum):
 
 
 class SectionFlag(IntFlag):
-    """REQUIRED: a loader that does not know the type refuses the file."""
+    """REQUIRED: a loader that does not know the type refuses the file.
+
+    VIRTUAL: only of WEIGHTS. The section has a VirtualWeights statement instead of the region's bytes.
+    """
 
     REQUIRED = 1
+    VIRTUAL = 2
 
 
 REQUIRED_SECTIONS = (Section.TEXT, Section.META)

@@ -22,6 +22,7 @@ from isa.container_format import (
     MAGIC,
     MAX_ALIGNMENT,
     MAX_SECTIONS,
+    MAX_STATEMENT_BYTES,
     PAGE_BYTES,
     REQUIRED_SECTIONS,
     SIZE_LIMIT_BYTES,
@@ -33,7 +34,7 @@ from isa.container_format import (
 )
 from isa.encoding import INSTRUCTION_DTYPE
 from isa.errors import ContainerError
-from isa.metadata import DebugMap, Symbol, meta_from_bytes, symbols_from_bytes
+from isa.metadata import DebugMap, Symbol, VirtualWeights, meta_from_bytes, symbols_from_bytes
 from isa.spec import ISA_VERSION, Feature
 
 HASH_CHUNK_BYTES = 4 << 20
@@ -47,7 +48,7 @@ class Executable:
     """A program with its constants. Arrays are read-only; `table` and `weights` are maps of the file (uint8, bytes).
 
     `text`: [instructions] of INSTRUCTION_DTYPE. `smem_image` is placed at SMEM_IMAGE_OFFSET. `sections` as in the file,
-    unknown optional ones included.
+    unknown optional ones included. `weights` is None if `virtual_weights` states them instead.
     """
 
     path: Path
@@ -59,10 +60,24 @@ class Executable:
     text: NDArray[np.void]
     smem_image: bytes
     table: NDArray[np.uint8]
-    weights: NDArray[np.uint8]
+    weights: NDArray[np.uint8] | None
     meta: dict[str, Any]
     symbols: list[Symbol]
     debug: DebugMap
+    virtual_weights: VirtualWeights | None = None
+
+    @property
+    def weights_bytes(self) -> int:
+        """The size of region WEIGHT, whether its bytes are in the file or not."""
+        if self.virtual_weights is not None:
+            return self.virtual_weights.size_bytes
+        return 0 if self.weights is None else len(self.weights)
+
+    @property
+    def dram_bytes(self) -> int:
+        """The size of all DRAM regions."""
+        regions: dict[str, int] = self.meta["regions"]
+        return self.weights_bytes + len(self.table) + sum(regions.values())
 
     @staticmethod
     def open(path: str | Path, verify: bool = True) -> Executable:
@@ -88,10 +103,11 @@ class _Reader:
             if section not in sections:
                 raise self.error(f"section {section.name} is missing")
         for entry in entries:
-            if verify or entry.type != Section.WEIGHTS:
+            if verify or entry.type != Section.WEIGHTS or entry.flags & SectionFlag.VIRTUAL:
                 self.check_hash(entry)
         text = np.frombuffer(self.data(sections[Section.TEXT]), INSTRUCTION_DTYPE)
         meta = self.parse("META", lambda: meta_from_bytes(self.data(sections[Section.META]), header.machine_hash))
+        virtual_weights = self.virtual_weights(sections.get(Section.WEIGHTS))
         return Executable(
             path=self.path,
             isa_version=header.isa_version,
@@ -102,10 +118,11 @@ class _Reader:
             text=text,
             smem_image=self.data(sections.get(Section.SMEM)),
             table=self.map(sections.get(Section.TABLE)),
-            weights=self.map(sections.get(Section.WEIGHTS)),
+            weights=None if virtual_weights else self.map(sections.get(Section.WEIGHTS)),
             meta=meta,
             symbols=self.symbols(sections.get(Section.SYM)),
             debug=self.debug(sections.get(Section.DBG), len(text)),
+            virtual_weights=virtual_weights,
         )
 
     def error(self, message: str, hint: str | None = None) -> ContainerError:
@@ -169,7 +186,8 @@ class _Reader:
             )
 
     def check_entry(self, entry: SectionEntry, name: str) -> None:
-        if entry.flags & ~int(SectionFlag.REQUIRED):
+        virtual = SectionFlag.VIRTUAL if entry.type == Section.WEIGHTS else SectionFlag(0)
+        if entry.flags & ~int(SectionFlag.REQUIRED | virtual):
             raise self.error(f"section {name} has unknown flags {entry.flags:#x}")
         alignment = entry.alignment_bytes
         if alignment.bit_count() != 1 or not PAGE_BYTES <= alignment <= MAX_ALIGNMENT or entry.offset_bytes % alignment:
@@ -181,7 +199,8 @@ class _Reader:
         section = Section(entry.type)
         if alignment != ALIGNMENT_BYTES[section]:
             raise self.error(f"section {name} has alignment {alignment}, expected {ALIGNMENT_BYTES[section]}")
-        if entry.size_bytes > SIZE_LIMIT_BYTES[section] or entry.size_bytes % SIZE_UNIT_BYTES.get(section, 1):
+        limit = MAX_STATEMENT_BYTES if entry.flags & SectionFlag.VIRTUAL else SIZE_LIMIT_BYTES[section]
+        if entry.size_bytes > limit or entry.size_bytes % SIZE_UNIT_BYTES.get(section, 1):
             raise self.error(f"section {name} has an illegal size of {entry.size_bytes} bytes")
 
     def check_padding(self, start: int, end: int) -> None:
@@ -215,6 +234,11 @@ class _Reader:
             empty.flags.writeable = False
             return empty
         return np.memmap(self.file, np.uint8, "r", offset=entry.offset_bytes, shape=(entry.size_bytes,))
+
+    def virtual_weights(self, entry: SectionEntry | None) -> VirtualWeights | None:
+        if entry is None or not entry.flags & SectionFlag.VIRTUAL:
+            return None
+        return self.parse("WEIGHTS", lambda: VirtualWeights.from_bytes(self.data(entry)))
 
     def symbols(self, entry: SectionEntry | None) -> list[Symbol]:
         return [] if entry is None else self.parse("SYM", lambda: symbols_from_bytes(self.data(entry)))

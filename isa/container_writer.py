@@ -30,6 +30,7 @@ from isa.container_format import (
 )
 from isa.container_reader import Executable
 from isa.errors import ContainerError
+from isa.metadata import VirtualWeights
 from isa.spec import ISA_VERSION, Feature
 
 Chunk = bytes | bytearray | memoryview | NDArray[Any]
@@ -85,6 +86,17 @@ class ExecutableWriter:
 
     def stream(self, section: Section, chunks: Iterable[Chunk]) -> None:
         """Writes a section chunk by chunk, hashing on the way; arrays contribute their bytes in C order."""
+        self._write(section, chunks, SectionFlag(0))
+
+    def virtual_weights(self, statement: VirtualWeights) -> None:
+        """Writes WEIGHTS as a statement of its size."""
+        try:
+            content = statement.to_bytes()
+        except ValueError as error:
+            raise self._error(f"section WEIGHTS: {error}") from error
+        self._write(Section.WEIGHTS, (content,), SectionFlag.VIRTUAL)
+
+    def _write(self, section: Section, chunks: Iterable[Chunk], flags: SectionFlag) -> None:
         offset = self._begin(section)
         digest = hashlib.sha256()
         size_bytes = 0
@@ -98,7 +110,7 @@ class ExecutableWriter:
                 digest.update(view)
         except OSError as error:
             raise self._error(f"cannot write: {error.strerror}") from error
-        self._commit(section, offset, size_bytes, digest.digest())
+        self._commit(section, offset, size_bytes, digest.digest(), flags)
 
     def weights(self, size_bytes: int) -> np.memmap[Any, np.dtype[np.uint8]]:
         """Reserves WEIGHTS and returns it as a writable uint8 map of the file [size_bytes], zero until written.
@@ -117,7 +129,7 @@ class ExecutableWriter:
         except OSError as error:
             raise self._error(f"cannot write: {error.strerror}") from error
         self._reserved[Section.WEIGHTS] = sink
-        self._commit(Section.WEIGHTS, offset, size_bytes, bytes(32))
+        self._commit(Section.WEIGHTS, offset, size_bytes, bytes(32), SectionFlag(0))
         return sink
 
     def _begin(self, section: Section) -> int:
@@ -131,9 +143,9 @@ class ExecutableWriter:
             limit = SIZE_LIMIT_BYTES[section]
             raise self._error(f"section {section.name} has {size_bytes} bytes; at most {limit}, a multiple of {unit}")
 
-    def _commit(self, section: Section, offset: int, size_bytes: int, sha256: bytes) -> None:
+    def _commit(self, section: Section, offset: int, size_bytes: int, sha256: bytes, flags: SectionFlag) -> None:
         self._check_size(section, size_bytes)
-        flags = SectionFlag(0) if section in OPTIONAL_TYPES else SectionFlag.REQUIRED
+        flags |= SectionFlag(0) if section in OPTIONAL_TYPES else SectionFlag.REQUIRED
         self._entries.append(SectionEntry(section, flags, offset, size_bytes, ALIGNMENT_BYTES[section], sha256))
         self._end = offset + size_bytes
 

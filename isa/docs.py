@@ -28,6 +28,7 @@ from isa.container_format import (
     HEADER_FIELDS,
     MAGIC,
     MAX_SECTIONS,
+    MAX_STATEMENT_BYTES,
     PAGE_BYTES,
     SIZE_LIMIT_BYTES,
     Section,
@@ -271,7 +272,9 @@ def _container() -> str:
         ("type", "section", "alignment", "largest size in bytes"),
         ((int(s), s.name, ALIGNMENT_BYTES[s], f"{SIZE_LIMIT_BYTES[s]:,}") for s in Section),
     )
-    rules = docs_text.CONTAINER_RULES.format(smem_image=SMEM_IMAGE_OFFSET, stop_tokens=MAX_STOP_TOKENS)
+    rules = docs_text.CONTAINER_RULES.format(
+        smem_image=SMEM_IMAGE_OFFSET, stop_tokens=MAX_STOP_TOKENS, statement_bytes=MAX_STATEMENT_BYTES
+    )
     return (
         f"## 7 Executable (`.slx`)\n\n{docs_text.CONTAINER}\nHeader, {HEADER_BYTES} bytes, magic `{MAGIC.hex(' ')}`:\n\n{header}\n"
         f"Section table from byte {HEADER_BYTES} on, {ENTRY.size} bytes per section, at most {MAX_SECTIONS} sections; the rest "

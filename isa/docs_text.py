@@ -88,12 +88,16 @@ The CRC-32C covers header (with this field 0) and table. A reader refuses anothe
 ABI version, unknown feature bits, a type twice, and an unknown type whose flag REQUIRED (1) is set; it ignores other unknown
 types. JSON is canonical: sorted keys, no spaces, ASCII.
 
+The flag VIRTUAL (2) is known on WEIGHTS only. The section then has no bytes of the region but a statement in JSON of at most
+{statement_bytes} bytes, `{{"fill": text, "size_bytes": n}}`: how large region WEIGHT is (at most 2^40 bytes) and in words what would
+fill it; SYM says which tensor lies where. Such a program is timed, not run: a host refuses to run it with values.
+
 | section | content |
 |---|---|
 | TEXT | instructions; required |
 | SMEM | image placed at SMEM address {smem_image} |
 | TABLE | content of region TABLE |
-| WEIGHTS | content of region WEIGHT |
+| WEIGHTS | content of region WEIGHT, or with VIRTUAL the statement of its size |
 | SYM | `{{"symbols": [[name, region or "TEXT", offset, size in bytes, kind], ..]}}` |
 | DBG | `{{"locations": [..], "operators": [..], "location_of_pc": [index or -1, ..], \
 "operator_of_pc": [..], "descriptors": {{name: tensor}}}}` |
@@ -109,9 +113,13 @@ META is an object; other keys are allowed:
 | regions | `{{"IO": n, "KV": n, "SCRATCH": n}}`, sizes in bytes, at most 2^40 |
 | stop_tokens | at most {stop_tokens} integers |
 | tokenizer | the text of tokenizer.json, or null |
+| chat | null, or `{{"template": text, "special_tokens": {{name: text}}}}`: a Jinja chat template; may be absent |
 | image | of a program that takes one: channels, height, width, rows, and the IO offsets \
 pixels_offset (f32 [channels, height, width]) and places_offset |
 | machine | the canonical machine description; the first 8 bytes of its SHA-256 are the header's machine hash |
+
+Optional keys a host knows: `oversize` true: larger than the machine's DRAM on purpose, so it is timed, not run; `routed` true: the program
+chooses experts by values, which a run without values makes up.
 """
 
 _TENSOR = (

@@ -1,4 +1,4 @@
-"""The three JSON sections of an executable: symbols, debug map, META. Reading validates; a fault is a ValueError."""
+"""The JSON sections of an executable: symbols, debug map, META, virtual weights. Reading validates; a fault is a ValueError."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from isa.abi import MAX_STOP_TOKENS
 from isa.canonical_json import canonical_json, parse_canonical_json
-from isa.container_format import MACHINE_HASH_BYTES, MAX_JSON_BYTES, MAX_REGION_BYTES
+from isa.container_format import MACHINE_HASH_BYTES, MAX_JSON_BYTES, MAX_REGION_BYTES, MAX_STATEMENT_BYTES
 from isa.spec import Region
 
 SYMBOL_REGIONS = ("TEXT", *(region.name for region in Region))
@@ -134,6 +134,30 @@ def _indices(value: Any, what: str, count: int) -> NDArray[np.int32]:
     return np.array(items, np.int32)
 
 
+@dataclass(frozen=True, slots=True)
+class VirtualWeights:
+    """What a WEIGHTS section with SectionFlag.VIRTUAL says: the size of region WEIGHT, and in words what would fill it.
+
+    No instruction of a timing-only run reads a weight, so such a program is timed without them; SYM says what lies where.
+    """
+
+    size_bytes: int
+    fill: str
+
+    def to_bytes(self) -> bytes:
+        """The section. Raises ValueError for a statement a reader would refuse."""
+        data = canonical_json({"fill": self.fill, "size_bytes": self.size_bytes})
+        VirtualWeights.from_bytes(data)
+        return data
+
+    @staticmethod
+    def from_bytes(data: bytes) -> VirtualWeights:
+        """The statement of a section."""
+        document = _object(parse_canonical_json(data, MAX_STATEMENT_BYTES), "the statement", {"fill", "size_bytes"})
+        size_bytes = _integer(document["size_bytes"], "size_bytes", 0, MAX_REGION_BYTES)
+        return VirtualWeights(size_bytes, _text(document["fill"], "fill"))
+
+
 def machine_hash(machine: Any) -> bytes:
     """What binds a program to a machine: the first 8 bytes of the SHA-256 of the canonical description."""
     return hashlib.sha256(canonical_json(machine)).digest()[:MACHINE_HASH_BYTES]
@@ -156,9 +180,19 @@ def meta_from_bytes(data: bytes, expected_machine_hash: bytes) -> dict[str, Any]
         _integer(token, "stop token", 0, MAX_COUNT)
     if _member(meta, "tokenizer") is not None:
         _text(meta["tokenizer"], "tokenizer")
+    _check_chat(meta.get("chat"))
     if machine_hash(_object(_member(meta, "machine"), "machine")) != expected_machine_hash:
         raise ValueError("the machine description does not have the header's machine hash")
     return meta
+
+
+def _check_chat(value: Any) -> None:
+    if value is None:
+        return
+    chat = _object(value, "chat", {"template", "special_tokens"})
+    _text(chat["template"], "chat.template")
+    for name, text in _object(chat["special_tokens"], "chat.special_tokens").items():
+        _text(text, f"chat.special_tokens.{name}")
 
 
 def _member(document: dict[str, Any], key: str) -> Any:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,15 +39,31 @@ from simulator.reference.engine import DEFAULT_WATCHDOG, Event, Options, Referen
 from simulator.session_error import SessionError
 from simulator.state import State
 
-__all__ = ["Picture", "Request", "Session", "SessionError"]
+if TYPE_CHECKING:
+    from simulator.fast.timing import FastTiming
 
+EngineName = Literal["fast", "reference"]
+
+__all__ = ["Picture", "Request", "Session", "SessionError"]
 MAX_DUMP_BYTES = 4 << 30
 TOKEN_BYTES = 4
 LOGIT_BYTES = 4
 MOST_ENCODER_EVENTS = 4
 LARGEST_FP32 = float(np.finfo(np.float32).max)
 NO_FLAGS = RunFlag(0)
+VIRTUAL_WEIGHTS = (
+    "the executable has virtual weights, a size without values: only its time can be simulated (--timing-only); "
+    "compile a checkpoint, or with --random-weights SEED, to run it"
+)
 _ABSENT_WHEN_TIMING = frozenset({Region.WEIGHT, Region.KV, Region.SCRATCH, Region.SRAM})
+
+
+class Engine(Protocol):
+    """Executes a program."""
+
+    def run(self, entry: int) -> Iterator[Event]:
+        """Runs from an instruction until halt; yields events. Raises TrapError, LimitError."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +85,7 @@ class Request:
 class Session:
     """One conversation with one executable. `timing_only`: control flow without tensor values (weights are never read).
 
+    `engine`: "fast" runs timing-only and keeps time in `clock`; it is the default there, unless an observer watches.
     `seed`: what timing-only runs choose. `check_uninitialised`: reading SRAM, KV or SCRATCH bytes never written traps.
     Raises SessionError if the executable lacks what a session needs or is larger than its machine.
     """
@@ -78,6 +95,7 @@ class Session:
         executable: Executable,
         *,
         observer: Observer | None = None,
+        engine: EngineName | None = None,
         timing_only: bool = False,
         check_uninitialised: bool = False,
         seed: int = 0,
@@ -91,8 +109,9 @@ class Session:
         self.vocabulary: int = meta["vocabulary"]
         self.entry = _entry(meta)
         self.logits_offset = _logits_offset(meta, self.context)
-        self.sizes = _sizes(executable)
+        self.sizes = _sizes(executable, timing_only)
         self.image = image_port(meta)
+        self.clock = self._clock(engine)
         self.reset()
 
     def reset(self) -> None:
@@ -102,7 +121,10 @@ class Session:
             mapped: dict[Region, Bytes] = {Region.TABLE: self.executable.table}
         else:
             absent = frozenset[Region]()
-            mapped = {Region.TABLE: self.executable.table, Region.WEIGHT: self.executable.weights}
+            weights = self.executable.weights
+            if weights is None:
+                raise SessionError(VIRTUAL_WEIGHTS)
+            mapped = {Region.TABLE: self.executable.table, Region.WEIGHT: weights}
         try:
             memory = Memory(self.sizes, {region: np.asarray(array) for region, array in mapped.items()}, absent)
         except RegionTooLarge as error:
@@ -110,13 +132,33 @@ class Session:
         image = self.executable.smem_image
         memory.smem[SMEM_IMAGE_OFFSET : SMEM_IMAGE_OFFSET + len(image)] = image
         self.state = State(memory, len(self.executable.text))
-        self.engine = ReferenceEngine(
-            self.executable.text, self.state, self.observer, self.options, self.executable.debug
-        )
+        self.engine = self._engine()
         self._tokens = 0
         self._logit_rows = (0, 0)
         if self.image is not None:
             self.image.clear(memory.arrays[Region.IO])
+
+    def _clock(self, engine: EngineName | None) -> FastTiming | None:
+        """The clock of the fast engine; None for the reference engine."""
+        if engine is None:
+            engine = "fast" if self.options.timing_only and self.observer is None else "reference"
+        if engine == "reference":
+            return None
+        if not self.options.timing_only or self.observer is not None:
+            raise SessionError(
+                "the fast engine runs timing-only and without an observer; others need the reference engine"
+            )
+        from simulator.fast.timing import FastTiming  # numba takes a moment, which other runs need not wait for
+
+        return FastTiming(Machine.from_canonical(self.executable.meta["machine"]), self.executable.text)
+
+    def _engine(self) -> Engine:
+        debug = self.executable.debug
+        if self.clock is None:
+            return ReferenceEngine(self.executable.text, self.state, self.observer, self.options, debug)
+        from simulator.fast.engine import FastEngine
+
+        return FastEngine(self.state, self.clock, self.options, debug)
 
     @property
     def token_count(self) -> int:
@@ -154,7 +196,8 @@ class Session:
     def logits(self, count: int | None = None) -> NDArray[np.float32]:
         """Rows dumped by the last `generate`, [rows, vocabulary].
 
-        DUMP_SAMPLED: one row per generated token. DUMP_ALL: one row per position the program has processed.
+        DUMP_SAMPLED: one row per generated token. DUMP_ALL: one row per position the program has processed,
+        the last one where it has processed a position again.
         """
         first, last = self._logit_rows
         rows = last - first if count is None else min(count, last - first)
@@ -355,17 +398,30 @@ def _logits_offset(meta: dict[str, Any], context: int) -> int:
     return offset
 
 
-def _sizes(executable: Executable) -> dict[Region, int]:
+def _sizes(executable: Executable, timing_only: bool) -> dict[Region, int]:
     machine = Machine.from_canonical(executable.meta["machine"])
     regions: dict[str, int] = executable.meta["regions"]
     sizes = {Region[name]: size_bytes for name, size_bytes in regions.items()}
-    sizes[Region.WEIGHT] = len(executable.weights)
+    sizes[Region.WEIGHT] = executable.weights_bytes
     sizes[Region.TABLE] = len(executable.table)
     least_io = TOKEN_BUFFER_OFFSET + executable.meta["context"] * TOKEN_BYTES
     if sizes[Region.IO] < least_io:
         raise SessionError(f"IO has {sizes[Region.IO]} bytes, the token buffer needs {least_io}")
-    total = sum(sizes.values())
-    if total > machine.dram_capacity_bytes:
-        raise SessionError(f"the program needs {total} bytes of DRAM, {machine.name} has {machine.dram_capacity_bytes}")
+    _check_capacity(executable, machine, timing_only)
     sizes[Region.SRAM] = machine.sram_bytes
     return sizes
+
+
+def _check_capacity(executable: Executable, machine: Machine, timing_only: bool) -> None:
+    """A program that was made larger than its machine on purpose may be timed, as WEIGHT and KV then take no storage."""
+    needed, present = executable.dram_bytes, machine.dram_capacity_bytes
+    if needed <= present:
+        return
+    message = f"the program needs {needed} bytes of DRAM, {machine.name} has {present}"
+    if executable.meta.get("oversize") is not True:
+        raise SessionError(message)
+    if not timing_only:
+        raise SessionError(f"{message}: only its time can be simulated (--timing-only)")
+    stored = needed - executable.weights_bytes - executable.meta["regions"]["KV"]
+    if stored > present:
+        raise SessionError(f"{message}, of which {stored} are neither weights nor KV cache")

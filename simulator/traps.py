@@ -24,6 +24,10 @@ class Fault(Exception):
         self.word = FIELD_INDEX.get(operand, 0) if word is None else word
 
 
+class LimitError(Exception):
+    """A run whose cycles or counts are beyond what 64 bits hold: the machine or the program makes no sense."""
+
+
 class TrapError(Exception):
     """The program trapped. `instruction` is its disassembly, `location` its source, where known."""
 

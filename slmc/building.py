@@ -13,7 +13,7 @@ from compiler.driver import Observe, Options, compile_program
 from compiler.emit.executable import vocabulary_of
 from compiler.program import Program
 from compiler.verify_each import StageVerifier
-from frontends import load_program
+from frontends import Virtual, load_program
 from isa.machine import load_machine
 from slmc.progress import steps
 
@@ -28,31 +28,40 @@ class Checkpoint:
     random_seed: int | None = None
     allow_unread: bool = False
     overrides: Mapping[str, str] = field(default_factory=dict[str, str])
+    virtual: Virtual = Virtual.NEVER
 
     def load(self) -> Program:
         """Raises FrontendError."""
         return load_program(
             self.path,
             random_seed=self.random_seed,
+            virtual=self.virtual,
             allow_unread=self.allow_unread,
             overrides=self.overrides,
         )
 
 
+def default_context(program: Program) -> int:
+    """512, or what the model has if that is less."""
+    return min(DEFAULT_CONTEXT, program.max_positions or DEFAULT_CONTEXT)
+
+
 @dataclass(frozen=True)
 class Target:
-    """What to compile for; context None: 512, or what the model has if that is less."""
+    """What to compile for; context None: 512, or what the model has if that is less.
+
+    allow_oversize: the program may need more DRAM than the machine has; it is timed then, not run.
+    """
 
     machine: str = DEFAULT_MACHINE
     scheme: str = DEFAULT_SCHEME
     context: int | None = None
+    allow_oversize: bool = False
 
     def options(self, program: Program) -> Options:
         """Raises MachineError for an unknown machine."""
-        context = self.context
-        if context is None:
-            context = min(DEFAULT_CONTEXT, program.max_positions or DEFAULT_CONTEXT)
-        return Options(load_machine(self.machine), self.scheme, context)
+        context = default_context(program) if self.context is None else self.context
+        return Options(load_machine(self.machine), self.scheme, context, allow_oversize=self.allow_oversize)
 
 
 def build(program: Program, options: Options, output: Path, observe: Observe | None = None) -> ModuleOp:

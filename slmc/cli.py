@@ -18,6 +18,7 @@ from slmc.commands.machines import machines
 from slmc.commands.models import models
 from slmc.commands.opt import opt
 from slmc.commands.run import run
+from slmc.commands.survey import survey
 from slmc.commands.tokenize import tokenize
 from slmc.errors import explain, one_line
 from slmc.options import DEBUG_KEY, debug_option
@@ -66,12 +67,12 @@ class Commands(click.Group):
 def main() -> None:
     """Compile a small language model to a binary for the SLX accelerator, and run it on the simulator.
 
-    Try `slmc demo` first. CHECKPOINT is a Hugging Face directory, a .slm file, or a bare config.json together with
-    --random-weights SEED.
+    Try `slmc demo` first. CHECKPOINT is a Hugging Face directory, a GGUF file, or a .slm file or bare config.json
+    together with --random-weights SEED.
     """
 
 
 for command in (
-    demo, compile_checkpoint, run, interpret, inspect, opt, asm, disasm, tokenize, machines, models,
+    demo, compile_checkpoint, run, survey, interpret, inspect, opt, asm, disasm, tokenize, machines, models,
 ):  # fmt: skip
     main.add_command(command)

@@ -7,9 +7,9 @@ from time import perf_counter
 from rich.rule import Rule
 
 from isa.spec import INSTRUCTION_BYTES
-from slmc.building import DEFAULT_MACHINE, DEFAULT_SCHEME, Checkpoint
+from slmc.building import Checkpoint
 from slmc.demo_model import storyteller_path
-from slmc.executables import opened
+from slmc.executables import Wanted, opened
 from slmc.session import Session
 from slmc.streaming import Request, console_of, print_report, stream
 
@@ -21,8 +21,8 @@ STORY_WIDTH = 100
 def demonstrate(prompt: str, max_new: int) -> None:
     console = console_of()
     started = perf_counter()
-    with opened(Checkpoint(storyteller_path()), DEFAULT_MACHINE, DEFAULT_SCHEME, None) as executable:
-        text_bytes, weights = len(executable.text) * INSTRUCTION_BYTES, len(executable.weights)
+    with opened(Checkpoint(storyteller_path()), Wanted()) as executable:
+        text_bytes, weights = len(executable.text) * INSTRUCTION_BYTES, executable.weights_bytes
         console.print(
             f"[dim]compiled in {perf_counter() - started:.1f} s: {len(executable.text)} instructions "
             f"({text_bytes:,} bytes), {weights:,} bytes of weights[/]"

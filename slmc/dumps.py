@@ -17,7 +17,7 @@ NAMES = (*STAGE_NAMES, *PASSES)
 
 
 class Dumper:
-    """An observer of the pipeline. Files are numbered in the order of the passes: `07-tile-allocate-dram.mlir`."""
+    """An observer of the pipeline. Files are numbered in the order of the passes: `11-tile-allocate-dram.mlir`."""
 
     def __init__(self, names: Collection[str], directory: Path | None) -> None:
         self.names = names

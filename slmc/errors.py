@@ -9,7 +9,7 @@ from compiler.interpreters.errors import InterpreterError
 from frontends.errors import FrontendError
 from isa.errors import SlxError, printable
 from simulator.session import SessionError
-from simulator.traps import TrapError
+from simulator.traps import LimitError, TrapError
 
 MAX_MESSAGE_CHARACTERS = 600
 
@@ -31,11 +31,12 @@ def one_line(text: str) -> str:
 def explain(error: BaseException) -> tuple[str, str]:
     """The line a user reads, and lines that show the place in the source (empty for most errors)."""
     if isinstance(error, FrontendError | SlxError):
-        return _with_hint(error.headline(), error.hint), _excerpt(error.render())
+        return _with_hint(headline_of(error), error.hint), _excerpt(error.render())
     if isinstance(error, CompileError | CommandError):
-        place = f"{error.place}: " if error.place else ""
-        return _with_hint(f"{place}error: {error.message}", error.hint), ""
-    if isinstance(error, SessionError | TrapError | InterpreterError | VerifyException | DiagnosticException):
+        return _with_hint(headline_of(error), error.hint), ""
+    if isinstance(
+        error, SessionError | TrapError | LimitError | InterpreterError | VerifyException | DiagnosticException
+    ):
         return one_line(f"error: {error}"), ""
     if isinstance(error, ParseError):
         return one_line(_parse_error(error)), ""
@@ -46,6 +47,15 @@ def explain(error: BaseException) -> tuple[str, str]:
         return "error: there is not enough memory for this model on this computer", ""
     text = f"error: internal error, {type(error).__name__}: {error}; run again with --debug and report the traceback"
     return one_line(text), ""
+
+
+def headline_of(error: BaseException) -> str:
+    """What is wrong, without what to do about it: for lists of things that failed."""
+    if isinstance(error, FrontendError | SlxError):
+        return one_line(error.headline())
+    if isinstance(error, CompileError | CommandError):
+        return one_line(f"{error.place}: error: {error.message}" if error.place else f"error: {error.message}")
+    return explain(error)[0]
 
 
 def _with_hint(headline: str, hint: str | None) -> str:

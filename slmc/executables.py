@@ -5,8 +5,10 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+from frontends import Virtual
 from isa.container import Executable
 from isa.container_format import MAGIC
 from isa.machine import Machine, load_machine
@@ -23,36 +25,50 @@ def is_executable(path: Path) -> bool:
         return path.suffix == ".slx" or file.read(len(MAGIC)) == MAGIC
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What a program is to be compiled for, or was; None stands for the default, or for whatever it was."""
+
+    machine: str | None = None
+    scheme: str | None = None
+    context: int | None = None
+    allow_oversize: bool = False
+
+    def target(self) -> Target:
+        return Target(self.machine or DEFAULT_MACHINE, self.scheme or DEFAULT_SCHEME, self.context, self.allow_oversize)
+
+
 @contextmanager
-def opened(source: Checkpoint, machine: str | None, scheme: str | None, context: int | None) -> Generator[Executable]:
+def opened(source: Checkpoint, wanted: Wanted) -> Generator[Executable]:
     """The executable at source.path, or one compiled from the checkpoint there, which is removed at the end.
 
-    None stands for the default. Raises CommandError if an executable was compiled for something else.
+    Raises CommandError if an executable was compiled for something else.
     """
     if is_executable(source.path):
         executable = Executable.open(source.path)
-        _check_options(executable, source, machine, scheme, context)
+        _check_options(executable, source, wanted)
         yield executable
         return
     program = source.load()
     tell_notes(program)
-    options = Target(machine or DEFAULT_MACHINE, scheme or DEFAULT_SCHEME, context).options(program)
+    options = wanted.target().options(program)
     with tempfile.TemporaryDirectory(prefix="slmc-") as directory:
         path = Path(directory) / "model.slx"
         build(program, options, path)
         yield Executable.open(path, verify=False)
 
 
-def _check_options(
-    executable: Executable, source: Checkpoint, machine: str | None, scheme: str | None, context: int | None
-) -> None:
+def _check_options(executable: Executable, source: Checkpoint, wanted: Wanted) -> None:
     meta = executable.meta
     hint = "compile the checkpoint with these options"
-    if source.random_seed is not None or source.overrides or source.allow_unread:
+    fixed = source.random_seed is not None or source.overrides or source.allow_unread
+    if fixed or source.virtual == Virtual.ALWAYS:
         raise CommandError(f"{source.path} is an executable: its weights and config are fixed", hint)
-    if machine is not None and load_machine(machine).hash != executable.machine_hash:
+    if wanted.machine is not None and load_machine(wanted.machine).hash != executable.machine_hash:
         known = Machine.from_canonical(meta["machine"]).name
-        raise CommandError(f"{source.path} was compiled for machine {known}, not for {machine} as it is now", hint)
-    for name, wanted in (("scheme", scheme), ("context", context)):
-        if wanted is not None and wanted != meta[name]:
-            raise CommandError(f"{source.path} was compiled with {name} {meta[name]}, not {wanted}", hint)
+        raise CommandError(
+            f"{source.path} was compiled for machine {known}, not for {wanted.machine} as it is now", hint
+        )
+    for name, value in (("scheme", wanted.scheme), ("context", wanted.context)):
+        if value is not None and value != meta[name]:
+            raise CommandError(f"{source.path} was compiled with {name} {meta[name]}, not {value}", hint)

@@ -1,15 +1,13 @@
-"""What `slmc inspect` shows, as plain data and as tables."""
+"""What `slmc inspect` shows of an executable, as plain data and as tables."""
 
 from __future__ import annotations
 
-import json
-from math import prod
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
-from compiler.program import Program
 from isa.container import Executable, section_name
 from isa.machine import Machine
 from slmc.tables import table_of
@@ -29,6 +27,7 @@ def describe_executable(executable: Executable) -> dict[str, Any]:
         "machine_hash": executable.machine_hash.hex(),
         "program": {key: meta[key] for key in META_SHOWN if key in meta},
         "instructions": len(executable.text),
+        "virtual_weights": None if executable.virtual_weights is None else asdict(executable.virtual_weights),
         "sections": [
             {
                 "name": section_name(entry.type),
@@ -39,7 +38,7 @@ def describe_executable(executable: Executable) -> dict[str, Any]:
             for entry in executable.sections
         ],
         "memory_map": {
-            "WEIGHT": len(executable.weights),
+            "WEIGHT": executable.weights_bytes,
             "TABLE": len(executable.table),
             **meta["regions"],
             "SRAM": machine.sram_bytes,
@@ -61,52 +60,14 @@ def show_executable(description: dict[str, Any], console: Console) -> None:
     )
     for key, value in d["program"].items():
         console.print(f"  {key}: {escape(str(value))}")
+    if d["virtual_weights"]:
+        console.print(
+            f"  weights: virtual, {d['virtual_weights']['size_bytes']:,} bytes that are not in the file: it runs with "
+            f"--timing-only; to fill them: {escape(d['virtual_weights']['fill'])}"
+        )
     console.print()
     rows = [(s["name"], s["offset_bytes"], s["size_bytes"], s["sha256"][:16]) for s in d["sections"]]
     console.print(table_of("Sections", ("section", "offset#", "bytes#", "SHA-256"), rows))
     console.print(table_of("Memory map", ("region", "bytes#"), list(d["memory_map"].items())))
     symbols = [(s["name"], s["kind"], s["region"], s["offset_bytes"], s["size_bytes"]) for s in d["symbols"]]
     console.print(table_of("Symbols", ("symbol", "kind", "region", "offset#", "bytes#"), symbols))
-
-
-def describe_checkpoint(program: Program) -> dict[str, Any]:
-    """Architecture, parameters and config; tied weights count once."""
-    store = program.weights
-    weights: list[dict[str, Any]] = [
-        {
-            "name": name,
-            "shape": list(store.shape(name)),
-            "dtype": store.storage_dtype(name),
-            "parameters": prod(store.shape(name)),
-            "alias_of": store.alias_of(name),
-        }
-        for name in store.names()
-    ]
-    return {
-        "source": program.source,
-        "architecture": program.architecture,
-        "parameters": sum(weight["parameters"] for weight in weights if weight["alias_of"] is None),
-        "max_positions": program.max_positions,
-        "stop_tokens": list(program.stop_tokens),
-        "tokenizer": program.tokenizer_json is not None,
-        "config": program.config,
-        "weights": weights,
-        "notes": program.notes,
-    }
-
-
-def show_checkpoint(description: dict[str, Any], console: Console) -> None:
-    d = description
-    console.print(f"[bold]{escape(d['source'])}[/]: {d['architecture']}, {d['parameters']:,} parameters")
-    for key in ("max_positions", "stop_tokens", "tokenizer"):
-        console.print(f"  {key}: {d[key]}")
-    for note in d["notes"]:
-        console.print(f"  note: {escape(note)}")
-    console.print()
-    config = [(key, json.dumps(value)) for key, value in d["config"].items()]
-    console.print(table_of("Config", ("field", "value"), config))
-    rows = [
-        (w["name"], w["shape"], w["dtype"], w["parameters"], f"= {w['alias_of']}" if w["alias_of"] else "")
-        for w in d["weights"]
-    ]
-    console.print(table_of("Weights", ("weight", "shape", "dtype", "parameters#", "tied"), rows))

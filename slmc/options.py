@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from compiler.schemes import SCHEMES
+from frontends import Virtual
 from slmc.building import DEFAULT_MACHINE, DEFAULT_SCHEME, Checkpoint
 from slmc.inputs import SETTING
 
@@ -61,9 +62,39 @@ def checkpoint_options(function: F) -> F:
 
 
 def checkpoint_of(
-    path: Path, random_seed: int | None, settings: tuple[tuple[str, str], ...], allow_unread: bool
+    path: Path,
+    random_seed: int | None,
+    settings: tuple[tuple[str, str], ...],
+    allow_unread: bool,
+    virtual: Virtual = Virtual.NEVER,
 ) -> Checkpoint:
-    return Checkpoint(path, random_seed, allow_unread, dict(settings))
+    if random_seed is not None and virtual == Virtual.ALWAYS:
+        raise click.UsageError("--random-weights and --virtual-weights exclude each other")
+    return Checkpoint(path, random_seed, allow_unread, dict(settings), virtual)
+
+
+def timing_options(function: F) -> F:
+    """What only programs that are timed can do without: --virtual-weights, --allow-oversize."""
+    return applied(
+        click.option(
+            "--virtual-weights",
+            is_flag=True,
+            help="Take the shapes of the weights without values: enough for --timing-only.",
+        ),
+        click.option(
+            "--allow-oversize",
+            is_flag=True,
+            help="Accept a program that needs more DRAM than the machine has, for --timing-only.",
+        ),
+    )(function)
+
+
+def check_chat(chat: bool, system: str | None, has_text: bool, text_option: str) -> None:
+    """Raises UsageError for options of a chat that do not go together."""
+    if chat and not has_text:
+        raise click.UsageError(f"--chat goes with {text_option} TEXT")
+    if system is not None and not chat:
+        raise click.UsageError("--system goes with --chat")
 
 
 def scheme_option(default: str | None = DEFAULT_SCHEME) -> Callable[[F], F]:

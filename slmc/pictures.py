@@ -62,6 +62,6 @@ class PictureInput:
         if layout is None:
             hint = "give --tokens, and --image-at for the position of the image's first row"
             raise CommandError(f"how a prompt with an image is written is not known for {self.model}", hint)
-        before = tokenizer.encode(layout["before"], whole=False)
-        after = tokenizer.encode(layout["after"] + text.strip(), whole=False)
+        before = tokenizer.encode(layout["before"], bare=True)
+        after = tokenizer.encode(layout["after"] + text.strip(), bare=True)
         return [*before, *[FILLER] * self.rows, *after], len(before)

@@ -7,21 +7,29 @@ import tempfile
 import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 import simulator.session
+from frontends import Virtual
 from frontends.tokenizer import TextTokenizer
 from isa.abi import RunFlag, Sampler
 from isa.container import Executable
 from isa.machine import Machine
-from simulator.report import Report, build_report
-from simulator.session import NO_FLAGS, Picture
+from simulator.report import Report, build_report, notes_of
+from simulator.session import NO_FLAGS, EngineName, Picture
 from simulator.timing import TimingModel
+from simulator.timing.records import Timed
 from slmc.building import Checkpoint, Target, build
 from slmc.errors import CommandError
 from slmc.pictures import PictureInput
+from slmc.progress import steps
+from slmc.texts import Texts
+
+if TYPE_CHECKING:
+    from simulator.fast.timing import FastTiming
 
 
 def compile(
@@ -31,15 +39,20 @@ def compile(
     context: int | None = None,
     output: str | Path | None = None,
     random_seed: int | None = None,
+    virtual_weights: bool = False,
+    allow_oversize: bool = False,
 ) -> Executable:
-    """Compiles a checkpoint: a Hugging Face directory, a `.slm` file or a bare config.json with `random_seed`.
+    """Compiles a checkpoint: a Hugging Face directory, a GGUF file, or a `.slm` file or bare config.json with `random_seed`.
 
     `machine`: a built-in name or the path of a TOML file. `scheme`: fp32, bf16, w8a8 or w8a8-kv8. `context`: positions
     of a conversation, by default 512 or what the model has if that is less. Without `output` the executable lives in a
-    temporary file, which goes when the result does. Raises FrontendError, CompileError, MachineError, ContainerError.
+    temporary file, which goes when the result does. For a Session with `timing_only` weights may be `virtual_weights`,
+    shapes without values, and `allow_oversize` accepts a program that needs more DRAM than the machine has. Raises
+    FrontendError, CompileError, MachineError, ContainerError.
     """
-    program = Checkpoint(Path(path), random_seed).load()
-    options = Target(machine, scheme, context).options(program)
+    virtual = Virtual.ALWAYS if virtual_weights else Virtual.NEVER
+    program = Checkpoint(Path(path), random_seed, virtual=virtual).load()
+    options = Target(machine, scheme, context, allow_oversize).options(program)
     if output is not None:
         build(program, options, Path(output))
         return Executable.open(output)
@@ -73,34 +86,51 @@ class Session:
             print(token.text, end="")
 
     A second `generate` continues the conversation. `timing_only`: control flow without tensor values; the tokens mean
-    nothing then. Raises SessionError for an executable that cannot be run.
+    nothing then. `engine`: "fast", the default of timing-only runs, or "reference"; they agree in every number. Raises
+    SessionError for an executable that cannot be run.
     """
 
-    def __init__(self, executable: Executable | str | Path, *, timing_only: bool = False, seed: int = 0) -> None:
+    def __init__(
+        self,
+        executable: Executable | str | Path,
+        *,
+        timing_only: bool = False,
+        seed: int = 0,
+        engine: EngineName | None = None,
+    ) -> None:
+        self.timing_only, self.seed = timing_only, seed
         self.executable = executable if isinstance(executable, Executable) else Executable.open(executable)
-        self.timing = TimingModel(Machine.from_canonical(self.executable.meta["machine"]))
+        is_fast = timing_only if engine is None else engine == "fast"
+        observer = None if is_fast else TimingModel(Machine.from_canonical(self.executable.meta["machine"]))
         self.device = simulator.session.Session(
-            self.executable, observer=self.timing, timing_only=timing_only, seed=seed
+            self.executable, observer=observer, engine=engine, timing_only=timing_only, seed=seed
         )
-        content: str | None = self.executable.meta["tokenizer"]
-        self.tokenizer = None if content is None else TextTokenizer(content.encode("utf-8"))
+        self.timing = _ready(self.device.clock) if observer is None else observer
+        self.texts = Texts.of_executable(self.executable)
         self._prompt_tokens = 0
+
+    @property
+    def tokenizer(self) -> TextTokenizer | None:
+        return self.texts.tokenizer
 
     def encode(self, text: str) -> list[int]:
         """The token ids of a prompt. Raises CommandError if the executable has no tokenizer."""
-        return self._text_tokenizer().encode(text)
+        return self.texts.encode(text)
 
-    def _text_tokenizer(self) -> TextTokenizer:
-        if self.tokenizer is None:
-            raise CommandError("the executable has no tokenizer, so a prompt is a list of token ids", "give --tokens")
-        return self.tokenizer
+    def encode_chat(self, message: str, system: str | None = None) -> list[int]:
+        """The token ids of a message of the user in the model's chat template, up to where the answer begins.
+
+        `system`: a message to the model before it. Raises CommandError if the executable has no template or no
+        tokenizer, FrontendError with the line of the template if that fails.
+        """
+        return self.texts.encode_chat(message, system)
 
     def tokens_of(
         self, prompt: str | Sequence[int], image: str | Path | None = None, image_at: int | None = None
     ) -> tuple[list[int], int | None]:
         """The ids of a prompt, and where in it the rows of its image begin, None without one. Raises CommandError."""
         if isinstance(prompt, str) and image is not None:
-            return PictureInput.of_executable(self.executable).prompt(self._text_tokenizer(), prompt)
+            return PictureInput.of_executable(self.executable).prompt(self.texts.known_tokenizer(), prompt)
         if image is not None and image_at is None:
             raise CommandError("where the image stands among the token ids is not known", "give --image-at")
         return self.encode(prompt) if isinstance(prompt, str) else list(prompt), image_at
@@ -114,21 +144,24 @@ class Session:
         top_k: int = 0,
         top_p: float = 1.0,
         seed: int = 0,
+        stops: bool | None = None,
         keep_logits: bool = False,
         image: str | Path | None = None,
         image_at: int | None = None,
     ) -> Iterator[Token]:
         """Appends the prompt and yields up to `max_new` tokens as the machine posts them.
 
-        A text ends at the model's stop tokens, a list of ids does not. `temperature` 0 takes the most probable token;
-        `top_k` (up to 64) and `top_p` cut the choice. `image`: a picture file that stands before the text; in a list of
-        ids the caller leaves room for its rows from position `image_at` of the list on (a timing-only run needs no
-        file). Raises SessionError for arguments out of range, FrontendError for a picture that cannot be read, and
-        TrapError if the program fails.
+        `stops`: whether the model's stop tokens end it; None: those of a text do, those of a list of ids do not.
+        `temperature` 0 takes the most probable token; `top_k` (up to 64) and `top_p` cut the choice. `image`: a picture
+        file that stands before the text; in a list of ids the caller leaves room for its rows from position `image_at` of
+        the list on (a timing-only run needs no file). Raises SessionError for arguments out of range, FrontendError for
+        a picture that cannot be read, and TrapError if the program fails.
         """
         tokens, first = self.tokens_of(prompt, image, image_at)
         pixels = None if image is None else PictureInput.of_executable(self.executable).pixels(Path(image))
-        stop_tokens: list[int] = self.executable.meta["stop_tokens"] if isinstance(prompt, str) else []
+        if stops is None:
+            stops = isinstance(prompt, str)
+        stop_tokens: list[int] = self.executable.meta["stop_tokens"] if stops else []
         cut = top_k != 0 or top_p != 1.0
         sampler = Sampler.GREEDY if temperature == 0 else Sampler.TOP_K_TOP_P if cut else Sampler.TEMPERATURE
         posted = self.device.generate(
@@ -146,13 +179,31 @@ class Session:
         self._prompt_tokens += len(tokens)
         return self._with_text(posted, max_new, stop_tokens)
 
+    def chat(
+        self,
+        message: str,
+        max_new: int,
+        *,
+        system: str | None = None,
+        temperature: float = 0.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int = 0,
+    ) -> Iterator[Token]:
+        """The answer to a message that begins the conversation: `encode_chat`, then `generate` up to a stop token."""
+        if self.device.token_count:
+            raise CommandError("the conversation has begun, and a chat template writes one from its beginning")
+        prompt = self.encode_chat(message, system)
+        return self.generate(prompt, max_new, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, stops=True)
+
     def logits(self) -> NDArray[np.float32]:
         """The rows that the tokens of the last `generate(..., keep_logits=True)` were chosen from, [tokens, vocabulary]."""
         return self.device.logits()
 
     def report(self) -> Report:
         """Time, energy and what bounds them, for everything generated so far."""
-        return build_report(self.timing, self.executable, self._prompt_tokens)
+        notes = notes_of(self.executable, timing_only=self.timing_only, seed=self.seed)
+        return build_report(self.timing, self.executable, self._prompt_tokens, notes)
 
     def _with_text(self, posted: Iterator[int], max_new: int, stop_tokens: Sequence[int]) -> Iterator[Token]:
         """Pairs tokens with text; the last one also has what was held back, a stop token none of its own."""
@@ -164,3 +215,13 @@ class Session:
                 text += "" if stopped else stream.push(token)
                 text += stream.finish() if stopped or count == max_new else ""
             yield Token(token, text)
+
+
+def _ready(clock: FastTiming | None) -> Timed:
+    """The clock of the fast engine, when the engine is compiled."""
+    assert clock is not None, "the fast engine has a clock"
+    if not clock.is_ready:
+        with steps() as progress:
+            progress.say("compile the fast engine, once on this computer")
+            clock.prepare()
+    return clock

@@ -24,7 +24,8 @@ PLAIN_WIDTH = 120
 class Request:
     """What to generate; `prompt` is a text or token ids. max_new None: up to 128, as far as the context reaches.
 
-    temperature None: greedy, or 1 if `top_k` or `top_p` cut the choice. image_at: where its rows begin among ids.
+    temperature None: greedy, or 1 if `top_k` or `top_p` cut the choice. `chat`: a text prompt is a message in the model's
+    chat template, after the message `system` to the model if there is one. image_at: where the rows of its image begin in it.
     """
 
     prompt: str | list[int]
@@ -35,6 +36,8 @@ class Request:
     seed: int = 0
     image: Path | None = None
     image_at: int | None = None
+    chat: bool = False
+    system: str | None = None
 
     @property
     def effective_temperature(self) -> float:
@@ -44,25 +47,26 @@ class Request:
 
 
 def stream(session: Session, request: Request, keep_logits: bool = False, width: int | None = None) -> list[int]:
-    """Generates and prints: text after a text prompt, ids after ids. Returns the generated ids.
+    """Generates and prints: text after a text prompt, ids after ids, of a chat the answer alone. Returns the ids.
 
     `width`: break lines at words to this width, and set off the prompt.
     """
     is_text = isinstance(request.prompt, str)
-    prompt, _ = session.tokens_of(request.prompt, request.image, request.image_at)
+    prompt, image_at = _prompt_tokens(session, request)
     tokens = session.generate(
-        request.prompt,
+        prompt,
         _max_new(request, session.executable.meta["context"], len(prompt)),
         temperature=request.effective_temperature,
         top_k=request.top_k,
         top_p=request.top_p,
         seed=request.seed,
+        stops=is_text,
         keep_logits=keep_logits,
         image=request.image,
-        image_at=request.image_at,
+        image_at=image_at,
     )
     wrapper = WordWrapper(width) if width else None
-    if isinstance(request.prompt, str):
+    if isinstance(request.prompt, str) and not request.chat:
         click.secho(request.prompt if wrapper is None else wrapper.whole(request.prompt), nl=False, bold=bool(wrapper))
     generated: list[int] = []
     for token in tokens:
@@ -71,6 +75,13 @@ def stream(session: Session, request: Request, keep_logits: bool = False, width:
         generated.append(int(token))
     click.echo("" if wrapper is None else wrapper.finish())
     return generated
+
+
+def _prompt_tokens(session: Session, request: Request) -> tuple[list[int], int | None]:
+    """The ids of the prompt, and where the rows of its image begin."""
+    if isinstance(request.prompt, str) and request.chat:
+        return session.encode_chat(request.prompt, request.system), None
+    return session.tokens_of(request.prompt, request.image, request.image_at)
 
 
 def _max_new(request: Request, context: int, prompt_tokens: int) -> int:

@@ -23,7 +23,10 @@ class ConvertAttention(RewritePattern):
 
     @op_type_rewrite_pattern
     def match_and_rewrite(self, op: slm.AttentionOp, rewriter: PatternRewriter) -> None:
-        scaled = slmq.ScaleOp(operands=[op.q], properties={"factor": op.scale}, result_types=[op.q.type])
+        factors: dict[str, Attribute] = {"factor": op.scale}
+        if op.layer_scales is not None:
+            factors["layer_factors"] = op.layer_scales
+        scaled = slmq.ScaleOp(operands=[op.q], properties=factors, result_types=[op.q.type])
         ops, q = rounded(scaled.result, self.scheme.attention)
         ops = [scaled, *ops]
         kv: list[SSAValue] = []

@@ -20,19 +20,23 @@ from compiler.schemes import Scheme
 
 @dataclass(frozen=True)
 class ConvertLinear(RewritePattern):
+    """`routers` decide a choice: they have a format of their own."""
+
     scheme: Scheme
+    routers: frozenset[Operation]
 
     @op_type_rewrite_pattern
     def match_and_rewrite(self, op: slm.LinearOp, rewriter: PatternRewriter) -> None:
         ops: list[Operation] = []
         scale: SSAValue | None = None
-        if self.scheme.weights == "i8":
+        weights = self.scheme.routing if op in self.routers else self.scheme.weights
+        if weights == "i8":
             quantized = quantize(op.x, len(slm.shape_of(op.x)) - 1)
             ops.append(quantized)
             x, scale = quantized.q, quantized.scale
         else:
-            ops, x = rounded(op.x, self.scheme.weights)
-        properties: dict[str, Attribute] = {"weight": op.weight, "format": StringAttr(self.scheme.weights)}
+            ops, x = rounded(op.x, weights)
+        properties: dict[str, Attribute] = {"weight": op.weight, "format": StringAttr(weights)}
         if op.bias is not None:
             properties["bias"] = op.bias
         matmul = slmq.MatmulOp(operands=[x, scale], properties=properties, result_types=[op.result.type])

@@ -259,7 +259,10 @@ PLACE_OPS = (WeightOp, StateOp, TableOp, ScratchOp, InputOp)
 
 @irdl_op_definition
 class KindOp(IRDLOperation):
-    """The kind of a layer: which region of a slm.layers it runs."""
+    """A number that each layer has of its own: its kind, which is the region of a slm.layers it runs, or the bits of a constant.
+
+    `group` says of what.
+    """
 
     name = "tile.kind"
     group = prop_def(StringAttr)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from xdsl.dialects.builtin import ArrayAttr, DenseArrayBase, DictionaryAttr, IntegerAttr, ModuleOp, StringAttr
 
-from compiler.dialects.slm import LAYER
+from compiler.dialects.slm import EXPERT, MixtureOp, stored_name
 from compiler.emit.packing import Bytes, Recipe, pack
 from compiler.emit.tables import table_content
 from compiler.emit.text import debug_map, encode_text, entry_points, smem_image
@@ -23,10 +23,12 @@ from compiler.lowering.plan import TilePlan
 from compiler.program import Program
 from compiler.transforms.allocate_dram import LOGITS_ATTRIBUTE, PLACES_ATTRIBUTE, REGIONS_ATTRIBUTE
 from isa.canonical_json import canonical_json
-from isa.container import ExecutableWriter, Section, Symbol, symbols_to_bytes
+from isa.container import ExecutableWriter, Section, Symbol, VirtualWeights, symbols_to_bytes
 from isa.machine import Machine
 
 Progress = Callable[[int, int], None]
+ALL_EXPERTS = "*"  # in the name of what holds a weight of every expert
+MAX_SOURCE_CHARACTERS = 255
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Place:
             value.data for key in ("name", "key", "kind") if isinstance(value := self.what.data.get(key), StringAttr)
         ]
         part = self.what.data.get("part")
-        name = parts[0].replace(LAYER, str(self.layer)) if parts else self.region
+        name = stored_name(parts[0], self.layer, None).replace(EXPERT, ALL_EXPERTS) if parts else self.region
         return f"{name}.{part.data}" if isinstance(part, StringAttr) else name
 
 
@@ -89,6 +91,14 @@ def weight_chunks(places: list[Place], program: Program, total: int, progress: P
         yield np.zeros(total - position, np.uint8)
 
 
+def statement_of(program: Program, scheme: str, size_bytes: int) -> VirtualWeights:
+    """What stands in the executable instead of the WEIGHT region of a program with virtual weights."""
+    source = Path(program.source).name[:MAX_SOURCE_CHARACTERS]
+    return VirtualWeights(
+        size_bytes, f"the tensors of a checkpoint of {source}, packed for scheme {scheme} as SYM says"
+    )
+
+
 def table_region(places: list[Place], size_bytes: int) -> Bytes:
     region = np.zeros(size_bytes, np.uint8)
     for place in places:
@@ -109,12 +119,17 @@ def meta_of(module: ModuleOp, program: Program, machine: Machine, scheme: str) -
         "chunk": plan.chunk,
         "plan": vars(plan),
         "vocabulary": vocabulary_of(program),
+        "routed": any(isinstance(op, MixtureOp) and op.chosen is not None for op in program.module.walk()),
         "regions": {"KV": sizes["kv"], "IO": sizes["io"], "SCRATCH": sizes["scratch"]},
         "logits_offset": logits.value.data if isinstance(logits, IntegerAttr) else 0,
         "entry": entry_points(module),
         "machine": json.loads(machine.canonical_json()),
         "stop_tokens": list(program.stop_tokens),
         "tokenizer": None if program.tokenizer_json is None else program.tokenizer_json.decode(),
+        "chat": None
+        if program.chat_template is None
+        else {"template": program.chat_template, "special_tokens": dict(program.special_tokens)},
+        "oversize": sum(sizes.values()) > machine.dram_capacity_bytes,
         **image_meta(module, program),
     }
 
@@ -154,7 +169,10 @@ def symbols_of(places: list[Place]) -> list[Symbol]:
 def write_executable(
     path: Path, module: ModuleOp, program: Program, machine: Machine, scheme: str, progress: Progress | None = None
 ) -> None:
-    """Writes the `.slx` file of a compiled module; an existing file is replaced only by a complete one."""
+    """Writes the `.slx` file of a compiled module; an existing file is replaced only by a complete one.
+
+    Virtual weights are stated, not packed: the file holds their size.
+    """
     places, sizes = places_of(module), region_sizes(module)
     by_region = {name: [p for p in places if p.region == name] for name in ("weight", "table")}
     with ExecutableWriter(path, machine.hash) as writer:
@@ -164,4 +182,7 @@ def write_executable(
         writer.add(Section.SYM, symbols_to_bytes(symbols_of(places)))
         writer.add(Section.DBG, debug_map(module).to_bytes())
         writer.add(Section.META, canonical_json(meta_of(module, program, machine, scheme)))
-        writer.stream(Section.WEIGHTS, weight_chunks(by_region["weight"], program, sizes["weight"], progress))
+        if program.virtual_weights:
+            writer.virtual_weights(statement_of(program, scheme, sizes["weight"]))
+        else:
+            writer.stream(Section.WEIGHTS, weight_chunks(by_region["weight"], program, sizes["weight"], progress))

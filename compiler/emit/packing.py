@@ -2,8 +2,10 @@
 
 rows     the tensor row-major in `format` (embedding tables)
 vector   w + f32(offset)
+transposed  the matrix in f32, column after column
 strips   for each strip of `strip_rows` output rows: f32 scales (int8), f32 biases, then its rows cut into k-tiles of `k_tile`
          columns, each k-tile row-major and contiguous. The header always has room for strip_rows entries.
+The members of a group of experts lie one after the other, each in whole granules: at equal distances.
 """
 
 from __future__ import annotations
@@ -15,17 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import DictionaryAttr, FloatAttr, IntegerAttr, StringAttr
 
-from compiler.dialects.slm import LAYER
+from compiler.dialects.slm import stored_name
 from compiler.errors import CompileError
 from compiler.lowering.builder import element_bytes
 from compiler.program import WeightStore
+from compiler.sizes import to_granules
 
 Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe, read from its attribute. `rows` and `columns` are 0 where the weight's own shape decides."""
+    """A recipe, read from its attribute. `rows` and `columns` are 0 where the weight's own shape decides; `experts` is 0 for a
+    weight that is not one of several experts."""
 
     kind: str
     key: str
@@ -37,6 +41,7 @@ class Recipe:
     bias: str | None
     scaled: bool
     offset: float
+    experts: int = 0
 
     @staticmethod
     def of(what: DictionaryAttr) -> Recipe:
@@ -60,6 +65,7 @@ class Recipe:
             bias=text("bias"),
             scaled="scaled" in what.data,
             offset=float(offset.value.data) if isinstance(offset, FloatAttr) else 0.0,
+            experts=number("experts"),
         )
 
     @property
@@ -69,6 +75,16 @@ class Recipe:
     @property
     def size_bytes(self) -> int:
         """Bytes in DRAM."""
+        return self.experts * self.stride_bytes if self.experts else self.member_bytes
+
+    @property
+    def stride_bytes(self) -> int:
+        """Bytes from one expert to the next."""
+        return to_granules(self.member_bytes)
+
+    @property
+    def member_bytes(self) -> int:
+        """Bytes of one expert, or of the only tensor."""
         if self.kind == "strips":
             strips = -(-self.rows // self.strip_rows)
             return strips * self.header_bytes + self.rows * self.columns * element_bytes(self.format)
@@ -107,17 +123,29 @@ def as_bytes(values: NDArray[np.float32], number_format: str) -> Bytes:
 
 
 def pack(recipe: Recipe, weights: WeightStore, layer: int) -> Iterator[Bytes]:
-    """The bytes of a weight, strip by strip. Raises CompileError for a weight that is not finite."""
-    name = recipe.key.replace(LAYER, str(layer))
+    """The bytes of a weight, strip by strip and expert by expert. Raises CompileError for a weight that is not finite."""
+    if not recipe.experts:
+        yield from pack_member(recipe, weights, layer, None)
+    for expert in range(recipe.experts):
+        yield from pack_member(recipe, weights, layer, expert)
+        if recipe.stride_bytes > recipe.member_bytes:
+            yield np.zeros(recipe.stride_bytes - recipe.member_bytes, np.uint8)
+
+
+def pack_member(recipe: Recipe, weights: WeightStore, layer: int, expert: int | None) -> Iterator[Bytes]:
+    """The bytes of one tensor."""
+    name = stored_name(recipe.key, layer, expert)
     tensor = weights.load(name)
     if recipe.kind == "vector":
         yield as_bytes((finite(tensor.reshape(-1), name) + np.float32(recipe.offset)).astype(np.float32), "f32")
+    elif recipe.kind == "transposed":
+        yield as_bytes(finite(tensor.reshape(recipe.rows, recipe.columns), name).T, "f32")
     elif recipe.kind == "rows":
         matrix = tensor.reshape(recipe.rows, recipe.columns)
         for first in range(0, recipe.rows, 4096):
             yield as_bytes(finite(matrix[first : first + 4096], name), recipe.format)
     else:
-        bias = None if recipe.bias is None else bias_of(weights, recipe.bias.replace(LAYER, str(layer)))
+        bias = None if recipe.bias is None else bias_of(weights, stored_name(recipe.bias, layer, expert))
         yield from strips(recipe, tensor.reshape(recipe.rows, recipe.columns), bias, name)
 
 

@@ -6,7 +6,7 @@ Frequencies follow the table of docs/slm-language.md; everything up to the last 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 import numpy as np
@@ -38,6 +38,27 @@ def rotary_tables_f64(rotary: RotaryAttr, positions: int, total_length: int) -> 
     frequencies, attention_factor = rotary_frequencies(rotary, total_length)
     angles = np.arange(positions, dtype=np.float64)[:, None] * frequencies
     return np.cos(angles) * attention_factor, np.sin(angles) * attention_factor
+
+
+def table_lengths(rotary: RotaryAttr, context: int) -> tuple[int, ...]:
+    """The lengths of sequence that tables are made for, ascending; a sequence takes the first that is not shorter.
+
+    There are two where the frequencies change within the context, so that `rotary_tables(rotary, length, length)` serves
+    every shorter sequence down to the next length.
+    """
+    original = rotary.original_positions.data
+    changes = _kind(rotary.scaling.data) == "longrope" and original < context
+    return (original, context) if changes else (context,)
+
+
+def restart_lengths(rotaries: Iterable[RotaryAttr], context: int) -> tuple[int, ...]:
+    """Lengths, ascending, past which a growing sequence takes other tables: it is processed again from position 0."""
+    return tuple(sorted({length for rotary in rotaries for length in table_lengths(rotary, context)[:-1]}))
+
+
+def longest_context(rotary: RotaryAttr) -> int | None:
+    """The longest sequence whose keys keep their rotation as it grows, None: any. See docs/numerics.md, section 8."""
+    return rotary.max_positions.data if _kind(rotary.scaling.data) == "dynamic" else None
 
 
 def rotary_frequencies(rotary: RotaryAttr, total_length: int) -> tuple[F64, float]:
@@ -89,13 +110,26 @@ def _yarn(frequencies: F64, scaling: Record, original: int, theta: float) -> tup
     def index_of_turns(turns: float) -> float:
         return half * math.log(original / (turns * 2 * math.pi)) / math.log(theta)
 
-    first = max(math.floor(index_of_turns(_number(scaling, "beta_fast", 32.0))), 0)
-    last = min(math.ceil(index_of_turns(_number(scaling, "beta_slow", 1.0))), 2 * half - 1)
+    first = index_of_turns(_number(scaling, "beta_fast", 32.0))
+    last = index_of_turns(_number(scaling, "beta_slow", 1.0))
+    if _number(scaling, "truncate", 1.0):
+        first, last = math.floor(first), math.ceil(last)
+    first, last = max(first, 0), min(last, 2 * half - 1)
     # The published code widens an empty ramp by 0.001 so that it becomes a step.
     width = last - first if last != first else 0.001
     ramp = np.clip((np.arange(half) - first) / width, 0.0, 1.0)
     scaled = frequencies / factor * ramp + frequencies * (1 - ramp)
-    return scaled, _number(scaling, "attention_factor", 0.1 * math.log(factor) + 1 if factor > 1 else 1.0)
+    return scaled, _number(scaling, "attention_factor", _yarn_attention_factor(scaling, factor))
+
+
+def _yarn_attention_factor(scaling: Record, factor: float) -> float:
+    """What is taken when the record has none; mscale and mscale_all_dim count only together."""
+
+    def magnitude(scale: float) -> float:
+        return 0.1 * scale * math.log(factor) + 1 if factor > 1 else 1.0
+
+    above, below = _number(scaling, "mscale", 0.0), _number(scaling, "mscale_all_dim", 0.0)
+    return magnitude(above) / magnitude(below) if above and below else magnitude(1.0)
 
 
 def _longrope(frequencies: F64, scaling: Record, rotary: RotaryAttr, total_length: int) -> tuple[F64, float]:

@@ -133,6 +133,17 @@ def _gelu_tanh(x: F32) -> F32:
     return half * bracket
 
 
+def _softplus(x: F32) -> F32:
+    e = exp(np.abs(x) * MINUS_ONE)
+    w: F32 = e + ONE
+    v: F32 = w - ONE
+    again: F32 = v + ONE
+    rest: F32 = e - v
+    tail: F32 = log(again) + rest
+    return maximum(x, constant(0)) + tail
+
+
+MINUS_ONE = constant(-1)
 ONE, HALF = constant(1), constant(0.5)
 INVERSE_SQRT_2 = constant(math.sqrt(0.5))
 SQRT_2_OVER_PI = constant(math.sqrt(2 / math.pi))
@@ -146,4 +157,5 @@ ACTIVATIONS: dict[str, Callable[[F32], F32]] = {
     "relu": lambda x: maximum(x, constant(0)),
     "sigmoid": sigmoid,
     "tanh": tanh,
+    "softplus": _softplus,
 }

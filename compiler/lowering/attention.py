@@ -15,8 +15,11 @@ from xdsl.ir import SSAValue
 from compiler.dialects import slm, slmq, tile
 from compiler.lowering.builder import Index, Place, element_bytes
 from compiler.lowering.values import Lowering, Tensor
+from compiler.sizes import padded
 from isa.spec import KV_BLOCK
 
+SCORE_BUFFERS = ("scores", "probabilities", "running")
+"""Labels of the buffers whose size depends on the key-value heads of a plan."""
 LOWEST = -3.4028234663852886e38
 UNLIMITED = (1 << 31) - 1
 
@@ -64,13 +67,17 @@ class Cache:
 def shape_of(low: Lowering, op: slmq.AttentionOp) -> Shape:
     _, heads, head_dim = slm.shape_of(op.q)
     kv_heads = slm.shape_of(op.k)[1]
-    window = None if op.window is None else op.window.value.data
-    capacity = -(-low.plan.context // KV_BLOCK) * KV_BLOCK
-    if window is not None:
-        capacity = min(capacity, (-(-(window - 1) // KV_BLOCK) + 1) * KV_BLOCK)
+    window = None if op.window is None or op.window.value.data >= low.plan.context else op.window.value.data
     group = max(size for size in range(1, kv_heads + 1) if kv_heads % size == 0 and size <= low.plan.kv_heads)
     cache, dtype = slmq.element_of(op.k.type), slmq.element_of(op.q.type)
+    capacity = cache_capacity(low.plan.context, window)
     return Shape(heads, kv_heads, head_dim, capacity, window, cache, dtype, group, low.plan.key_tile)
+
+
+def cache_capacity(context: int, window: int | None) -> int:
+    """Positions kept per head, in whole blocks: all of the context, or those a window can still reach and one block more."""
+    capacity = padded(context, KV_BLOCK)
+    return capacity if window is None else min(capacity, padded(window - 1, KV_BLOCK) + KV_BLOCK)
 
 
 def lower_attention(low: Lowering, op: slmq.AttentionOp) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import pi, prod, sqrt
 
+import numpy as np
+from xdsl.dialects.builtin import DenseArrayBase, IndexType, StringAttr, i64
 from xdsl.ir import Operation, SSAValue
 
-from compiler.dialects import slmq
+from compiler.dialects import slmq, tile
 from compiler.lowering.builder import TileBuilder
 from compiler.lowering.tensors import on_chip
 from compiler.lowering.values import Lowering, dies_at
@@ -29,6 +31,8 @@ def activation(b: TileBuilder, kind: str, out: SSAValue, x: SSAValue, temp: View
             b.vbin("mul", t, x, 1.702)
             b.vun("sigmoid", t, t)
         b.vbin("mul", out, x, t)
+    elif kind == "softplus":
+        softplus(b, out, x, temp(), temp())
     else:
         gelu(b, kind, out, x, temp())
 
@@ -49,6 +53,21 @@ def gelu(b: TileBuilder, kind: str, out: SSAValue, x: SSAValue, t: SSAValue) -> 
     b.vbin("mul", out, out, t)
 
 
+def softplus(b: TileBuilder, out: SSAValue, x: SSAValue, e: SSAValue, v: SSAValue) -> None:
+    """max(x, +0) + (log(v + 1) + (e - v)) with e = exp(-|x|), v = (e + 1) - 1."""
+    b.vun("abs", e, x)
+    b.vbin("mul", e, e, -1.0)
+    b.vun("exp", e, e)
+    b.vbin("add", v, e, 1.0)
+    b.vbin("add", v, v, -1.0)
+    b.vbin("sub", e, e, v)
+    b.vbin("add", v, v, 1.0)
+    b.vun("log", v, v)
+    b.vbin("add", v, v, e)
+    b.vbin("max", out, x, 0.0)
+    b.vbin("add", out, out, v)
+
+
 def lower_elementwise(low: Lowering, op: Operation) -> None:
     """An elementwise op on whole rows; works in place when an operand of the same shape dies here."""
     result = op.results[0]
@@ -65,13 +84,25 @@ def apply(low: Lowering, op: Operation, target: SSAValue, sources: list[SSAValue
     """The instruction(s) of one elementwise op."""
     b = low.builder
     if isinstance(op, slmq.ScaleOp):
-        b.vbin("mul", target, sources[0], op.factor.value.data)
+        scale(low, op, target, sources[0])
     elif isinstance(op, slmq.OffsetOp):
         b.vbin("add", target, sources[0], op.constant.value.data)
     elif isinstance(op, slmq.ActivationOp):
         activation(b, op.kind.data, target, sources[0], temp)
     else:
         b.vbin(slmq.BINARY_FUNCTIONS[type(op)], target, sources[0], sources[1])
+
+
+def scale(low: Lowering, op: slmq.ScaleOp, target: SSAValue, x: SSAValue) -> None:
+    """Times a constant, or times the layer's own, whose bits come from the layer table."""
+    b = low.builder
+    if op.layer_factors is None or low.layer is None:
+        b.vbin("mul", target, x, op.factor.value.data)
+        return
+    bits = np.array(op.layer_factors.get_values(), np.float32).view(np.uint32)
+    what = {"group": StringAttr("factors"), "kinds": DenseArrayBase.from_list(i64, bits.tolist())}
+    factor = b.insert(tile.KindOp(operands=[low.layer], properties=what, result_types=[IndexType()])).results[0]
+    b.scale_by_bits(target, x, factor)
 
 
 def lower_round(low: Lowering, op: slmq.RoundOp) -> None:

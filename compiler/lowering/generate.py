@@ -5,12 +5,13 @@
         T = min(n_tokens - pos, chunk, rest of the KV block)
         the model on tokens[pos : pos + T]; pos += T
         if pos == n_tokens: append the sampled token, post it, and stop if it is a stop token or enough have been made
+Where rotary tables change with the length of the sequence, growing past such a length sets pos = 0: docs/numerics.md, section 8.
 The host writes tokens and settings while the device is halted, and reads what is posted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from xdsl.dialects import scf
 from xdsl.dialects.builtin import IndexType
@@ -25,10 +26,13 @@ MARK_CHUNK = 1
 Step = Callable[[SSAValue, SSAValue, SSAValue, SSAValue], SSAValue]
 
 
-def build_generate(b: TileBuilder, plan: TilePlan, step: Step) -> None:
-    """`step(tokens, position, rows, available)` lowers the model and returns the sampler's list; see the module docstring."""
+def build_generate(b: TileBuilder, plan: TilePlan, restarts: Sequence[int], step: Step) -> None:
+    """`step(tokens, position, rows, available)` lowers the model and returns the sampler's list; see the module docstring.
+
+    restarts: the lengths past which a growing sequence is processed again from position 0.
+    """
     tokens = b.alloc("tokens", plan.chunk * 4, "smem")
-    start = b.lds(8, Mailbox.POS.address)
+    start = start_position(b, restarts)
     before, after = Block(arg_types=[IndexType()] * 2), Block(arg_types=[IndexType()])
     running = b.value(1)
     with b.inside(before):
@@ -45,9 +49,30 @@ def build_generate(b: TileBuilder, plan: TilePlan, step: Step) -> None:
         candidates = step(tokens, position, rows, b.value(available))
         b.sts(8, following, Mailbox.POS.address)
         go = finish_chunk(b, plan, is_last, following, candidates)
-        b.insert(scf.YieldOp(b.value(following), go))
+        b.insert(scf.YieldOp(next_position(b, restarts, is_last, following), go))
     types = [IndexType()]
     b.insert(scf.WhileOp([start, running], types, Region(before), Region(after)))
+
+
+def start_position(b: TileBuilder, restarts: Sequence[int]) -> SSAValue:
+    """POS, or 0 if the host's new tokens take the sequence past a length of `restarts`."""
+    position, count = b.lds(8, Mailbox.POS.address), b.lds(8, Mailbox.N_TOKENS.address) if restarts else 0
+    for length in restarts:
+        again = select(b, b.compare("sgt", count, length), 0, position)
+        position = select(b, b.compare("sle", position, length), again, position)
+    return position
+
+
+def next_position(b: TileBuilder, restarts: Sequence[int], is_last: SSAValue, following: Index) -> SSAValue:
+    """Where the next chunk begins: 0 if the token appended behind this one takes the sequence past a length of `restarts`.
+
+    Within a prompt (not is_last) the length is settled. POS keeps `following`: it is what a later start is told.
+    """
+    position = b.value(following)
+    for length in restarts:
+        again = select(b, is_last, 0, position)
+        position = select(b, b.compare("eq", following, length), again, position)
+    return position
 
 
 def load_tokens(b: TileBuilder, tokens: SSAValue, position: SSAValue, rows: SSAValue) -> None:

@@ -19,8 +19,9 @@ K_TILE_UNIT = 64  # a multiple of the sum quantum, and of the lanes of the large
 @dataclass(frozen=True)
 class TilePlan:
     """context: positions of the KV cache; chunk: most tokens processed at once; strip_bytes: weights in flight per strip, one
-    buffer; kv_heads: key-value heads attended at once; key_tile: keys loaded at once, a multiple of 32 or a whole KV block;
-    array_rows: output rows the matrix unit computes at once; buffers: how many take turns in a stream, 1 or 2.
+    buffer, or the buffers of one tile of channels; kv_heads: key-value heads attended at once; key_tile: keys loaded at once, a
+    multiple of 32 or a whole KV block; array_rows: output rows the matrix unit computes at once; buffers: how many take turns in a
+    stream, 1 or 2.
     """
 
     context: int

@@ -8,6 +8,7 @@ from xdsl.dialects.builtin import IntegerAttr, StringAttr, i64
 from xdsl.ir import SSAValue
 
 from compiler.dialects import slm, slmq, tile
+from compiler.interpreters.rotary import table_lengths
 from compiler.lowering.builder import Index, Place
 from compiler.lowering.values import Lowering, Tensor, dies_at
 
@@ -46,14 +47,31 @@ def lower_embed(low: Lowering, op: slmq.EmbedOp) -> None:
 
 
 def load_rotary_tables(low: Lowering, rotary: slm.RotaryAttr) -> None:
-    """The cos and sin rows of the chunk's positions, [chunk, dim/2] each, once per chunk for all layers."""
-    b, half, context = low.builder, rotary.dim.data // 2, low.plan.context
-    what = {"kind": StringAttr("rotary"), "rotary": rotary, "positions": IntegerAttr(context, i64)}
-    source = Place("table", offset=b.add(low.place(tile.TableOp, what, "rotary"), b.mul(low.position, half * 4)))
-    buffer = b.alloc("rotary", 2 * low.plan.chunk * half * 4)
-    target = b.view(Place("sram", buffer), "f32", [half, low.rows, 2], [4, half * 4, low.plan.chunk * half * 4])
-    b.load(target, b.view(source, "f32", [half, low.rows, 2], [4, half * 4, context * half * 4]))
+    """The cos and sin rows of the chunk's positions, [chunk, dim/2] each, once per chunk for all layers.
+
+    Where the frequencies depend on the length of the sequence, the device chooses among tables.
+    """
+    b = low.builder
+    buffer = b.alloc("rotary", low.plan.chunk * rotary.dim.data * 4)
     low.rotary_tables[rotary] = buffer
+
+    def choose(lengths: tuple[int, ...]) -> None:
+        if len(lengths) == 1:
+            load_rotary_rows(low, rotary, lengths[0], buffer)
+            return
+        fits = b.compare("sle", b.add(low.position, low.available), lengths[0])
+        b.when(fits, lambda: load_rotary_rows(low, rotary, lengths[0], buffer), lambda: choose(lengths[1:]))
+
+    choose(table_lengths(rotary, low.plan.context))
+
+
+def load_rotary_rows(low: Lowering, rotary: slm.RotaryAttr, length: int, buffer: SSAValue) -> None:
+    """The rows of the chunk from the table for sequences of up to `length` tokens."""
+    b, half = low.builder, rotary.dim.data // 2
+    what = {"kind": StringAttr("rotary"), "rotary": rotary, "positions": IntegerAttr(length, i64)}
+    source = Place("table", offset=b.add(low.place(tile.TableOp, what, "rotary"), b.mul(low.position, half * 4)))
+    target = b.view(Place("sram", buffer), "f32", [half, low.rows, 2], [4, half * 4, low.plan.chunk * half * 4])
+    b.load(target, b.view(source, "f32", [half, low.rows, 2], [4, half * 4, length * half * 4]))
 
 
 def lower_rope(low: Lowering, op: slmq.RopeOp) -> None:
@@ -79,11 +97,14 @@ def lower_rope(low: Lowering, op: slmq.RopeOp) -> None:
 
 
 def lower_select_rows(low: Lowering, op: slmq.SelectRowsOp, wanted: Index) -> None:
-    """Copies the last `wanted` rows to a buffer of their own; what follows works on these."""
+    """Copies the last `wanted` rows to a buffer of their own; what follows works on these. Lists in SMEM stay where they are."""
     b, x = low.builder, low.values[op.x]
     skipped = b.mul(b.sub(x.rows, wanted), x.row_bytes)
-    source = Tensor(Place("sram", x.place.buffer, skipped), x.dtype, x.shape, wanted)
+    source = Tensor(Place(x.place.space, x.place.buffer, skipped), x.dtype, x.shape, wanted)
     low.rows = wanted
+    if x.place.space == "smem":
+        low.values[op.result] = source
+        return
     out = low.result(op.result, "selected")
     b.vun("mov", low.view(out), low.view(source))
     low.values[op.result] = out

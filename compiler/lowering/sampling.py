@@ -10,8 +10,9 @@ from math import inf
 from xdsl.dialects.builtin import StringAttr
 from xdsl.ir import SSAValue
 
-from compiler.dialects import tile
+from compiler.dialects import slmq, tile
 from compiler.lowering.builder import Index, Place, TileBuilder, select
+from compiler.lowering.tensors import on_chip
 from compiler.lowering.values import Lowering, Sampler
 from isa.abi import Mailbox, RunFlag
 from isa.abi import Sampler as Mode
@@ -87,6 +88,14 @@ def sample_strip(
         lambda: topk(low, candidate_view(low, sampler.top_k), row, first),
         lambda: topk(low, single, row, first),
     )
+
+
+def lower_sample(low: Lowering, op: slmq.SampleOp) -> None:
+    """Logits that are no strip of a product, but lie in SRAM whole."""
+    logits = on_chip(low, op.logits)
+    start_sampling(low)
+    sample_strip(low, low.view(logits), logits.columns, low.builder.value(0), logits.columns, logits.columns)
+    finish_sampling(low)
 
 
 def candidate_view(low: Lowering, entries: Index) -> SSAValue:

@@ -33,7 +33,9 @@ def load_vector(low: Lowering, source: Place, size: int, label: str) -> Place:
 
 
 def lower_tensor(low: Lowering, op: slmq.TensorOp) -> None:
-    """Says where the values are."""
+    """Says where the values are. A scan takes them in another order and places them itself."""
+    if all(isinstance(use.operation, slmq.SelectiveScanOp) for use in op.result.uses):
+        return
     low.values[op.result] = Tensor(vector_place(low, op.weight), "f32", tuple(op.weight.shape), 1, shared=True)
 
 

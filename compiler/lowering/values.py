@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
 
-from xdsl.dialects.builtin import DenseArrayBase, i64
+from xdsl.dialects.builtin import DenseArrayBase, DictionaryAttr, IntegerAttr, i64
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
-from compiler.dialects import slmq
-from compiler.dialects.slm import LAYER, RotaryAttr, has_tokens, row_shape
+from compiler.dialects import slm, slmq
+from compiler.dialects.slm import EXPERT, LAYER, RotaryAttr, has_tokens, row_shape
+from compiler.emit.packing import Recipe
 from compiler.lowering.builder import Index, Place, TileBuilder, element_bytes
 from compiler.lowering.plan import TilePlan
 
@@ -66,6 +67,8 @@ class Lowering:
     sampler: Sampler
     layer: SSAValue | None = None
     layers: tuple[int, ...] = ()
+    expert: Index = 0
+    experts: int = 0
     values: dict[SSAValue, Tensor] = field(default_factory=dict[SSAValue, Tensor])
     rotary_tables: dict[RotaryAttr, SSAValue] = field(default_factory=dict[RotaryAttr, SSAValue])
 
@@ -76,11 +79,19 @@ class Lowering:
         return Lowering(builder, plan, 0, 0, 0, none, none, Sampler(none, none, none, none))
 
     def place(self, kind: type[Operation], what: Mapping[str, Attribute], name: str) -> SSAValue:
-        """The DRAM offset of a weight, state or table; if its name has the layer index in it, that of the current layer."""
+        """The DRAM offset of a weight, state or table; where its name has their indices in it, of the current layer and expert."""
+        if EXPERT in name:
+            return self.of_expert(kind, {**what, "experts": IntegerAttr(self.experts, i64)}, name)
         if LAYER not in name:
             return self.builder.place(kind, what, None)
         layers = DenseArrayBase.from_list(i64, self.layers)
         return self.builder.place(kind, {**what, "layers": layers}, self.layer)
+
+    def of_expert(self, kind: type[Operation], what: Mapping[str, Attribute], name: str) -> SSAValue:
+        """The experts of a layer lie at equal distances."""
+        b, first = self.builder, self.place(kind, what, name.replace(EXPERT, ""))
+        stride_bytes = Recipe.of(DictionaryAttr(dict(what))).stride_bytes
+        return b.value(b.add(first, b.mul(self.expert, stride_bytes)))
 
     def new(self, label: str, dtype: str, shape: tuple[int, ...], rows: Index) -> Tensor:
         """A fresh buffer for at most plan.chunk rows."""
@@ -125,9 +136,17 @@ def ancestor_in(block: Block, op: Operation) -> Operation | None:
     return current
 
 
+def is_shared(value: SSAValue) -> bool:
+    """Whether all experts of a mixture read the same rows: those of a mixture without choices."""
+    mixture = value.owner.parent_op() if isinstance(value.owner, Block) else None
+    return isinstance(mixture, slm.MixtureOp) and mixture.chosen is None
+
+
 def dies_at(value: SSAValue, op: Operation) -> bool:
     """Whether nothing reads the value after `op`, which reads it once. Values from outside a loop never die in it."""
     block = value.owner if isinstance(value.owner, Block) else value.owner.parent
+    if is_shared(value):
+        return False
     home = op.parent_op() if isinstance(op.parent_op(), slmq.StripsOp) else op
     if block is None or home is None or (home.parent is not block and op.parent is not block):
         return False

@@ -12,7 +12,7 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from compiler.dialects import tile
 from compiler.dialects.isa import VIRTUAL, DescriptorOp, LabelOp, instruction
-from compiler.errors import CompileError
+from compiler.errors import SMEM_HINT, CompileError
 from compiler.locations import is_unknown, source_of
 from compiler.selection.engine_ops import ENGINE_SELECTORS
 from compiler.selection.scopes import Scope, Scopes
@@ -280,7 +280,8 @@ class Selector:
         """Puts the constant part into the SMEM image; its address."""
         address = self.constants_address + TD_BYTES * len(self.constants)
         if address + TD_BYTES > SMEM_BYTES:
-            raise CompileError(f"the program needs more than {SMEM_BYTES} bytes of SMEM", source_of(op.location))
+            message = f"the program needs more than {SMEM_BYTES} bytes of SMEM"
+            raise CompileError(message, source_of(op.location), hint=SMEM_HINT)
         try:
             content = plan.descriptor.pack().hex()
         except ValueError as error:

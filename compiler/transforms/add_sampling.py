@@ -25,7 +25,7 @@ from compiler.program import ENCODER
 
 
 def mixes_tokens(op: Operation) -> bool:
-    return any(isinstance(inner, slmq.AttentionOp) for inner in op.walk())
+    return any(isinstance(inner, slmq.MIXING_OPS) for inner in op.walk())
 
 
 SOURCES = (slmq.EmbedOp, slmq.PositionRowsOp, slmq.SinusoidOp)

@@ -15,7 +15,7 @@ from xdsl.passes import ModulePass
 
 from compiler.analysis.buffer_lifetimes import buffer_lifetimes
 from compiler.analysis.sram_solver import Placement, check, solve
-from compiler.errors import CompileError
+from compiler.errors import SMEM_HINT, CompileError
 from compiler.sizes import to_granules
 from isa.abi import SMEM_IMAGE_OFFSET
 from isa.spec import SMEM_BYTES
@@ -61,5 +61,5 @@ class AllocateSramPass(ModulePass):
             alloc.properties["offset"] = IntegerAttr(top, i64)
             top += to_granules(alloc.size_bytes.value.data)
         if top > SMEM_BYTES:
-            raise CompileError(f"the program needs {top} bytes of SMEM, there are {SMEM_BYTES}")
+            raise CompileError(f"the program needs {top} bytes of SMEM, there are {SMEM_BYTES}", hint=SMEM_HINT)
         return top

@@ -23,6 +23,8 @@ from compiler.conversion.elementwise import ConvertActivation, ConvertBinary
 from compiler.conversion.images import ConvertFullAttention, ConvertImageRows
 from compiler.conversion.matrix import ConvertLinear
 from compiler.conversion.norms import ConvertNorm
+from compiler.conversion.recurrent import ConvertConvolution, ConvertScan
+from compiler.conversion.routing import ConvertRouting, routers
 from compiler.conversion.rows import ConvertEmbedding, ConvertRope, ConvertSinusoid
 from compiler.conversion.tensors import ConvertTensor
 from compiler.dialects import slm
@@ -48,13 +50,13 @@ class ConvertSlmToSlmqPass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         scheme = find_scheme(self.scheme)
         patterns: list[RewritePattern] = [
-            ConvertEmbedding(scheme), ConvertLinear(scheme), ConvertAttention(scheme), ConvertNorm(), ConvertRope(),
-            ConvertSinusoid(), ConvertActivation(), ConvertBinary(), ConvertTensor(), ConvertImageRows(),
-            ConvertFullAttention(scheme),
+            ConvertEmbedding(scheme), ConvertLinear(scheme, routers(op)), ConvertAttention(scheme), ConvertNorm(), ConvertRope(),
+            ConvertSinusoid(), ConvertActivation(), ConvertBinary(), ConvertRouting(), ConvertTensor(),
+            ConvertConvolution(), ConvertScan(), ConvertImageRows(), ConvertFullAttention(scheme),
         ]  # fmt: skip
         applier = GreedyRewritePatternApplier(patterns)
         PatternRewriteWalker(applier, apply_recursively=False).rewrite_module(op)
         erase_unused(op)
         for left in op.walk():
-            if left.name.startswith("slm.") and not isinstance(left, slm.LayersOp | slm.YieldOp):
+            if left.name.startswith("slm.") and not isinstance(left, slm.STRUCTURE_OPS):
                 raise CompileError(f"{left.name} has no exact form yet", source_of(left.location))

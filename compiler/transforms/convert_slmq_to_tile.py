@@ -20,6 +20,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 
 from compiler.dialects import slm, slmq
 from compiler.errors import CompileError
+from compiler.interpreters.rotary import restart_lengths
 from compiler.locations import named, source_of
 from compiler.lowering.attention import lower_attention
 from compiler.lowering.builder import TileBuilder
@@ -28,11 +29,14 @@ from compiler.lowering.encoder import Encoder
 from compiler.lowering.generate import build_generate
 from compiler.lowering.images import lower_l2_normalize, lower_replace
 from compiler.lowering.layers import lower_layers
+from compiler.lowering.mixture import lower_mixture
 from compiler.lowering.norms import lower_layer_norm, lower_rms_norm
 from compiler.lowering.plan import TilePlan
 from compiler.lowering.positions import lower_position_rows, lower_sinusoid
+from compiler.lowering.recurrent import lower_causal_conv, lower_selective_scan
+from compiler.lowering.routing import lower_column, lower_reduce_sum, lower_softmax, lower_top_k
 from compiler.lowering.rows import load_rotary_tables, lower_embed, lower_rope, lower_select_rows
-from compiler.lowering.sampling import chosen_rows, read_sampler
+from compiler.lowering.sampling import chosen_rows, lower_sample, read_sampler
 from compiler.lowering.strips import lower_strips
 from compiler.lowering.tensors import lower_tensor
 from compiler.lowering.values import Lowering
@@ -49,7 +53,14 @@ LOWERINGS: dict[type[Operation], Callable[[Lowering, Any], None]] = {
     slmq.RoundOp: lower_round,
     slmq.RopeOp: lower_rope,
     slmq.AttentionOp: lower_attention,
+    slmq.SoftmaxOp: lower_softmax,
+    slmq.ReduceSumOp: lower_reduce_sum,
+    slmq.TopKOp: lower_top_k,
+    slmq.ColumnOp: lower_column,
+    slmq.CausalConvOp: lower_causal_conv,
+    slmq.SelectiveScanOp: lower_selective_scan,
     slmq.StripsOp: lower_strips,
+    slmq.SampleOp: lower_sample,
     slmq.TensorOp: lower_tensor,
     slmq.ReplaceOp: lower_replace,
     slmq.L2NormalizeOp: lower_l2_normalize,
@@ -71,6 +82,8 @@ def lower_op(low: Lowering, op: Operation) -> None:
     outer, low.builder.location = low.builder.location, named(op.name.split(".", 1)[1], op.location)
     if isinstance(op, slm.LayersOp):
         lower_layers(low, op, lower_block)
+    elif isinstance(op, slm.MixtureOp):
+        lower_mixture(low, op, lower_block)
     elif type(op) in LOWERINGS:
         LOWERINGS[type(op)](low, op)
     else:
@@ -109,7 +122,7 @@ def lower_function(function: FuncOp, plan: TilePlan) -> FuncOp:
         lower_block(low, function.body.block)
         return sampler.candidates
 
-    build_generate(builder, plan, step)
+    build_generate(builder, plan, restart_lengths(rotaries, plan.context), step)
     end = ReturnOp()
     builder.insert(end)
     program = FuncOp("generate", ((), ()), Region(body))

@@ -62,11 +62,12 @@ class Weight:
 
 @dataclass(frozen=True)
 class Group:
-    """An array of sets of weights."""
+    """An array of sets of weights; `path` begins the names of its weights, `layers.3.experts`."""
 
     name: str
     variable: str
     members: tuple[Scope, ...]
+    path: str
 
 
 Scope = dict[str, "Weight | Group"]
@@ -95,7 +96,7 @@ class _Declarer:
     def _group(self, declaration: syntax.GroupDeclaration, environment: dict[str, Any], path: str, on: bool) -> Group:
         name, variable = declaration.name.name, declaration.variable.name
         if not on:
-            return Group(name, variable, ())
+            return Group(name, variable, (), path + name)
         count = self.evaluator.dimension(declaration.count, environment)
         if count > MAX_GROUP_MEMBERS:
             hint = self.evaluator.origin_hint(declaration.count)
@@ -105,7 +106,7 @@ class _Declarer:
             self.scope(declaration.body, {**environment, variable: index}, f"{path}{name}.{index}.", on)
             for index in range(count)
         )
-        return Group(name, variable, members)
+        return Group(name, variable, members, path + name)
 
     def _weights(
         self, declaration: syntax.WeightDeclaration, environment: dict[str, Any], path: str, on: bool

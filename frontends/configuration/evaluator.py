@@ -275,11 +275,21 @@ class Evaluator:
                     raise ValueError(f"len takes a list, found {show(values['list'])}")
                 return len(cast(list[Any], values["list"]))
             case "min" | "max":
-                for value in values.values():
-                    number(value, f"a value of {name}")
-                return min(values.values()) if name == "min" else max(values.values())
+                items = _items(name, list(values.values()))
+                return min(items) if name == "min" else max(items)
             case _:
                 return _numeric_function(name, number(values["value"], f"the value of {name}"))
+
+
+def _items(name: str, values: list[Any]) -> list[int | float]:
+    """The values, or those of one list."""
+    if len(values) == 1 and isinstance(values[0], list):
+        values = cast(list[Any], values[0])
+    if not values:
+        raise ValueError(f"{name} of an empty list")
+    for value in values:
+        number(value, f"a value of {name}")
+    return values
 
 
 def _numeric_function(name: str, value: float) -> int | float:

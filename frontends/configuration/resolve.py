@@ -1,22 +1,17 @@
 """Config document -> the names of the `config` section.
 
-First the dialect tables of common.slm give other writers' fields their hub names, then the lines are evaluated, then
-every field that no line mentions is reported.
+After the dialect tables (dialects.py) the lines are evaluated, and every field that no line mentions is reported.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from frontends.configuration.evaluator import Environment, Evaluator
-from frontends.configuration.values import Missing
+from frontends.configuration.evaluator import Evaluator
 from frontends.errors import FrontendError, did_you_mean, show
 from frontends.language import syntax
-from frontends.language.catalogue import DIALECT_FUNCTIONS, bind_arguments
-from frontends.language.source import SourceText
 from frontends.language.syntax import ArchitectureFile, Expression, Field
 
 MAX_REPORTED = 5
@@ -48,59 +43,6 @@ class ConfigEvaluator(Evaluator):
             elif isinstance(node, syntax.Name) and node.name in self._lets and node.name not in seen:
                 seen.add(node.name)
                 yield from self._fields(self._lets[node.name], seen)
-
-
-class DialectEvaluator(Evaluator):
-    """Dialect rows may also look into the checkpoint; `tensor` gives a list of numbers, None if there is none."""
-
-    def __init__(self, source: SourceText, document: Document, tensor: Callable[[str], list[float] | None]):
-        super().__init__(source, document.values, document.name)
-        self._tensor = tensor
-
-    def call(self, expression: syntax.Call, environment: Environment) -> Any:
-        function = expression.function
-        name = function.name if isinstance(function, syntax.Name) else ""
-        if name not in DIALECT_FUNCTIONS:
-            return super().call(expression, environment)
-        signature = DIALECT_FUNCTIONS[name]
-        argument = bind_arguments(self.source, name, signature, expression.arguments, expression.place)["name"]
-        if not isinstance(argument, syntax.Text):
-            raise self.error(argument.place, f"{name} takes the name of a tensor, a string")
-        values = self._tensor(argument.value)
-        if name == "has_tensor":
-            return values is not None
-        return Missing(argument.value) if values is None else values
-
-
-def no_tensor(_name: str) -> list[float] | None:
-    """For configs whose checkpoint the dialect does not look into."""
-    return None
-
-
-def apply_dialects(
-    shared: ArchitectureFile, document: Document, checkpoint_format: str, tensor: Callable[[str], list[float] | None]
-) -> Document:
-    """The document with hub field names: a dialect row sets its field only if that is missing."""
-    values = copy.deepcopy(document.values)
-    evaluator = DialectEvaluator(shared.source, Document(values, document.name), tensor)
-    for dialect in ("any", checkpoint_format):
-        for line in shared.dialects.get(dialect, ()):
-            if not isinstance(evaluator.field(line.target), Missing):
-                continue
-            value = evaluator.evaluate(line.value, {})
-            if value is not None and not isinstance(value, Missing):
-                _set_field(values, line.target, copy.deepcopy(value), document.name)
-    return Document(values, document.name)
-
-
-def _set_field(values: dict[str, Any], field: Field, value: Any, file: str) -> None:
-    record = values
-    for key in field.path[:-1]:
-        inner = record.setdefault(key, {})
-        if not isinstance(inner, dict):
-            raise FrontendError(f"the field {field.text} is inside {key}, which is not a record", file)
-        record = cast(dict[str, Any], inner)
-    record[field.path[-1]] = value
 
 
 def resolve_config(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
-from frontends.configuration.values import ArgumentError, Rotary, number, positive_integer, positive_number
+from frontends.configuration.values import ArgumentError, Rotary, boolean, number, positive_integer, positive_number
 from frontends.errors import did_you_mean, show
 
 MAX_THETA = 1e15
@@ -31,7 +31,19 @@ def _at_least_one(value: object, what: str) -> float:
     return result
 
 
+def _not_negative(value: object, what: str) -> float:
+    result = number(value, what)
+    if result < 0:
+        raise ValueError(f"{what} must not be negative, found {show(value)}")
+    return result
+
+
+def _flag(value: object, what: str) -> float:
+    return float(boolean(value, what))
+
+
 Check = Callable[[object, str], float]
+"""Records hold floats, so that a flag is 1 or 0."""
 LIST_KEYS = ("short_factor", "long_factor", "divisors")
 
 REQUIRED_KEYS: Mapping[str, Mapping[str, Check]] = {
@@ -44,7 +56,14 @@ REQUIRED_KEYS: Mapping[str, Mapping[str, Check]] = {
     "divisors": {"divisors": _factor},
 }
 OPTIONAL_KEYS: Mapping[str, Mapping[str, Check]] = {
-    "yarn": {"beta_fast": _factor, "beta_slow": _factor, "attention_factor": _factor},
+    "yarn": {
+        "beta_fast": _factor,
+        "beta_slow": _factor,
+        "attention_factor": _factor,
+        "mscale": _not_negative,
+        "mscale_all_dim": _not_negative,
+        "truncate": _flag,
+    },
     "longrope": {"factor": _factor, "attention_factor": _factor},
 }
 NEEDS_ORIGINAL = ("llama3", "yarn", "longrope")
@@ -85,9 +104,15 @@ def _scaled(rotary: Rotary, scaling: object) -> Rotary:
     if not isinstance(scaling, dict):
         raise ValueError(f"rope scaling must be a record, found {show(scaling)}")
     record = _checked_record(cast(dict[str, Any], scaling), rotary.dim)
+    theta = scaling.get("rope_theta")
+    if theta is not None and theta != rotary.theta:
+        raise ValueError(f"rope_theta is {show(theta)} in the rope scaling and {show(rotary.theta)} beside it")
     if not record:
         return rotary
     original = int(record.pop("original_max_position_embeddings", 0)) or rotary.original_positions
+    if rotary.original_positions not in (0, original):
+        outside = rotary.original_positions
+        raise ValueError(f"original_max_position_embeddings is {original} in the rope scaling and {outside} beside it")
     return _with_lengths(Rotary(rotary.dim, rotary.theta, record, rotary.max_positions, original))
 
 
@@ -134,9 +159,6 @@ def _checked_record(scaling: dict[str, Any], dim: int) -> dict[str, Any]:
             record[key] = _list(value, key, check, dim // 2) if key in LIST_KEYS else check(value, key)
     if kind == "llama3" and record["low_freq_factor"] >= record["high_freq_factor"]:
         raise ValueError("low_freq_factor must be less than high_freq_factor")
-    if kind == "longrope":
-        # The published code takes max_positions / original_positions whatever this says.
-        record.pop("factor", None)
     original = scaling.get("original_max_position_embeddings")
     if original is not None:
         record["original_max_position_embeddings"] = _positions(original, "original_max_position_embeddings")

@@ -44,6 +44,7 @@ CONFIG_FUNCTIONS: Mapping[str, Signature] = {
 
 DIALECT_FUNCTIONS: Mapping[str, Signature] = {
     "has_tensor": Signature(("name",)),
+    "rows": Signature(("name",)),
     "tensor": Signature(("name",)),
 }
 

@@ -67,14 +67,29 @@ class Layer:
         return f"{self.group}.{slm.LAYER}.{path[len(prefix) :]}" if path.startswith(prefix) else path
 
 
+@dataclass(frozen=True)
+class Expert:
+    """The member of a weight group for which the element of a sum is being traced; `variable` is its index in the file."""
+
+    path: str
+    index: int
+    variable: str
+
+    def pattern(self, path: str) -> str:
+        """The path with `{e}` for the member's index, if the weight belongs to the member."""
+        prefix = f"{self.path}.{self.index}."
+        return f"{self.path}.{slm.EXPERT}.{path[len(prefix) :]}" if path.startswith(prefix) else path
+
+
 class Emitter:
-    """Appends operations to `block`; `layer` is set inside a loop over a group."""
+    """Appends operations to `block`; `layer` is set inside a loop over a group, `expert` inside a sum over one."""
 
     def __init__(self, file_name: str, store: WeightStore, block: Block):
         self._file_name = file_name
         self._store = store
         self.block = block
         self.layer: Layer | None = None
+        self.expert: Expert | None = None
 
     def locate(self, operation: Operation, place: Place) -> None:
         operation.location = FileLineColLoc(StringAttr(self._file_name), IntAttr(place.line), IntAttr(place.column))
@@ -101,7 +116,8 @@ class Emitter:
 
     def _weight(self, weight: Weight, part: str = "weight") -> slm.WeightAttr:
         name = weight.stored_name(part)
-        key = self.layer.pattern(name) if self.layer else name
+        key = self.expert.pattern(name) if self.expert else name
+        key = self.layer.pattern(key) if self.layer else key
         element = ELEMENT_TYPES[self._store.storage_dtype(name)]
         return slm.WeightAttr(StringAttr(key), TensorType(element, self._store.shape(name)))
 
@@ -155,17 +171,28 @@ class Emitter:
         window: int | None,
         softcap: float | None,
     ) -> Tensor:
-        """`number` counts the attentions of the layer (or of the model outside of layers): it names the state."""
-        owner = f"{self.layer.group}.{slm.LAYER}." if self.layer else ""
-        properties: dict[str, Attribute] = {
-            "scale": _float(scale),
-            "state": StringAttr(f"{owner}attention.{number}"),
-        }
+        properties: dict[str, Attribute] = {"scale": _float(scale), "state": self._state("attention", number)}
         if window is not None:
             properties["window"] = IntegerAttr(window, i64)
         if softcap is not None:
             properties["softcap"] = _float(softcap)
         return self._tensor(slm.AttentionOp, place, qkv[0].shape, qkv, properties)
+
+    def _state(self, kind: str, number: int) -> StringAttr:
+        """The name of a state; `number` counts those of the layer (or of the model outside of layers)."""
+        owner = f"{self.layer.group}.{slm.LAYER}." if self.layer else ""
+        return StringAttr(f"{owner}{kind}.{number}")
+
+    def causal_conv(self, place: Place, x: Tensor, weight: Weight, number: int) -> Tensor:
+        properties: dict[str, Attribute] = {"weight": self._weight(weight), "state": self._state("conv", number)}
+        if weight.bias:
+            properties["bias"] = self._weight(weight, "bias")
+        return self._tensor(slm.CausalConvOp, place, x.shape, (x,), properties)
+
+    def selective_scan(self, place: Place, operands: tuple[Tensor, ...], number: int) -> Tensor:
+        """Operands u, dt, A, B, C."""
+        properties: dict[str, Attribute] = {"state": self._state("scan", number)}
+        return self._tensor(slm.SelectiveScanOp, place, operands[0].shape, operands, properties)
 
     def full_attention(
         self, place: Place, qkv: tuple[Tensor, Tensor, Tensor], scale: float, softcap: float | None
@@ -192,6 +219,24 @@ class Emitter:
 
     def activation(self, place: Place, kind: str, x: Tensor) -> Tensor:
         return self._tensor(slm.ActivationOp, place, x.shape, (x,), {"kind": StringAttr(kind)})
+
+    def softmax(self, place: Place, x: Tensor) -> Tensor:
+        return self._tensor(slm.SoftmaxOp, place, x.shape, (x,), {})
+
+    def reduce_sum(self, place: Place, x: Tensor) -> Tensor:
+        return self._tensor(slm.ReduceSumOp, place, (*x.shape[:-1], 1), (x,), {})
+
+    def top_k(self, place: Place, x: Tensor, count: int) -> Tensor:
+        """The kept values; the indices are the second result of their operation."""
+        types = [x.value.type, TensorType(i32, (*x.shape[:-1], count))]
+        properties: dict[str, Attribute] = {"count": IntegerAttr(count, i64)}
+        operation = slm.TopKOp.create(operands=[x.value], result_types=types, properties=properties)
+        return Tensor(self.located(operation, place).results[0], x.shape)
+
+    def column(self, place: Place, x: Tensor, index: int | None) -> Tensor:
+        """Without an index that of the expert."""
+        properties: dict[str, Attribute] = {} if index is None else {"index": IntegerAttr(index, i64)}
+        return self._tensor(slm.ColumnOp, place, (*x.shape[:-1], 1), (x,), properties)
 
     def constant(self, place: Place, value: float) -> Tensor:
         return self._tensor(slm.ConstantOp, place, (), (), {"value": _float(value)})

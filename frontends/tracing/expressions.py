@@ -20,12 +20,13 @@ from frontends.language.catalogue import OPERATIONS, POSITIONS, bind_arguments
 from frontends.language.source import Place
 from frontends.language.syntax import ArchitectureFile
 from frontends.tracing.emitter import BINARY_OPS, Emitter, Positions, Tensor
-from frontends.tracing.operations import OperationTracer
+from frontends.tracing.mixture import MixtureTracer
 
 MAX_CALL_DEPTH = 16
+MAX_POWER = 16
 
 
-class ExpressionTracer(OperationTracer):
+class ExpressionTracer(MixtureTracer):
     """Expressions of `forward`. Statements are in statements.py, which sets the emitter's block and layer."""
 
     def __init__(
@@ -70,8 +71,8 @@ class ExpressionTracer(OperationTracer):
         if not isinstance(left, Tensor) and not isinstance(right, Tensor):
             with self.located(place):
                 return arithmetic(operator, left, right)
-        if operator == "**" and isinstance(left, Tensor) and right == 2:
-            operator, right = "*", left
+        if operator == "**" and isinstance(left, Tensor) and is_integer(right) and 1 <= right <= MAX_POWER:
+            return self._power(place, left, right)
         if operator not in BINARY_OPS:
             raise self.unavailable(place, f'"{operator}" on these tensors')
         return self.binary_op(place, operator, self._operand(place, left), self._operand(place, right))
@@ -87,6 +88,13 @@ class ExpressionTracer(OperationTracer):
             raise self.error(place, f"positions start at 0 or more and below 2^31, found {offset}")
         return Positions(offset)
 
+    def _power(self, place: Place, x: Tensor, exponent: int) -> Tensor:
+        """((x * x) * x) ..."""
+        base = result = self._operand(place, x)
+        for _ in range(exponent - 1):
+            result = self.binary_op(place, "*", result, base)
+        return result
+
     def _operand(self, place: Place, value: Any) -> Tensor:
         if isinstance(value, Tensor):
             if value.is_index:
@@ -99,12 +107,12 @@ class ExpressionTracer(OperationTracer):
     def index(self, expression: syntax.Index, environment: Environment) -> Any:
         value = self.evaluate(expression.value, environment)
         if isinstance(value, Tensor):
-            raise self.unavailable(expression.place, "a column of a tensor")
+            return self.column(expression, value, environment)
         return super().index(expression, environment)
 
     def other(self, expression: syntax.Reduce | syntax.Arrow, environment: Environment) -> Any:
         if isinstance(expression, syntax.Reduce):
-            raise self.unavailable(expression.place, "a sum over a group (a mixture of experts)")
+            return self.reduce(expression, environment)
         return super().other(expression, environment)
 
     def call(self, expression: syntax.Call, environment: Environment) -> Any:
@@ -155,7 +163,7 @@ class ExpressionTracer(OperationTracer):
             case Weight():
                 return self.call_weight(expression.place, value, tensor)
             case Activation():
-                return self.activation(expression.place, value.kind, tensor)
+                return self.emitter.activation(expression.place, value.kind, tensor)
             case Rotary():
                 self.check_rotary(expression.place, value, tensor)
                 return self.emitter.rope(expression.place, tensor, value)

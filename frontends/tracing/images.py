@@ -60,7 +60,8 @@ def _cut(file: ArchitectureFile, block: Block, replace: slm.ReplaceOp, pixels: S
     ops = [op for op in block.ops if op in needed]
     users = {use.operation for op in ops for result in op.results for use in result.uses if result is not rows}
     other_inputs = [arg for arg in block.args if arg is not pixels]
-    if not users <= needed or any(operand in other_inputs for op in ops for operand in op.operands):
+    read = [operand for op in needed for operand in op.operands]
+    if not users <= needed or any(operand in other_inputs for operand in read):
         raise _unavailable(file)
     if [use.operation for use in rows.uses] != [replace]:
         raise _unavailable(file)
@@ -78,14 +79,14 @@ def _cut(file: ArchitectureFile, block: Block, replace: slm.ReplaceOp, pixels: S
 
 
 def _needed(value: SSAValue) -> set[Operation]:
-    """The operations a value is computed by."""
+    """The operations a value is computed by, regions with what they contain."""
     found: set[Operation] = set()
     pending = [value.owner]
     while pending:
         op = pending.pop()
         if isinstance(op, Operation) and op not in found:
-            found.add(op)
-            pending += [operand.owner for operand in op.operands]
+            found.update(op.walk())
+            pending += [operand.owner for inner in op.walk() for operand in inner.operands]
     return found
 
 

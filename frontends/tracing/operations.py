@@ -34,7 +34,8 @@ class OperationTracer(Evaluator):
         super().__init__(file.source, origins.document, origins.document_name)
         self._origins = origins
         self.emitter = emitter
-        self.attention_count = 0
+        self.state_count = 0
+        """Of the calls traced so far in this layer, or outside of layers: it names the next state."""
 
     def origin_hint(self, expression: syntax.Expression) -> str | None:
         return self._origins.origin_hint(expression)
@@ -55,28 +56,31 @@ class OperationTracer(Evaluator):
             found = f"the first position looks up row {positions.offset}"
             raise self.error(place, f'"{weight.name}" has {prod(weight.outputs)} rows, {found}')
 
+    def rows_of(self, place: Place, what: str, value: Any) -> Tensor:
+        """A tensor [T, ..]."""
+        x = self.tensor_of(place, value)
+        if len(x.shape) < 2 or x.shape[0] != TOKENS:
+            raise self.unavailable(place, f"{what} of {token_shape(x)}")
+        return x
+
     def call_weight(self, place: Place, weight: Weight, x: Tensor) -> Tensor:
         if weight.kind == "embedding":
             if not x.is_index:
                 raise self.error(place, f'"{weight.name}" takes token indices')
             return self.emitter.embedding(place, x, weight)
-        if weight.kind == "causal_conv":
-            raise self.unavailable(place, weight.kind)
         takes = weight.inputs if weight.kind == "linear" else weight.per + weight.outputs
         if x.is_index or x.shape[len(x.shape) - len(takes) :] != takes:
             found = f"[..., {', '.join(str(dimension) for dimension in takes)}], found {token_shape(x)}"
             raise self.error(place, f'"{weight.name}" takes {found}')
         dimensions = len(x.shape) - len(takes)
-        if dimensions < 1 or weight.kind == "linear" and dimensions > 1:
+        one_row_each = weight.kind in ("linear", "causal_conv")
+        if dimensions < 1 or one_row_each and dimensions > 1 or weight.kind == "causal_conv" and x.shape[0] != TOKENS:
             raise self.unavailable(place, f"a {weight.kind} on other than rows")
         if weight.kind in ("rms_norm", "layer_norm"):
             return self.emitter.norm(place, x, weight)
+        if weight.kind == "causal_conv":
+            return self.emitter.causal_conv(place, x, weight, self._next_state())
         return self.emitter.linear(place, x, weight)
-
-    def activation(self, place: Place, kind: str, x: Tensor) -> Tensor:
-        if kind not in slm.ACTIVATIONS:
-            raise self.unavailable(place, f'the activation "{kind}"')
-        return self.emitter.activation(place, kind, x)
 
     def check_rotary(self, place: Place, rotary: Rotary, x: Tensor) -> None:
         if len(x.shape) != 3 or rotary.dim > x.shape[2]:
@@ -86,7 +90,7 @@ class OperationTracer(Evaluator):
 
     def operation(self, place: Place, name: str, values: dict[str, Any], bound: dict[str, syntax.Expression]) -> Any:
         if name in ACTIVATIONS:
-            return self.activation(place, name, self.tensor_of(place, values["x"]))
+            return self.emitter.activation(place, name, self.tensor_of(place, values["x"]))
         if name == "sqrt" and not isinstance(values["value"], Tensor):
             with self.located(place):
                 return positive_number(values["value"], "the value of sqrt") ** 0.5
@@ -96,6 +100,11 @@ class OperationTracer(Evaluator):
             return self._sinusoid(place, values["positions"], values["dim"], bound["dim"])
         if name == "softcap":
             return self._softcap(place, self.tensor_of(place, values["x"]), values["cap"], bound["cap"])
+        if name in ("softmax", "sum", "top_k"):
+            return self._last_dimension(place, name, values, bound)
+        if name == "selective_scan":
+            operands = tuple(self.tensor_of(place, values[key]) for key in ("u", "dt", "A", "B", "C"))
+            return self.emitter.selective_scan(place, operands, self._next_state())
         if name in IMAGE_OPERATIONS:
             return self._image_operation(place, name, values, bound)
         raise self.unavailable(place, name)
@@ -109,6 +118,21 @@ class OperationTracer(Evaluator):
             return self.emitter.sinusoid(place, positions, columns)
         except VerifyException as error:
             raise self.error(place, str(error)) from error
+
+    def _last_dimension(
+        self, place: Place, name: str, values: dict[str, Any], bound: dict[str, syntax.Expression]
+    ) -> Tensor:
+        """Softmax, sum and top_k."""
+        x = self.rows_of(place, name, values["p" if name == "top_k" else "x"])
+        if name != "top_k":
+            return self.emitter.softmax(place, x) if name == "softmax" else self.emitter.reduce_sum(place, x)
+        with self.located(place, bound["count"]):
+            count = positive_integer(values["count"], "the count of top_k")
+            if count > x.shape[-1]:
+                raise ValueError(f"top_k of {count} out of {x.shape[-1]}")
+        if count > slm.MOST_CHOSEN:
+            raise self.unavailable(place, f"top_k of more than {slm.MOST_CHOSEN}")
+        return self.emitter.top_k(place, x, count)
 
     def _image_operation(
         self, place: Place, name: str, values: dict[str, Any], bound: dict[str, syntax.Expression]
@@ -170,9 +194,11 @@ class OperationTracer(Evaluator):
             cap = None if softcap is None else positive_number(softcap, "a softcap")
         if fixed:
             return self.emitter.full_attention(place, (q, k, v), factor, cap)
-        state = self.attention_count
-        self.attention_count += 1
-        return self.emitter.attention(place, (q, k, v), state, factor, width, cap)
+        return self.emitter.attention(place, (q, k, v), self._next_state(), factor, width, cap)
+
+    def _next_state(self) -> int:
+        self.state_count += 1
+        return self.state_count - 1
 
     def binary_op(self, place: Place, operator: str, left: Tensor, right: Tensor) -> Tensor:
         try:

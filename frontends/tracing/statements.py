@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from io import StringIO
 from typing import Any
 
 from xdsl.dialects.builtin import ModuleOp, TensorType, f32, i32
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Region
-from xdsl.printer import Printer
 
 from compiler.dialects import slm
 from compiler.program import WeightStore
@@ -21,6 +19,7 @@ from frontends.language.syntax import ArchitectureFile
 from frontends.tracing.emitter import TOKENS, Emitter, Layer, Tensor
 from frontends.tracing.expressions import ExpressionTracer
 from frontends.tracing.images import split_images
+from frontends.tracing.layer_scales import spread_scales, text_without_scales
 from frontends.tracing.operations import token_shape
 
 
@@ -75,13 +74,13 @@ class Tracer(ExpressionTracer):
         if not group.members:
             return
         before = {name: value for name, value in environment.items() if isinstance(value, Tensor)}
-        first_attention, counts = self.attention_count, [0]
+        first_state, counts = self.state_count, [0]
         layers: list[_TracedLayer] = []
         for index in range(len(group.members)):
-            self.attention_count = first_attention
+            self.state_count = first_state
             layers.append(self._layer(statement, group, index, before, environment))
-            counts.append(self.attention_count)
-        self.attention_count = max(counts)
+            counts.append(self.state_count)
+        self.state_count = max(counts)
         carried = _carried(before, layers)
         regions, order = _distinct_layers(carried, list(before), layers)
         operation = slm.LayersOp(group.name, order, [before[name].value for name in carried], regions)
@@ -152,6 +151,7 @@ def _distinct_layers(
     carried: list[str], names: list[str], layers: list[_TracedLayer]
 ) -> tuple[list[Region], list[int]]:
     """One region for each different body, and the region of each layer. Bodies are compared by their text."""
+    bodies: list[Region] = []
     regions: list[Region] = []
     kind_of: dict[str, int] = {}
     order: list[int] = []
@@ -161,12 +161,12 @@ def _distinct_layers(
             if names[position] not in carried:
                 layer.block.erase_arg(layer.block.args[position])
         region = Region(layer.block)
-        text = StringIO()
-        Printer(stream=text).print_region(region)
-        kind = kind_of.setdefault(text.getvalue(), len(regions))
+        bodies.append(region)
+        kind = kind_of.setdefault(text_without_scales(region), len(regions))
         if kind == len(regions):
             regions.append(region)
         order.append(kind)
+    spread_scales(bodies, regions, order)
     return regions, order
 
 

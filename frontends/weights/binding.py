@@ -31,7 +31,6 @@ from frontends.weights.recipes import (
     fits,
 )
 from frontends.weights.rows import WeightRow, collect_rows, fill_name
-from frontends.weights.safetensors import STORAGE_DTYPES
 
 RECIPES = (Stored, SameAs, Transpose, SplitRows, PairsToHalves, Slice, Stack, Affine, Exponential, Reshape)
 MAX_REPORTED = 5
@@ -209,9 +208,9 @@ def checked_recipe(evaluator: Evaluator, recipe: Recipe, weight: Weight, part: s
         found = f'but tensor "{tensor}" is {shape_text(recipe.shape)}'
         raise evaluator.error(weight.place, f'"{weight.name}" is {what}: {shape_text(declared)}, {found}')
     for name in recipe.tensors:
-        if source.tensor_dtype(name) not in STORAGE_DTYPES.values():
-            known = ", ".join(STORAGE_DTYPES)
-            message = f'tensor "{name}" (for "{weight.name}") has the type {source.tensor_dtype(name)}'
+        if source.tensor_type(name) not in source.weight_types:
+            known = ", ".join(source.weight_types)
+            message = f'tensor "{name}" (for "{weight.name}") has the type {source.tensor_type(name)}'
             raise evaluator.error(weight.place, f"{message}, weights have {known}")
     return recipe if recipe.shape == declared else Reshape(recipe, declared)
 

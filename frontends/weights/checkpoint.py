@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from frontends.errors import FrontendError, did_you_mean, show
 from frontends.files import MAX_INDEX_BYTES, read_json_object
-from frontends.weights.safetensors import STORAGE_DTYPES, SafetensorsFile
+from frontends.weights.safetensors import WEIGHT_TYPES, SafetensorsFile
 
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
@@ -28,21 +28,30 @@ class TensorSource(Protocol):
     name: str
     """What messages call it."""
 
+    weight_types: tuple[str, ...]
+    """The types of tensors that `load_tensor` takes, as the files name them: `F32`, `BF16`, `Q4_K`."""
+
     def tensor_names(self) -> list[str]: ...
 
     def __contains__(self, name: str) -> bool: ...
 
     def tensor_shape(self, name: str) -> tuple[int, ...]: ...
 
-    def tensor_dtype(self, name: str) -> str:
-        """`f32`, `f16`, `bf16`, or another type that weights cannot have."""
+    def tensor_type(self, name: str) -> str:
+        """The type as the file names it, which may be one that weights cannot have."""
         ...
 
     def load_tensor(self, name: str) -> NDArray[np.float32]: ...
 
+    def load_rows(self, name: str, start: int, stop: int) -> NDArray[np.float32]:
+        """Items [start, stop) of the first dimension, without converting the others."""
+        ...
+
 
 class SafetensorsCheckpoint:
     """All tensors of one or several safetensors files."""
+
+    weight_types = tuple(WEIGHT_TYPES)
 
     def __init__(self, directory: Path, files: list[SafetensorsFile]):
         self.name = str(directory)
@@ -57,12 +66,14 @@ class SafetensorsCheckpoint:
     def tensor_shape(self, name: str) -> tuple[int, ...]:
         return self._file_of[name].entries[name].shape
 
-    def tensor_dtype(self, name: str) -> str:
-        dtype = self._file_of[name].entries[name].dtype
-        return STORAGE_DTYPES.get(dtype, dtype)
+    def tensor_type(self, name: str) -> str:
+        return self._file_of[name].entries[name].dtype
 
     def load_tensor(self, name: str) -> NDArray[np.float32]:
         return self._file_of[name].load(name)
+
+    def load_rows(self, name: str, start: int, stop: int) -> NDArray[np.float32]:
+        return self._file_of[name].load(name, start, stop)
 
 
 def open_checkpoint(directory: Path) -> SafetensorsCheckpoint:

@@ -74,6 +74,13 @@ class _Derived:
         return self.recipe.tensors
 
 
+def _items(recipe: Recipe, start: int, stop: int) -> Array:
+    """Items [start, stop) of the first dimension; of a stored tensor the others are not read, or dequantised."""
+    if isinstance(recipe, Stored):
+        return recipe.source.load_rows(recipe.name, start, stop)
+    return recipe.load()[start:stop]
+
+
 @dataclass(frozen=True)
 class Transpose(_Derived):
     """Stored [in, out]."""
@@ -99,6 +106,8 @@ class SplitRows(_Derived):
         return (self.blocks * self.rows, *self.recipe.shape[1:])
 
     def load(self) -> Array:
+        if self.blocks == 1:
+            return _items(self.recipe, self.start, self.start + self.rows)
         whole = self.recipe.load()
         blocks = whole.reshape(self.blocks, whole.shape[0] // self.blocks, *whole.shape[1:])
         return blocks[:, self.start : self.start + self.rows].reshape(self.shape)
@@ -128,7 +137,7 @@ class PairsToHalves(_Derived):
 
 @dataclass(frozen=True)
 class Slice(_Derived):
-    """Item `index` of the first dimension."""
+    """Item `index` of the first dimension: of a stored tensor with all experts, one expert is read."""
 
     index: int
 
@@ -137,7 +146,7 @@ class Slice(_Derived):
         return self.recipe.shape[1:]
 
     def load(self) -> Array:
-        return self.recipe.load()[self.index]
+        return _items(self.recipe, self.index, self.index + 1)[0]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ Source: https://github.com/huggingface/safetensors, section "Format".
 
 from __future__ import annotations
 
-import mmap
 import struct
 from dataclasses import dataclass
 from math import prod
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frontends.errors import FrontendError, show
-from frontends.files import MIB, parse_json_object
+from frontends.files import MIB, map_file, parse_json_object
 
 LENGTH_BYTES = 8
 MAX_HEADER_BYTES = 16 * MIB
@@ -27,8 +26,8 @@ ELEMENT_BYTES = {
     "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2,
     "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1,
 }  # fmt: skip
-STORAGE_DTYPES = {"F32": "f32", "F16": "f16", "BF16": "bf16"}
-"""The types that weights may have, with their names in the WeightStore."""
+WEIGHT_TYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+"""The types that weights may have, as NumPy reads them; bf16 as its bits."""
 
 
 @dataclass(frozen=True)
@@ -47,23 +46,23 @@ class SafetensorsFile:
 
     def __init__(self, path: Path):
         self.path = path
-        self._bytes = _map(path)
+        self._bytes = map_file(path)
         self._data_offset, header = self._header()
         self.entries = {name: self._entry(name, value) for name, value in header.items() if name != "__metadata__"}
         self._check_overlap()
 
-    def load(self, name: str) -> NDArray[np.float32]:
-        """A tensor of an F32, F16 or BF16 entry as float32; F32 is a view of the mapped file."""
+    def load(self, name: str, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
+        """A tensor of an F32, F16 or BF16 entry as float32, or items [start, stop) of its first dimension.
+
+        F32 is a view of the mapped file.
+        """
         entry = self.entries[name]
+        if entry.dtype not in WEIGHT_TYPES:
+            known = ", ".join(WEIGHT_TYPES)
+            raise self._error(f"tensor {show(name)} has the type {entry.dtype}, weights have {known}")
         raw = self._bytes[self._data_offset + entry.start : self._data_offset + entry.end]
-        if entry.dtype == "F32":
-            return raw.view("<f4").reshape(entry.shape)
-        if entry.dtype == "F16":
-            return raw.view("<f2").astype(np.float32).reshape(entry.shape)
-        if entry.dtype == "BF16":
-            return bfloat16_to_float32(raw.view("<u2")).reshape(entry.shape)
-        known = ", ".join(STORAGE_DTYPES)
-        raise self._error(f"tensor {show(name)} has the type {entry.dtype}, weights have {known}")
+        stored = raw.view(WEIGHT_TYPES[entry.dtype]).reshape(entry.shape)
+        return to_float32(stored if stop is None else stored[start:stop])
 
     def _error(self, message: str) -> FrontendError:
         return FrontendError(message, str(self.path))
@@ -126,19 +125,10 @@ class SafetensorsFile:
                 raise self._error(f"tensors {show(left.name)} and {show(right.name)} overlap")
 
 
-def _map(path: Path) -> NDArray[np.uint8]:
-    """The file's bytes as a read-only mapping."""
-    try:
-        with path.open("rb") as file:
-            if file.seek(0, 2) == 0:
-                return np.zeros(0, np.uint8)
-            return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
-    except (OSError, ValueError) as error:
-        raise FrontendError(f"cannot be read: {getattr(error, 'strerror', None) or error}", str(path)) from error
-
-
-def bfloat16_to_float32(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
-    """A bf16 number is the upper half of a float32."""
-    wide = bits.astype(np.uint32)
+def to_float32(stored: NDArray[Any]) -> NDArray[np.float32]:
+    """f32 as it is, f16 and the bits of bf16 (uint16) converted. A bf16 number is the upper half of a float32."""
+    if stored.dtype != np.uint16:
+        return stored.astype(np.float32, copy=False)
+    wide = stored.astype(np.uint32)
     wide <<= np.uint32(16)
     return wide.view(np.float32)

@@ -1,4 +1,4 @@
-"""The two WeightStores: tensors of a checkpoint, and random numbers of a seed."""
+"""The WeightStores: tensors of a checkpoint, random numbers of a seed, and names and shapes alone."""
 
 from __future__ import annotations
 
@@ -13,13 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frontends.configuration.declared import Scope, all_weights
+from frontends.errors import FrontendError
 from frontends.weights.checkpoint import TensorSource
+from frontends.weights.formulas import Formula
 from frontends.weights.recipes import Affine, Exponential, Recipe, Reshape, SameAs
 
 BLOCK_ELEMENTS = 1 << 18
 """Random numbers are made in blocks that stay in the cache."""
 QUANTILES = 1 << 16
 NORM_NOISE, EMBEDDING_STD, BIAS_STD = 0.02, 0.02, 0.02
+
+
+STORAGE_DTYPES = {"F32": "f32", "F16": "f16", "BF16": "bf16"}
 
 
 class CheckpointWeights:
@@ -36,10 +41,13 @@ class CheckpointWeights:
         return self._recipes[name].shape
 
     def storage_dtype(self, name: str) -> str:
-        """The type of the stored tensor; computed or mixed ones count as f32."""
+        """The type of the stored tensor; computed or mixed ones count as f32, and so do quantised blocks."""
         recipe = self._recipes[name]
-        types = {self._source.tensor_dtype(tensor) for tensor in recipe.tensors}
-        return types.pop() if len(types) == 1 and not _is_computed(recipe) else "f32"
+        types = {self._source.tensor_type(tensor) for tensor in recipe.tensors}
+        return STORAGE_DTYPES.get(types.pop(), "f32") if len(types) == 1 and not _is_computed(recipe) else "f32"
+
+    def stored_type(self, name: str) -> str:
+        return " ".join(dict.fromkeys(self._source.tensor_type(tensor) for tensor in self._recipes[name].tensors))
 
     def alias_of(self, name: str) -> str | None:
         recipe = _unshaped(self._recipes[name])
@@ -75,12 +83,11 @@ class RandomWeight:
     std: float
 
 
-class RandomWeights:
-    """Seeded random weights, exactly representable in bf16. A weight depends on the seed and its name alone."""
+class DeclaredWeights:
+    """Names, shapes and ties as the architecture declares them."""
 
-    def __init__(self, scope: Scope, aliases: Mapping[str, str], seed: int):
+    def __init__(self, scope: Scope, aliases: Mapping[str, str]):
         """`aliases`: weight path -> path of the weight whose storage it shares."""
-        self._seed = seed
         self._weights: dict[str, RandomWeight] = {}
         self._aliases: dict[str, str] = {}
         for weight in all_weights(scope):
@@ -100,13 +107,38 @@ class RandomWeights:
     def storage_dtype(self, name: str) -> str:
         return "bf16"
 
+    def stored_type(self, name: str) -> str:
+        return "BF16"
+
     def alias_of(self, name: str) -> str | None:
         return self._aliases.get(name)
+
+
+class VirtualWeights(DeclaredWeights):
+    """Weights without values, for programs that are timed."""
+
+    def load(self, name: str) -> NDArray[np.float32]:
+        hint = "give a checkpoint, or a seed for random weights (--random-weights SEED)"
+        raise FrontendError(f'weight "{name}" is virtual: it has a shape, but no values', hint=hint)
+
+
+class RandomWeights(DeclaredWeights):
+    """Seeded random weights, exactly representable in bf16. A weight depends on the seed and its name alone."""
+
+    def __init__(
+        self, scope: Scope, aliases: Mapping[str, str], seed: int, formulas: Mapping[str, Formula] | None = None
+    ):
+        """`formulas`: weight path -> what is computed from the random numbers."""
+        super().__init__(scope, aliases)
+        self._seed = seed
+        self._formulas = formulas or {}
 
     def load(self, name: str) -> NDArray[np.float32]:
         stored = self._aliases.get(name, name)
         weight = self._weights[stored]
         values = _random_normal(self._seed, stored, prod(weight.shape), weight.mean, weight.std)
+        if stored in self._formulas:
+            values = round_to_bfloat16(self._formulas[stored](values))
         return values.reshape(self._weights[name].shape)
 
 

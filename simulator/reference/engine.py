@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,10 +77,10 @@ class ReferenceEngine:
         self.debug = debug
         self.context = Context(state.memory, options.features)
         self.shadow = Shadow(state.memory) if options.check_uninitialised and not options.timing_only else None
-        self._generator = np.random.default_rng(options.seed)
+        self._invented = 0
         self._stopped_by: Event | None = None
         self._steps = [self._build(pc) for pc in range(len(text))]
-        self._steps.append(_fault_step(Fault(Trap.PC_OUT_OF_RANGE, "op", "the text ends here")))
+        self._steps.append(_fault_step(outside_fault(text)))
 
     def run(self, entry: int) -> Iterator[Event]:
         """Runs from an instruction until halt; yields events. Raises TrapError, after it is written to the mailbox."""
@@ -96,34 +96,23 @@ class ReferenceEngine:
         pc = self.state.pc
         try:
             if not 0 <= pc < len(self.text):
-                raise Fault(Trap.PC_OUT_OF_RANGE, "op", f"the text has {len(self.text)} instructions")
+                raise outside_fault(self.text)
             with np.errstate(all="ignore"):
                 for _ in repeat(None, self.options.watchdog):
                     pc = steps[pc]()
                     if pc < 0:
                         break
                 else:
-                    raise Fault(Trap.WATCHDOG, "op", f"no event within {self.options.watchdog} instructions")
+                    raise watchdog_fault(self.options.watchdog)
         except Fault as fault:
             self.state.pc = pc
-            self._trap(fault, pc)
+            raise trapped(fault, pc, self.text, self.state, self.debug) from None
         self.state.pc = ~pc
         return self._stopped_by
 
-    def _trap(self, fault: Fault, pc: int) -> NoReturn:
-        location = self.debug.location(pc) if self.debug else None
-        error = TrapError(fault, pc, self._disassembled(pc), location)
-        for word, value in trap_words(error).items():
-            self.state.write_mailbox(word, value)
-        raise error from None
-
-    def _disassembled(self, pc: int) -> str:
-        if not 0 <= pc < len(self.text):
-            return "no instruction"
-        try:
-            return format_instruction(decode(self.text[pc], pc))
-        except DecodeError:
-            return f".raw {self.text[pc].tobytes().hex()}"
+    def step(self, pc: int) -> int:
+        """Executes one instruction; returns the next pc (~pc after a yield or halt). Raises Fault."""
+        return self._steps[pc]()
 
     def _build(self, pc: int) -> Step:
         try:
@@ -243,7 +232,8 @@ class ReferenceEngine:
         """Only what control flow can depend on: transfers to and from SMEM, and a made-up choice by vtopk."""
         arrays = context.memory.arrays
         if issue.row.mnemonic == "vtopk" and issue["ta"].region in arrays:
-            selection.invented_entries(context, issue, self._generator)
+            selection.invented_entries(context, issue, self.options.seed, self._invented)
+            self._invented += 1
         if issue.row.mnemonic not in ("ld", "st"):
             return
         target, data = issue["ta"], issue["tb"]
@@ -253,6 +243,31 @@ class ReferenceEngine:
             KERNELS[issue.row.mnemonic].execute(context, issue)
         else:
             context.memory.bits(target)[...] = 0
+
+
+def trapped(fault: Fault, pc: int, text: NDArray[np.void], state: State, debug: DebugMap | None) -> TrapError:
+    """The trap at an instruction, after it is written to the mailbox."""
+    error = TrapError(fault, pc, _disassembled(text, pc), debug.location(pc) if debug else None)
+    for word, value in trap_words(error).items():
+        state.write_mailbox(word, value)
+    return error
+
+
+def outside_fault(text: NDArray[np.void]) -> Fault:
+    return Fault(Trap.PC_OUT_OF_RANGE, "op", f"the text has {len(text)} instructions")
+
+
+def watchdog_fault(instructions: int) -> Fault:
+    return Fault(Trap.WATCHDOG, "op", f"no event within {instructions} instructions")
+
+
+def _disassembled(text: NDArray[np.void], pc: int) -> str:
+    if not 0 <= pc < len(text):
+        return "no instruction"
+    try:
+        return format_instruction(decode(text[pc], pc))
+    except DecodeError:
+        return f".raw {text[pc].tobytes().hex()}"
 
 
 def captured(operands: dict[str, Descriptor]) -> Captured:

@@ -158,7 +158,12 @@ def _reach(
 
 def same_elements(a: Descriptor, b: Descriptor) -> bool:
     """Equal base, extents, strides and element size."""
-    if (a.base, a.extents, a.strides, a.fmt) != (b.base, b.extents, b.strides, b.fmt):
+    return a.base == b.base and same_shape(a, b)
+
+
+def same_shape(a: Descriptor, b: Descriptor) -> bool:
+    """Equal extents, strides and element size."""
+    if (a.extents, a.strides, a.fmt) != (b.extents, b.strides, b.fmt):
         return False
     same_size = ELEMENT_BITS[a.dtype] == ELEMENT_BITS[b.dtype]
     return same_size and (a.dtype != Dtype.I4 or a.glog2 == b.glog2)

@@ -10,6 +10,7 @@ from isa.spec import MAX_TOPK, Dtype, Trap
 from simulator.memory import Array
 from simulator.reference.elements import F32, load
 from simulator.reference.operands import Context, Issue, destination, has_dtype, has_extents, require, source
+from simulator.reference.philox import philox4x32
 from simulator.reference.vector import check_operands
 
 ENTRY_BYTES = 8
@@ -79,20 +80,32 @@ def vtopk(context: Context, issue: Issue) -> None:
     entries[...] = result
 
 
-def invented_entries(context: Context, issue: Issue, generator: np.random.Generator) -> None:
-    """Timing-only runs: distinct random indices among the positions up to the row's end, values descending."""
+def invented_entries(context: Context, issue: Issue, seed: int, number: int) -> None:
+    """Timing-only runs: distinct random indices among the positions up to the row's end, values descending.
+
+    `number`: how many lists were invented before this one. docs/timing.md, section 10.
+    """
     entries = entry_view(context, issue["ta"])
     limit = max(1, min(issue.rs + issue["tb"].extents[0], 2**31 - 1))
     count = min(len(entries), limit)
     entries[...] = empty_entries(len(entries))
     entries["value"][:count] = np.arange(count, 0, -1, dtype=np.float32)
-    entries["index"][:count] = _distinct(generator, limit, count)
+    entries["index"][:count] = _shuffled(_words(count, seed, number), limit)
 
 
-def _distinct(generator: np.random.Generator, limit: int, count: int) -> NDArray[np.int64]:
-    if limit <= 4 * count:
-        return generator.permutation(limit)[:count]
-    chosen = np.unique(generator.integers(0, limit, 4 * count))
-    while len(chosen) < count:
-        chosen = np.unique(np.concatenate([chosen, generator.integers(0, limit, count)]))
-    return generator.permutation(chosen)[:count]
+def _words(count: int, seed: int, number: int) -> list[int]:
+    """Random words of 32 bits: Philox4x32-10 with key `seed` and counter (i, number, 0, 0), the first word of each."""
+    zero = np.zeros(count, np.uint64)
+    counter = (np.arange(count, dtype=np.uint64), zero + np.uint64(number & 0xFFFFFFFF), zero, zero)
+    return philox4x32(counter, (seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF))[0].tolist()
+
+
+def _shuffled(words: list[int], limit: int) -> list[int]:
+    """The first places of a Fisher-Yates shuffle of 0..limit-1: step i swaps place i with place i + words[i] * (limit - i) / 2^32."""
+    moved: dict[int, int] = {}
+    chosen: list[int] = []
+    for i, word in enumerate(words):
+        j = i + (word * (limit - i) >> 32)
+        chosen.append(moved.get(j, j))
+        moved[j] = moved.get(i, i)
+    return chosen

@@ -1,4 +1,4 @@
-"""From the timing model's records and the executable's debug map to a Report."""
+"""From the records of a run and the executable's debug map to a Report."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from simulator.energy import EnergyModel
 from simulator.report.floor import bound_of, floor_of
 from simulator.report.model import EngineReport, OperatorReport, PhaseReport, Report, SectionReport
 from simulator.timing.actions import ACTION_INDEX, DIRECTIONS, MAC_PAIRS, SRAM_PORTS, VPU_CLASSES, named
-from simulator.timing.model import TimingModel
-from simulator.timing.profile import ENGINES, Section
+from simulator.timing.parts import Section, SectionKey
+from simulator.timing.profile import ENGINES
+from simulator.timing.records import Records, Timed
 
 NO_OPERATOR = "(runtime)"
 _MAC_INDICES = tuple(ACTION_INDEX[f"mac.{pair}"] for pair in MAC_PAIRS)
@@ -43,8 +44,11 @@ class Program(Protocol):
     def text(self) -> NDArray[np.void]: ...
 
 
-def build_report(timing: TimingModel, executable: Program | None, prompt_tokens: int | None = None) -> Report:
-    """The report of what `timing` has seen so far. Without an executable there are no operators."""
+def build_report(
+    timed: Timed, executable: Program | None, prompt_tokens: int | None = None, notes: Sequence[str] = ()
+) -> Report:
+    """The report of what was recorded so far. Without an executable there are no operators."""
+    timing = timed.records()
     machine = timing.machine
     energy = EnergyModel(machine)
     phases = {name: phase_report(machine, energy, name, part) for name, part in _phases(timing).items()}
@@ -77,6 +81,7 @@ def build_report(timing: TimingModel, executable: Program | None, prompt_tokens:
         sections=_sections(timing, energy),
         operators=_operators(timing, energy, executable),
         token_cycles=tokens,
+        notes=list(notes),
     )
 
 
@@ -109,9 +114,9 @@ def phase_report(machine: Machine, energy: EnergyModel, name: str, part: Section
     )
 
 
-def _phases(timing: TimingModel) -> dict[str, Section]:
+def _phases(timing: Records) -> dict[str, Section]:
     """The phases and their sum. Only token events count as tokens."""
-    found = timing.phases()
+    found = timing.phases
     parts = {name: found.get(name, Section()) for name in ("encode", "prefill", "decode", "rest")}
     parts["encode"].visits = parts["rest"].visits = 0
     total = Section()
@@ -124,7 +129,7 @@ def _phases(timing: TimingModel) -> dict[str, Section]:
     return {"total": total, **parts}
 
 
-def _seq_report(timing: TimingModel) -> EngineReport:
+def _seq_report(timing: Records) -> EngineReport:
     seq, total = timing.seq, timing.cycles
     waits = {f"queue of {Engine(i).name}": cycles for i, cycles in enumerate(seq.queue_full) if cycles}
     drain = total - timing.now
@@ -133,7 +138,7 @@ def _seq_report(timing: TimingModel) -> EngineReport:
     return EngineReport("SEQ", busy, busy, total - busy, 0, busy / total if total else 0.0, waits)
 
 
-def _engine_report(timing: TimingModel, engine: Engine) -> EngineReport:
+def _engine_report(timing: Records, engine: Engine) -> EngineReport:
     profile, total = timing.engines[engine], timing.cycles
     waits = {f"interlock with {Engine(i).name}": cycles for i, cycles in enumerate(profile.interlock) if cycles}
     idle = total - profile.busy
@@ -161,8 +166,8 @@ def _dram(actions: dict[str, int]) -> dict[str, float]:
     }
 
 
-def _sections(timing: TimingModel, energy: EnergyModel) -> list[SectionReport]:
-    def order(item: tuple[tuple[int, int | None], Section]) -> tuple[int, int]:
+def _sections(timing: Records, energy: EnergyModel) -> list[SectionReport]:
+    def order(item: tuple[SectionKey, Section]) -> tuple[int, int]:
         (label, value), _ = item
         return label, -1 if value is None else value
 
@@ -177,11 +182,11 @@ def _sections(timing: TimingModel, energy: EnergyModel) -> list[SectionReport]:
             dram_bytes=_dram_bytes(part.actions),
             joules=energy.breakdown(part.actions, part.instructions, part.cycles).total,
         )
-        for (label, value), part in sorted(timing.sections().items(), key=order)
+        for (label, value), part in sorted(timing.sections.items(), key=order)
     ]
 
 
-def _operators(timing: TimingModel, energy: EnergyModel, executable: Program | None) -> list[OperatorReport]:
+def _operators(timing: Records, energy: EnergyModel, executable: Program | None) -> list[OperatorReport]:
     """Sums over the instructions of each operator, the largest DRAM and engine users first."""
     if executable is None:
         return []

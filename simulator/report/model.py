@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 SCHEMA = 1
@@ -105,6 +105,7 @@ class Report:
     sections: list[SectionReport]
     operators: list[OperatorReport]
     token_cycles: list[int]
+    notes: list[str] = field(default_factory=list[str])
     schema: int = SCHEMA
 
     def to_json(self) -> dict[str, Any]:

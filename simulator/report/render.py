@@ -55,6 +55,8 @@ def _headline(report: Report, console: Console) -> None:
     if report.time_to_first_token_seconds is not None:
         prompt = f" for {report.prompt_tokens} prompt tokens" if report.prompt_tokens else ""
         console.print(f"first token after {quantity(report.time_to_first_token_seconds, 's')}{prompt}")
+    for note in report.notes:
+        console.print(f"note: {escape(note)}")
 
 
 def _table(title: str, first: str, *numbers: str) -> Table:

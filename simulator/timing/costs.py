@@ -10,6 +10,7 @@ from isa.spec import READ_ONLY_REGIONS, TD_OPERANDS, Engine, Instruction, Region
 from simulator.timing.actions import ACTION_INDEX
 from simulator.timing.dram import Dram
 from simulator.timing.mxu import matrix_cost
+from simulator.timing.resource import share_of
 from simulator.timing.sram import Access, access, ceil_div, runs_of
 from simulator.timing.vpu import vector_cost
 
@@ -35,13 +36,15 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Cycles are those without contention; shares are the parts of the SRAM banks and of the DRAM bus used meanwhile."""
+    """Cycles are those without contention; shares (of WHOLE) are the parts of the SRAM banks and of the DRAM bus used
+    meanwhile.
+    """
 
     engine: int
     cycles: int
     latency: int
-    sram_share: float
-    dram_share: float
+    sram_share: int
+    dram_share: int
     dram_write: bool
     spans: tuple[Span, ...]
     actions: tuple[tuple[int, int], ...]
@@ -53,7 +56,6 @@ class CostModel:
     def __init__(self, machine: Machine) -> None:
         self._core = machine.core
         self.dram = Dram(machine.memory, machine.clock_hz)
-        self._stripe_bytes = self.dram.stripe_bytes
         self._memo: dict[object, Cost] = {}
 
     def cost(self, row: Instruction, function: int, flags: int, tds: Operands) -> Cost:
@@ -61,7 +63,7 @@ class CostModel:
 
         Raises ValueError for an engine that has no timing (PIM, NET).
         """
-        stripe = self._stripe_bytes
+        period = self.dram.period_bytes
         key = (
             row.opcode,
             function,
@@ -69,7 +71,7 @@ class CostModel:
             *(
                 td
                 and (int(td.region), int(td.dtype), td.extents, td.strides, td.glog2, td.fmt)
-                + ((td.base % stripe,) if td.region < Region.SRAM else ())
+                + ((td.base % period,) if td.region < Region.SRAM else ())
                 for td in tds
             ),
         )
@@ -77,10 +79,11 @@ class CostModel:
         if found is None:
             if len(self._memo) >= MAX_MEMOISED:
                 self._memo.clear()
-            found = self._memo[key] = self._computed(row, function, flags, tds)
+            found = self._memo[key] = self.computed(row, function, flags, tds)
         return found
 
-    def _computed(self, row: Instruction, function: int, flags: int, tds: Operands) -> Cost:
+    def computed(self, row: Instruction, function: int, flags: int, tds: Operands) -> Cost:
+        """The same, worked out again. The DRAM operand counts modulo `dram.period_bytes`, other bases do not."""
         ta, tb, tc, td = tds
         spans = _spans(row, tds)
         banks = self._core.sram.banks.value
@@ -90,14 +93,14 @@ class CostModel:
         if row.engine == Engine.MXU:
             assert ta is not None and tb is not None and tc is not None
             matrix = matrix_cost(self._core, flags, ta, tb, tc, td)
-            share = matrix.bank_accesses / (banks * matrix.cycles)
+            share = share_of(matrix.bank_accesses, banks * matrix.cycles)
             latency = self._core.mxu.latency.value
-            return Cost(row.engine, matrix.cycles, latency, share, 0.0, False, spans, matrix.actions)
+            return Cost(row.engine, matrix.cycles, latency, share, 0, False, spans, matrix.actions)
         if row.engine == Engine.VPU:
             operands = {name: td for name, td in zip(TD_OPERANDS, tds, strict=True) if td is not None}
             vector = vector_cost(self._core, row, function, operands)
-            share = vector.bank_accesses / (banks * vector.cycles)
-            return Cost(row.engine, vector.cycles, vector.latency, share, 0.0, False, spans, vector.actions)
+            share = share_of(vector.bank_accesses, banks * vector.cycles)
+            return Cost(row.engine, vector.cycles, vector.latency, share, 0, False, spans, vector.actions)
         raise ValueError(f"{row.mnemonic}: engine {Engine(row.engine).name} has no timing model")
 
     def _copy(self, row: Instruction, ta: Descriptor, tb: Descriptor, spans: tuple[Span, ...]) -> Cost:
@@ -118,9 +121,10 @@ class CostModel:
             (ACTION_INDEX[f"{direction}.{Region(outside.region).name}"], runs_of(outside).size_bytes),
         )
         in_sram = inside.region == Region.SRAM
-        share = port_access.bank_accesses / (self._core.sram.banks.value * cycles) if in_sram else 0.0
+        share = share_of(port_access.bank_accesses, self._core.sram.banks.value * cycles) if in_sram else 0
         latency = self.dram.write_latency if write else self.dram.read_latency
-        return Cost(row.engine, cycles, latency, share, transfer.bus_cycles / cycles, write, spans, actions)
+        bus_share = share_of(transfer.bus_cycles, cycles)
+        return Cost(row.engine, cycles, latency, share, bus_share, write, spans, actions)
 
     def _inside(self, td: Descriptor, write: bool) -> tuple[Access, tuple[int, int]]:
         """The on-chip side of a copy: port cycles, and the action it counts as."""

@@ -69,7 +69,8 @@ class Dram:
         self.write_latency = self.cycles_of_ps(_ps(first + timing.WL.value))
         self.read_to_write = self.cycles_of_ps(_ps(timing.tRTW.value))
         self.write_to_read = self.cycles_of_ps(_ps(timing.tWTR.value + timing.RL.value))
-        self.stripe_bytes = self._channels * memory.banks.value * memory.row_bytes.value
+        self.period_bytes = self._channels * max(self._interleave, self._super_row_bytes)
+        """A transfer that lies this much higher in memory uses other banks in the same way, and the same channels."""
 
     def cycles_of_ps(self, picoseconds: int) -> int:
         """Rounded up to whole cycles."""
@@ -80,8 +81,8 @@ class Dram:
         runs = runs_of(td)
         channels = [_Channel(self._phases) for _ in range(self._channels)]
         counted = min(runs.count, MAX_COUNTED_RUNS)
-        # Whole stripes before the base change nothing: regions start at a stripe, and costs are memoised without them.
-        skipped = td.base - td.base % self.stripe_bytes
+        # Whole periods before the base change nothing, and costs are memoised without them.
+        skipped = td.base - td.base % self.period_bytes
         for start in _starts(td, runs, counted):
             self._add_run(channels, start - skipped, runs.run_bytes)
         picoseconds = max(self._channel_ps(channel, write) for channel in channels)

@@ -8,32 +8,21 @@ from __future__ import annotations
 from collections import deque
 
 import numpy as np
-from numpy.typing import NDArray
 
-from isa.abi import EVENT_IMAGE, EVENT_TOKEN
 from isa.machine import Machine
-from isa.spec import Engine, Instruction, Region
+from isa.spec import Instruction, Region
 from simulator.timing.actions import ACTION_INDEX, ACTIONS
 from simulator.timing.costs import SMEM_GRANULE_BYTES, Cost, CostModel, Operands
 from simulator.timing.interlock import Interlock
-from simulator.timing.profile import (
-    ENGINE_SLOTS,
-    ENGINES,
-    EngineProfile,
-    Event,
-    PcProfile,
-    Section,
-    SeqProfile,
-    Snapshot,
-)
+from simulator.timing.parts import Parts, Snapshot
+from simulator.timing.profile import ENGINE_SLOTS, ENGINES, EngineProfile, Event, PcProfile, SeqProfile
+from simulator.timing.records import Records
 from simulator.timing.resource import SharedResource, place
 from simulator.timing.turnaround import Turnaround
 
 _SMEM = int(Region.SMEM)
 _SMEM_ACTION = ACTION_INDEX["smem"]
 MAX_EVENTS = 1 << 20
-MAX_SECTIONS = 1 << 16
-ENCODE, REST = "encode", "rest"  # phases that end at halt
 
 
 class TimingModel:
@@ -51,10 +40,7 @@ class TimingModel:
         self.scalar_counts: dict[int, int] = {}  # executions of SEQ instructions
         self.smem_bytes: dict[int, int] = {}  # moved by SEQ instructions
         self.events: list[Event] = []
-        self._phases: dict[str, Section] = {}
-        self._phase_begin = _zero()
-        self._tokens_in_run = 0
-        self._ends_as = REST
+        self._parts = Parts()
         self._busy = [0] * ENGINE_SLOTS
         self._free = [0] * ENGINE_SLOTS
         depth = machine.core.seq.queue_depth.value
@@ -62,9 +48,6 @@ class TimingModel:
         self._interlock = Interlock()
         self._sram, self._dram = SharedResource(), SharedResource()
         self._turnaround = Turnaround(self.costs.dram.read_to_write, self.costs.dram.write_to_read)
-        self._sections: dict[tuple[int, int | None], Section] = {}
-        self._open: dict[int, Snapshot] = {}
-        self._first_mark: dict[int, Snapshot] = {}
 
     @property
     def cycles(self) -> int:
@@ -114,23 +97,14 @@ class TimingModel:
     def mark(self, pc: int, label: int, value: int) -> None:
         """The section of this label ends, the one with this value begins."""
         self._one_cycle(pc)
-        snapshot = self._snapshot(value)
-        if label in self._open:
-            self._close(label, self._open[label], snapshot)
-        else:
-            self._first_mark[label] = snapshot
-        self._open[label] = snapshot
+        self._parts.mark(label, value, self._totals(self.cycles))
 
     def event(self, pc: int, kind: int, value: int) -> None:
         """yield: the host sees (kind, value) at this cycle."""
         self._one_cycle(pc)
         if len(self.events) < MAX_EVENTS:
             self.events.append(Event(self.now, kind, value))
-        if kind == EVENT_TOKEN:
-            self._end_phase("decode" if self._tokens_in_run else "prefill")
-            self._tokens_in_run += 1
-        elif kind == EVENT_IMAGE:
-            self._ends_as = ENCODE
+        self._parts.event(kind, self._totals(self.now))
 
     def halt(self, pc: int) -> None:
         """Waits for every engine."""
@@ -138,49 +112,25 @@ class TimingModel:
             self.seq.halt_wait += self.frontier - self.now
             self.now = self.frontier
         self._one_cycle(pc)
-        self._end_phase(self._ends_as)
-        self._tokens_in_run, self._ends_as = 0, REST
+        self._parts.halt(self._totals(self.now))
 
-    def phases(self) -> dict[str, Section]:
-        """Sections by phase: `prefill` up to the first token event of each run, `decode` between token events, `rest`
-        from the last one to halt; `encode`: a run that encodes an image. Visits count tokens (runs, for `rest` and
-        `encode`); cycles add up to the total.
-        """
-        result = {name: _copied(section) for name, section in self._phases.items()}
-        if self.cycles > self._phase_begin.cycle:
-            _extend(result.setdefault(REST, Section()), self._phase_begin, self._snapshot(0))
-        return result
-
-    def sections(self) -> dict[tuple[int, int | None], Section]:
-        """Sections by (label, value), open ones closed now; value None is what came before the label's first mark."""
-        saved = {key: _copied(section) for key, section in self._sections.items()}
-        now = self._snapshot(0)
-        for label, snapshot in self._open.items():
-            self._close(label, snapshot, now)
-            self._add((label, None), _zero(), self._first_mark[label])
-        result, self._sections = self._sections, saved
-        return result
-
-    def instruction_counts(self, instructions: int) -> NDArray[np.int64]:
-        """Executions by pc, [instructions]."""
-        return self._by_pc(instructions, self.scalar_counts, {pc: p.executions for pc, p in self.per_pc.items()})
-
-    def busy_cycles(self, instructions: int) -> NDArray[np.int64]:
-        """Busy cycles by pc, [instructions]: those of its engine, and one of SEQ per execution."""
-        engine_cycles = {pc: p.busy + p.executions for pc, p in self.per_pc.items()}
-        return self._by_pc(instructions, self.scalar_counts, engine_cycles)
-
-    def dram_bytes(self, instructions: int) -> NDArray[np.int64]:
-        """Bytes on the DRAM bus by pc, [instructions]."""
-        read, write = ACTION_INDEX["dram.read"], ACTION_INDEX["dram.write"]
-        return self._by_pc(instructions, {pc: p.actions[read] + p.actions[write] for pc, p in self.per_pc.items()})
-
-    @property
-    def engine_busy(self) -> list[int]:
-        """Busy cycles by Engine number; SEQ is busy for one cycle per instruction it executes."""
-        busy = list(self._busy)
-        busy[Engine.SEQ] = self.instructions
-        return busy
+    def records(self) -> Records:
+        """What was recorded so far."""
+        totals = self._totals(self.cycles)
+        return Records(
+            machine=self.machine,
+            now=self.now,
+            frontier=self.frontier,
+            actions=self.actions,
+            seq=self.seq,
+            engines=self.engines,
+            per_pc=self.per_pc,
+            scalar_counts=self.scalar_counts,
+            smem_bytes=self.smem_bytes,
+            events=self.events,
+            phases=self._parts.phases(totals),
+            sections=self._parts.sections(totals),
+        )
 
     @property
     def instructions(self) -> int:
@@ -217,7 +167,7 @@ class TimingModel:
 
     def _placed(self, cost: Cost, start: int, now: int) -> int:
         """The cycle the engine is free again, given what the memories have promised to older instructions."""
-        demands: list[tuple[SharedResource, float]] = []
+        demands: list[tuple[SharedResource, int]] = []
         cycles = cost.cycles
         if cost.sram_share:
             demands.append((self._sram, cost.sram_share))
@@ -228,6 +178,9 @@ class TimingModel:
         if cost.dram_share:
             self._turnaround.add(start, end, cost.dram_write, now)
         return end
+
+    def _totals(self, cycle: int) -> Snapshot:
+        return np.array([cycle, self.instructions, *self._busy, *self.actions], np.int64)
 
     def _record(self, pc: int, cost: Cost, start: int, end: int) -> None:
         busy = end - start
@@ -246,32 +199,6 @@ class TimingModel:
             totals[index] += count
             own[index] += count
 
-    def _snapshot(self, value: int) -> Snapshot:
-        return Snapshot(value, self.cycles, self.instructions, list(self._busy), list(self.actions))
-
-    def _close(self, label: int, begin: Snapshot, end: Snapshot) -> None:
-        key = (label, begin.value)
-        if key in self._sections or len(self._sections) < MAX_SECTIONS:
-            self._add(key, begin, end)
-
-    def _add(self, key: tuple[int, int | None], begin: Snapshot, end: Snapshot) -> None:
-        _extend(self._sections.setdefault(key, Section()), begin, end)
-
-    def _end_phase(self, name: str) -> None:
-        snapshot = self._snapshot(0)
-        snapshot.cycle = self.now
-        _extend(self._phases.setdefault(name, Section()), self._phase_begin, snapshot)
-        self._phase_begin = snapshot
-
-    @staticmethod
-    def _by_pc(instructions: int, *sources: dict[int, int]) -> NDArray[np.int64]:
-        result = np.zeros(instructions, np.int64)
-        for source in sources:
-            for pc, number in source.items():
-                if 0 <= pc < instructions:
-                    result[pc] += number
-        return result
-
 
 def _accesses(cost: Cost, tds: Operands) -> list[tuple[int, int, int, bool]]:
     """(region, low, high, write) of each operand, rounded outwards to granules."""
@@ -282,20 +209,3 @@ def _accesses(cost: Cost, tds: Operands) -> list[tuple[int, int, int, bool]]:
         base, granule = td.base, span.granule
         accesses.append((span.region, (base + span.low) & -granule, -(-(base + span.high) & -granule), span.write))
     return accesses
-
-
-def _zero() -> Snapshot:
-    return Snapshot(0, 0, 0, [0] * ENGINE_SLOTS, [0] * len(ACTIONS))
-
-
-def _extend(section: Section, begin: Snapshot, end: Snapshot) -> None:
-    """Adds what happened between two snapshots."""
-    section.visits += 1
-    section.cycles += end.cycle - begin.cycle
-    section.instructions += end.instructions - begin.instructions
-    section.busy = [s + e - b for s, b, e in zip(section.busy, begin.busy, end.busy, strict=True)]
-    section.actions = [s + e - b for s, b, e in zip(section.actions, begin.actions, end.actions, strict=True)]
-
-
-def _copied(section: Section) -> Section:
-    return Section(section.visits, section.cycles, section.instructions, list(section.busy), list(section.actions))

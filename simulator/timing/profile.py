@@ -1,4 +1,4 @@
-"""What the timing model records: per engine, per instruction, per section between marks, and events with their cycle."""
+"""What is recorded of a run: per engine, per instruction, and events with their cycle."""
 
 from __future__ import annotations
 
@@ -46,19 +46,6 @@ class PcProfile:
     actions: list[int] = field(default_factory=lambda: [0] * len(ACTIONS))
 
 
-@dataclass(slots=True)
-class Section:
-    """Everything between a mark and the next one of its label. `cycles`: progress of the latest completion, so that the
-    sections of a label add up to the total; busy cycles by engine, counts by action index.
-    """
-
-    visits: int = 0
-    cycles: int = 0
-    instructions: int = 0
-    busy: list[int] = field(default_factory=lambda: [0] * ENGINE_SLOTS)
-    actions: list[int] = field(default_factory=lambda: [0] * len(ACTIONS))
-
-
 @dataclass(frozen=True, slots=True)
 class Event:
     """Something posted to the host (yield): cycle, kind (imm), value (x[rs])."""
@@ -66,14 +53,3 @@ class Event:
     cycle: int
     kind: int
     value: int
-
-
-@dataclass(slots=True)
-class Snapshot:
-    """The running totals when a section began."""
-
-    value: int
-    cycle: int
-    instructions: int
-    busy: list[int]
-    actions: list[int]

@@ -1,17 +1,21 @@
 """Sharing of SRAM banks and of the DRAM: an older instruction keeps the share it got, a younger one gets what is left.
 
-The sum of shares never exceeds 1, so no bandwidth is spent twice.
+Shares and rates are whole numbers of 1 / WHOLE, times whole cycles: every engine and every computer gets the same
+schedule. The sum of shares never exceeds WHOLE, so no bandwidth is spent twice.
 """
 
 from __future__ import annotations
 
-from math import ceil, inf
-
 PRUNE_LENGTH = 16
-# A rate below this is no progress; finish times are rounded up to cycles with this slack.
-EPSILON = 1e-6
+WHOLE = 1 << 20
+"""The share that is all of a resource, and the rate of full speed."""
 
-Segment = tuple[float, float, float]  # start, end, share of the resource
+Segment = tuple[int, int, int]  # start, end, share of the resource
+
+
+def share_of(used: int, capacity: int) -> int:
+    """The share of an instruction that uses `used` of `capacity`; at least 1 if it uses anything, at most WHOLE."""
+    return min(WHOLE, max(used * WHOLE // capacity, used > 0))
 
 
 class SharedResource:
@@ -24,48 +28,53 @@ class SharedResource:
         """The segments that are not over at `start`."""
         return [segment for segment in self.segments if segment[1] > start]
 
-    def add(self, start: float, end: float, share: float, now: int) -> None:
+    def add(self, start: int, end: int, share: int, now: int) -> None:
         """Promises a share. Nothing is placed before `now` any more."""
         if len(self.segments) > PRUNE_LENGTH:
             self.segments = self.after(now)
         self.segments.append((start, end, share))
 
 
-def place(start: int, cycles: int, demands: list[tuple[SharedResource, float]], now: int) -> int:
+def place(start: int, cycles: int, demands: list[tuple[SharedResource, int]], now: int) -> int:
     """Runs `cycles` of work from `start` on, with the given shares at full speed; returns the cycle it is done.
 
-    Work proceeds at the rate the scarcest resource allows in each stretch of time.
+    Work proceeds at the rate the scarcest resource allows in each stretch of time; the last stretch ends with a cycle.
     """
-    scarce: list[tuple[float, list[Segment]]] = []
+    scarce: list[tuple[int, list[Segment]]] = []
     for resource, share in demands:
         busy = resource.after(start)
-        if busy and sum([segment[2] for segment in busy]) + share > 1.0 + EPSILON:
+        if busy and sum([segment[2] for segment in busy]) + share > WHOLE:
             scarce.append((share, busy))
     if not scarce:
         for resource, share in demands:
             resource.add(start, start + cycles, share, now)
         return start + cycles
-    time, work = float(start), float(cycles)
-    for border in _borders(start, scarce):
-        rate = min([1.0, *[_rate(busy, share, time) for share, busy in scarce]])
-        if rate > EPSILON:
-            end = min(border, time + work / rate)
-            for resource, share in demands:
-                resource.add(time, end, share * rate, now)
-            work -= (end - time) * rate
-            if end < border or work <= EPSILON:
-                time = end
-                break
-        time = border
-    return max(start + cycles, ceil(time - EPSILON))
+    time, work = start, cycles * WHOLE
+    while work > 0:
+        border = _border(scarce, time)
+        rate = min([WHOLE, *[_rate(busy, share, time) for share, busy in scarce]])
+        if rate == 0:
+            assert border is not None, "promises end"
+            time = border
+            continue
+        end = time + -(-work // rate)
+        if border is not None:
+            end = min(end, border)
+        for resource, share in demands:
+            resource.add(time, end, -(-share * rate // WHOLE), now)
+        work -= (end - time) * rate
+        time = end
+    return time
 
 
-def _borders(start: int, scarce: list[tuple[float, list[Segment]]]) -> list[float]:
-    """The times after `start` at which a promise begins or ends, and infinity."""
-    times = {time for _, busy in scarce for segment in busy for time in segment[:2] if time > start}
-    return [*sorted(times), inf]
+def _border(scarce: list[tuple[int, list[Segment]]], time: int) -> int | None:
+    """The first time after `time` at which a promise begins or ends; None if there is none."""
+    return min(
+        (border for _, busy in scarce for segment in busy for border in segment[:2] if border > time), default=None
+    )
 
 
-def _rate(busy: list[Segment], share: float, time: float) -> float:
+def _rate(busy: list[Segment], share: int, time: int) -> int:
+    """The rate at which work goes on at `time`, if nothing else than this resource holds it up."""
     load = sum([segment[2] for segment in busy if segment[0] <= time < segment[1]])
-    return max(0.0, 1.0 - load) / share
+    return min(WHOLE, max(0, WHOLE - load) * WHOLE // share)

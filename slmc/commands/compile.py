@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from compiler.driver import STAGE_NAMES, lower
+from frontends import Virtual
 from slmc.building import Target, all_of, build, verifier_of
 from slmc.dumps import NAMES, Dumper
 from slmc.files import write_text
 from slmc.ir_text import module_text
-from slmc.options import FILE, checkpoint_of, checkpoint_options, debug_option, target_options
+from slmc.options import FILE, checkpoint_of, checkpoint_options, debug_option, target_options, timing_options
 from slmc.progress import tell_notes
 from slmc.summary import summary_of
 
@@ -20,6 +21,7 @@ from slmc.summary import summary_of
 @click.argument("checkpoint", type=FILE)
 @target_options()
 @checkpoint_options
+@timing_options
 @click.option("-o", "--output", type=FILE, help="The executable to write (with --stop-after: the IR text).")
 @click.option(
     "--dump-after",
@@ -40,6 +42,8 @@ def compile_checkpoint(
     random_seed: int | None,
     settings: tuple[tuple[str, str], ...],
     allow_unread: bool,
+    virtual_weights: bool,
+    allow_oversize: bool,
     output: Path | None,
     dump_after: tuple[str, ...],
     dump_dir: Path | None,
@@ -49,9 +53,12 @@ def compile_checkpoint(
     """Compile CHECKPOINT to an executable."""
     if output is None and stop_after is None:
         raise click.UsageError("expected -o OUT.slx, the executable to write")
-    program = checkpoint_of(checkpoint, random_seed, settings, allow_unread).load()
+    if virtual_weights and verify_each:
+        raise click.UsageError("--verify-each runs the model, and --virtual-weights have no values")
+    virtual = Virtual.ALWAYS if virtual_weights else Virtual.NEVER
+    program = checkpoint_of(checkpoint, random_seed, settings, allow_unread, virtual).load()
     tell_notes(program)
-    options = Target(machine, scheme, context).options(program)
+    options = Target(machine, scheme, context, allow_oversize).options(program)
     dumper = Dumper(dump_after or (STAGE_NAMES if dump_dir else ()), dump_dir)
     verifier = verifier_of(program, options)
     observe = all_of(dumper, verifier) if verify_each else dumper

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import click
 
+from frontends import Virtual
 from isa.spec import MAX_TOPK
-from slmc.executables import opened
+from simulator.session import EngineName
+from slmc.executables import Wanted, opened
 from slmc.inputs import TOKENS
-from slmc.options import FILE, checkpoint_of, checkpoint_options, debug_option, target_options
+from slmc.options import (
+    FILE,
+    check_chat,
+    checkpoint_of,
+    checkpoint_options,
+    debug_option,
+    target_options,
+    timing_options,
+)
 from slmc.session import Session
 from slmc.streaming import Request, check_folders, print_report, stream, write_results
 
@@ -17,6 +28,8 @@ from slmc.streaming import Request, check_folders, print_report, stream, write_r
 @click.command(no_args_is_help=True)
 @click.argument("executable", type=FILE, metavar="OUT.slx|CHECKPOINT")
 @click.option("--prompt", metavar="TEXT", help="The text to continue; generation ends at the model's stop tokens.")
+@click.option("--chat", is_flag=True, help="The prompt is a message in the model's chat template; print the answer.")
+@click.option("--system", metavar="TEXT", help="With --chat: a message to the model before the prompt.")
 @click.option("--tokens", type=TOKENS, metavar="1,2,3|@ids.json", help="Token ids to continue; no stop tokens.")
 @click.option("--image", type=FILE, metavar="FILE", help="A picture that stands before the text of the prompt.")
 @click.option(
@@ -28,11 +41,17 @@ from slmc.streaming import Request, check_folders, print_report, stream, write_r
 @click.option("-n", "--max-new", type=click.IntRange(1), metavar="N", help="Most tokens to generate.  [default: 128]")
 @target_options(None, None)
 @checkpoint_options
+@timing_options
 @click.option("--temperature", type=click.FloatRange(0), help="0 takes the most probable token.  [default: 0]")
 @click.option("--top-k", type=click.IntRange(1, MAX_TOPK), help="Choose among the K most probable tokens.")
 @click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), help="Choose among this much probability.")
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True, help="Of the sampling.")
 @click.option("--timing-only", is_flag=True, help="Time and energy without tensor values; tokens mean nothing.")
+@click.option(
+    "--engine",
+    type=click.Choice(get_args(EngineName)),
+    help="fast runs --timing-only, where it is the default; reference runs everything, slowly.",
+)
 @click.option("--prompt-length", type=click.IntRange(1), metavar="N", help="A prompt of N tokens, with --timing-only.")
 @click.option("--logits", type=FILE, help="Write an .npz: tokens int32 [n], logits float32 [n, vocabulary].")
 @click.option("--stats", type=FILE, help="Write the report as JSON (docs/stats.md).")
@@ -40,6 +59,8 @@ from slmc.streaming import Request, check_folders, print_report, stream, write_r
 def run(
     executable: Path,
     prompt: str | None,
+    chat: bool,
+    system: str | None,
     tokens: list[int] | None,
     image: Path | None,
     image_at: int | None,
@@ -50,33 +71,48 @@ def run(
     random_seed: int | None,
     settings: tuple[tuple[str, str], ...],
     allow_unread: bool,
+    virtual_weights: bool,
+    allow_oversize: bool,
     temperature: float | None,
     top_k: int | None,
     top_p: float | None,
     seed: int,
     timing_only: bool,
+    engine: EngineName | None,
     prompt_length: int | None,
     logits: Path | None,
     stats: Path | None,
 ) -> None:
     """Generate tokens on the simulator. They are printed as they arrive, then time and energy.
 
-    A checkpoint is compiled to a temporary file first.
+    A checkpoint is compiled to a temporary file first. With --timing-only a config without weights needs none.
     """
     if sum(given is not None for given in (prompt, tokens, prompt_length)) != 1:
         raise click.UsageError("expected one of --prompt TEXT, --tokens IDS and --prompt-length N")
     if prompt_length is not None and not timing_only:
         raise click.UsageError("--prompt-length goes with --timing-only")
+    if image is not None and chat:
+        raise click.UsageError("--image does not go with --chat: a chat template does not say where an image stands")
     if (image is not None and prompt is None) != (image_at is not None) and not (timing_only and image is None):
         raise click.UsageError("--image goes with --prompt, or together with --image-at N with --tokens")
     if logits is not None and timing_only:
         raise click.UsageError("a run with --timing-only has no logits to write")
+    if engine == "fast" and not timing_only:
+        raise click.UsageError("--engine fast goes with --timing-only")
+    if virtual_weights and not timing_only:
+        raise click.UsageError("--virtual-weights have no values to run with: they go with --timing-only")
+    if allow_oversize and not timing_only:
+        raise click.UsageError("--allow-oversize goes with --timing-only: there is no memory to run it in")
+    check_chat(chat, system, prompt is not None, "--prompt")
     check_folders(logits, stats)
     given = prompt if prompt is not None else tokens if tokens is not None else [0] * (prompt_length or 0)
-    request = Request(given, max_new, temperature, top_k or 0, 1.0 if top_p is None else top_p, seed, image, image_at)
-    source = checkpoint_of(executable, random_seed, settings, allow_unread)
-    with opened(source, machine, scheme, context) as program:
-        session = Session(program, timing_only=timing_only, seed=seed)
+    sampling = (temperature, top_k or 0, 1.0 if top_p is None else top_p, seed)
+    request = Request(given, max_new, *sampling, chat=chat, system=system, image=image, image_at=image_at)
+    absent = Virtual.IF_ABSENT if timing_only else Virtual.NEVER
+    virtual = Virtual.ALWAYS if virtual_weights else absent
+    source = checkpoint_of(executable, random_seed, settings, allow_unread, virtual)
+    with opened(source, Wanted(machine, scheme, context, allow_oversize)) as program:
+        session = Session(program, timing_only=timing_only, seed=seed, engine=engine)
         generated = stream(session, request, keep_logits=logits is not None)
         write_results(session, generated, logits, stats)
         print_report(session)

@@ -49,7 +49,7 @@ The model: Llama, {layers} layers, hidden size {hidden}, random weights; scheme 
 
     slmc compile CHECKPOINT -t {machine} -q {scheme} --dump-dir dumps -o out.slx
 
-A dumped text goes on where it stopped: `slmc opt dumps/06-slmq.mlir -p PASSES`. The tuple of stages is in `compiler/driver.py`:
+A dumped text goes on where it stopped: `slmc opt dumps/{passes:02}-slmq.mlir -p PASSES`. The tuple of stages is in `compiler/driver.py`:
 
 {stages}
 Locations are left out here, and long texts are cut (`...`).
@@ -125,6 +125,7 @@ def pipeline_page() -> str:
                 hidden=CONFIG["hidden_size"],
                 scheme=SCHEME,
                 machine=MACHINE,
+                passes=sum(len(stage.passes) for stage in pipeline(options)[:2]),
                 stages=_stages(options),
             ),
             SLM.format(text=texts["slm"]),

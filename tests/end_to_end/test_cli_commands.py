@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import slmc
 from compiler.driver import Options, pipeline
 from isa.container import Executable
 from isa.machine import load_machine
+from simulator.session import SessionError
 from slmc.cli import main
 
 ROOT = Path(__file__).parent.parent.parent
@@ -106,7 +108,7 @@ def test_every_stage_is_text_that_goes_on_where_it_stopped(tmp_path: Path) -> No
 
 def test_stop_after_and_dump_after(tmp_path: Path) -> None:
     text = run("compile", GQA, "--stop-after", "slmq", "--dump-after", "cse")
-    assert text.count("builtin.module") == 3
+    assert text.count("builtin.module") == 4
     assert "// 02-slm-cse" in text
     assert "slmq.strips" in text and "tile." not in text
     run("compile", GQA, "--stop-after", "slmq", "-o", tmp_path / "a.mlir")
@@ -143,16 +145,22 @@ def test_inspect_shows_every_byte_of_the_weights(executable: Path) -> None:
     assert all(name in table for name in names)
 
 
-def test_inspect_counts_parameters() -> None:
+def test_inspect_says_what_a_model_costs() -> None:
     shown = json.loads(run("inspect", STORYTELLER, "--json"))
-    assert shown["parameters"] == 3_279_104
+    assert shown["parameters"] == shown["active_parameters"] == 3_279_104
     assert "3,279,104 parameters" in run("inspect", STORYTELLER)
-    assert (
-        json.loads(
-            run("inspect", ROOT / "examples" / "configs" / "tinyllama-1.1b.json", "--random-weights", 0, "--json")
-        )["parameters"]
-        == 1_100_048_384
-    )
+    config = ROOT / "examples" / "configs" / "tinyllama-1.1b.json"
+    shown = json.loads(run("inspect", config, "--context", 2048, "--json"))
+    assert shown["parameters"] == 1_100_048_384
+    assert shown["context"] == 2048
+    # All matrices but the table, and 22 layers of 2 x 32 heads x 64 for each of 2,048 positions.
+    assert shown["macs_per_token"] == {"matrices": 1_034_420_224, "attention": 22 * 2 * 32 * 64 * 2048}
+    assert shown["flops_per_token"] == 2 * sum(shown["macs_per_token"].values())
+    assert shown["schemes"]["bf16"]["kv_bytes"] == 22_528 * 2048
+    assert shown["schemes"]["w8a8"]["memory_bytes"] == shown["schemes"]["w8a8"]["weight_bytes"] + 22_528 * 2048
+    table = run("inspect", config)
+    assert all(scheme in table for scheme in shown["schemes"])
+    assert "layers.{}.down.weight" in table and "weights: virtual" in table
 
 
 def test_timing_only_has_the_time_of_the_full_run(executable: Path, tmp_path: Path) -> None:
@@ -161,6 +169,60 @@ def test_timing_only_has_the_time_of_the_full_run(executable: Path, tmp_path: Pa
     full, timing = (json.loads((tmp_path / name).read_text()) for name in ("full.json", "timing.json"))
     assert full["total"]["cycles"] == timing["total"]["cycles"]
     assert full["total"]["joules"] == timing["total"]["joules"]
+
+
+def test_virtual_weights_have_the_time_of_real_ones(tmp_path: Path) -> None:
+    """Without a byte of weights: the same text and places, the same cycles, bytes and joules."""
+    config = ROOT / "examples" / "configs" / "smollm2-135m.json"
+    small = ("--set", "num_hidden_layers=2", "--set", "vocab_size=512", "--context", 64)
+    said = run("compile", config, *small, "--virtual-weights", "-o", tmp_path / "virtual.slx")
+    run("compile", config, *small, "--random-weights", 3, "-o", tmp_path / "real.slx")
+    virtual, real = (Executable.open(tmp_path / f"{name}.slx") for name in ("virtual", "real"))
+    assert virtual.text.tobytes() == real.text.tobytes()
+    assert (virtual.symbols, virtual.weights_bytes) == (real.symbols, real.weights_bytes)
+    assert f"without the {real.weights_bytes:,} of virtual weights" in said
+    assert (tmp_path / "virtual.slx").stat().st_size < 300_000 < real.weights_bytes
+    timed = ("--timing-only", "--prompt-length", 20, "-n", 3, "--stats")
+    run("run", tmp_path / "real.slx", *timed, tmp_path / "real.json")
+    run("run", tmp_path / "virtual.slx", *timed, tmp_path / "virtual.json")
+    run("run", config, *small, *timed, tmp_path / "config.json")
+    reports = [json.loads((tmp_path / f"{name}.json").read_text()) for name in ("real", "virtual", "config")]
+    assert reports[0] == reports[1] == reports[2]
+    shown = json.loads(run("inspect", tmp_path / "virtual.slx", "--json"))
+    assert shown["virtual_weights"]["size_bytes"] == shown["memory_map"]["WEIGHT"] == real.weights_bytes
+    assert "smollm2-135m.json" in shown["virtual_weights"]["fill"]
+    assert "weights: virtual" in run("inspect", tmp_path / "virtual.slx")
+
+
+def test_too_little_memory_does_not_change_the_time(tmp_path: Path) -> None:
+    edge = resources.files("isa").joinpath("machines/edge.toml").read_text("utf-8")
+    small = tmp_path / "small.toml"
+    small.write_text(edge.replace("{ value = 8589934592", "{ value = 1048576"))
+    config = ROOT / "examples" / "configs" / "smollm2-135m.json"
+    model = ("run", config, "--set", "num_hidden_layers=1", "--set", "vocab_size=64", "--context", 64)
+    timed = ("--timing-only", "--prompt-length", 20, "-n", 3, "--stats")
+    shown = run(*model, "-t", small, "--allow-oversize", *timed, tmp_path / "small.json")
+    run(*model, *timed, tmp_path / "edge.json")
+    reports = [json.loads((tmp_path / f"{name}.json").read_text()) for name in ("small", "edge")]
+    assert reports[0]["total"] == reports[1]["total"]
+    (note,) = set(reports[0]["notes"]) - set(reports[1]["notes"])
+    assert note.startswith("needs 3.91 MB of DRAM, edge has 1.05 MB: the times are those of a machine of this kind")
+    assert f"note: {note}" in shown.replace("\n", " ")
+    assert reports[1]["notes"] == ["timing only: no tensor has values, the tokens are made up (seed 0)"]
+
+
+def test_a_run_with_values_has_no_notes(executable: Path, tmp_path: Path) -> None:
+    run("run", executable, "--tokens", "1", "-n", 1, "--stats", tmp_path / "s.json")
+    assert json.loads((tmp_path / "s.json").read_text())["notes"] == []
+
+
+def test_the_api_times_virtual_weights() -> None:
+    made = slmc.compile(GQA, context=32, virtual_weights=True)
+    session = slmc.Session(made, timing_only=True)
+    assert len(list(session.generate([1, 2, 3], 2))) == 2
+    assert session.report().decode.tokens == 1
+    with pytest.raises(SessionError, match="virtual weights"):
+        slmc.Session(made)
 
 
 def test_tokenize_there_and_back(story_executable: slmc.Executable) -> None:

@@ -81,6 +81,23 @@ MODELS = {
         }
         return head(x)""",
     ),
+    "scales of attention by layer, in two kinds of layers": (
+        "rope = rotary(hd, 1e4)",
+        """embed: embedding(V, d)
+        layers[i < L + 3] {
+          norm1: rms_norm(d, 1e-5)
+          q: linear(d -> [H, hd], bias=true); k, v: linear(d -> [G, hd]); o: linear([H, hd] -> d)
+          up: linear(d -> f); down: linear(f -> d)
+        }
+        head: linear(d -> V)""",
+        """x = embed(tokens)
+        for i in layers {
+          h = norm1(x)
+          x += o(attention(rope(q(h)), k(h), v(h), scale=0.7 / (i + 1), window=4 if i % 2 == 1 else null))
+          x += down(relu(up(x)))
+        }
+        return head(x)""",
+    ),
     "one matrix used twice, values across a layer": (
         "rope = rotary(hd, 1e4)",
         """embed: embedding(V, d)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from compiler.driver import compile_program, lower
-from compiler.errors import CompileError
+from compiler.errors import SMEM_HINT, CompileError
 from compiler.program import Program
 from frontends import load_program
 from isa.abi import Sampler
@@ -118,8 +118,17 @@ def test_a_top_p_that_is_zero_in_fp32():
 
 
 def test_too_many_layers_for_smem():
-    with pytest.raises(CompileError, match="bytes of SMEM"):
+    with pytest.raises(CompileError, match="bytes of SMEM") as caught:
         lower(tiny_program(num_hidden_layers=900), options("edge", "fp32", 32))
+    assert caught.value.hint == SMEM_HINT
+
+
+def test_too_many_descriptors_for_smem(monkeypatch):
+    """Kinds of layers multiply them; a small SMEM is quicker than many kinds."""
+    monkeypatch.setattr("compiler.selection.selector.SMEM_BYTES", 2048)
+    with pytest.raises(CompileError, match="the program needs more than 2048 bytes of SMEM") as caught:
+        lower(tiny_program(), options("edge", "fp32", 32, chunk=8))
+    assert caught.value.hint == SMEM_HINT
 
 
 def test_more_dram_than_the_machine_has(tmp_path):

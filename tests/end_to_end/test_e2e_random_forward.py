@@ -25,6 +25,7 @@ SETTINGS = settings(
 )
 VOCABULARY, CONTEXT = 37, 300
 WIDTHS = {"d": "f", "f": "d"}
+KINDS = ("linear", "linear", "square", "binary", "binary", "unary", "norm", "attention", "tensor", "conv", "scan")
 
 
 @dataclass
@@ -58,9 +59,7 @@ class Writer:
 
     def statement(self) -> None:
         width = self.draw(st.sampled_from([w for w in WIDTHS if self.known[w]]))
-        kind = self.draw(
-            st.sampled_from(["linear", "linear", "square", "binary", "binary", "unary", "norm", "attention"])
-        )
+        kind = self.draw(st.sampled_from(KINDS))
         if kind == "linear":
             bias = self.draw(st.sampled_from(["", ", bias=true"]))
             other = WIDTHS[width]
@@ -87,8 +86,22 @@ class Writer:
             self.let(width, self.draw(st.sampled_from(forms)))
         elif kind == "norm":
             self.let(width, f"{self.weight(f'rms_norm({width}, 1e-5)')}({self.pick(width)})")
+        elif kind == "tensor":
+            form = self.draw(st.sampled_from(["{0} * {1}", "{1} - {0}", "{0} / (sigmoid({1}) + 0.5)"]))
+            self.let(width, form.format(self.pick(width), self.weight(f"tensor({width})")))
+        elif kind == "conv":
+            options = self.draw(st.sampled_from(["kernel=1", "kernel=3", "kernel=4, bias=true"]))
+            self.let(width, f"{self.weight(f'causal_conv({width}, {options})')}({self.pick(width)})")
+        elif kind == "scan":
+            self.scan(width, self.draw(st.sampled_from([1, 3, 35])))
         elif width == "d":
             self.attention(self.draw(st.booleans()))
+
+    def scan(self, width: str, entries: int) -> None:
+        a = self.weight(f"tensor([{width}, {entries}])")
+        b, c = (self.weight(f"linear({width} -> {entries})") for _ in range(2))
+        u, dt, read = self.pick(width), self.pick(width), self.pick(width)
+        self.let(width, f"selective_scan({u}, softplus({dt}), -sigmoid({a}), {b}({read}), {c}({read}))")
 
     def attention(self, rotates: bool) -> None:
         q, o = self.weight("linear(d -> [H, hd])"), self.weight("linear([H, hd] -> d)")
@@ -109,9 +122,9 @@ class Writer:
 
 
 @st.composite
-def models(draw: st.DrawFn) -> str:
+def models(draw: st.DrawFn, writer: type[Writer] = Writer) -> str:
     """The text of an architecture file."""
-    layer = Writer(draw)
+    layer = writer(draw)
     for _ in range(draw(st.integers(2, 9))):
         layer.statement()
     layer.finish()

@@ -35,7 +35,7 @@ def forward(tokens: [T]) {{
   for i in layers {{
     a = attention(rope(q(x) * all), rope(k(x) + each), v(x) * heads + all * 2)
     x += o(a * all) * (scale + 1) + x * one
-    x = x + down(silu(up(x) * (1 - wide)) / (wide * wide + 2.5)) * add + turning
+    x = x + down(silu(up(x) * (1 - wide)) / (wide ** 2 + 2.5) ** 3 * 9) * add + turning
     turning = add if i % 2 == 0 else turning * 0.5
   }}
   return head(x * kept + row + shift) * (logit_scale + 1)

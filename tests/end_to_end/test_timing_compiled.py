@@ -112,7 +112,7 @@ def test_time_is_at_least_the_bytes_over_the_bandwidth(scheme: str, name: str) -
     floor = run.report.total.dram_bytes / BYTES_PER_CYCLE[name] * REFRESH
     assert run.report.total.cycles >= floor
     assert run.report.total.floor.dram == pytest.approx(float(floor))
-    weights = len(executable(scheme, name).weights)
+    weights = executable(scheme, name).weights_bytes
     assert run.report.bytes_by_region["WEIGHT"]["read"] > weights / 2, "most of the weights are read at least once"
 
 

@@ -1,6 +1,7 @@
 """What the command line says when something is wrong: one line, the exit code, never a traceback."""
 
 import json
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from click.testing import CliRunner, Result
 from slmc.cli import main
 
 GQA = str(Path(__file__).parent.parent / "golden" / "published" / "gqa")
+SMOLLM = str(Path(__file__).parent.parent.parent / "examples" / "configs" / "smollm2-135m.json")
 STORYTELLER = str(Path(__file__).parent.parent.parent / "examples" / "storyteller")
 
 
@@ -40,6 +42,15 @@ def executable(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["run", GQA, "--tokens", "1", "--prompt", "x"], ["one of --prompt TEXT"]),
         (["run", GQA, "--prompt-length", "3"], ["--prompt-length goes with --timing-only"]),
         (["run", GQA, "--tokens", "1", "--timing-only", "--logits", "l.npz"], ["no logits to write"]),
+        (["run", GQA, "--tokens", "1", "--engine", "fast"], ["--engine fast goes with --timing-only"]),
+        (["run", GQA, "--tokens", "1", "--timing-only", "--engine", "slow"], ["'slow'", "reference"]),
+        (["run", GQA, "--tokens", "1", "--virtual-weights"], ["go with --timing-only"]),
+        (["run", GQA, "--tokens", "1", "--allow-oversize"], ["--allow-oversize goes with --timing-only"]),
+        (
+            ["compile", GQA, "-o", "x.slx", "--virtual-weights", "--random-weights", "1"],
+            ["--random-weights and --virtual-weights exclude each other"],
+        ),
+        (["compile", GQA, "-o", "x.slx", "--virtual-weights", "--verify-each"], ["--verify-each runs the model"]),
         (["run", GQA, "--tokens", "1,x"], ["expected token ids such as 1,2,3, found 'x'"]),
         (["run", GQA, "--tokens", "@/no/such/file"], ["cannot read"]),
         (["run", GQA, "--tokens", "1", "-n", "0"], ["-n"]),
@@ -82,7 +93,8 @@ def test_wrong_usage(arguments: list[str], parts: list[str]) -> None:
         (["interpret", GQA, "--tokens", "181", "--level", "slmq"], ["error: "]),
         (["disasm", __file__], ["not an SLX executable"]),
         (["inspect", "/no/such/model"], ["there is no such file or directory"]),
-        (["tokenize", GQA, "--text", "x"], ["tokenizer.json does not exist"]),
+        (["tokenize", GQA, "--text", "x"], ["published/gqa: error: there is no tokenizer"]),
+        (["inspect", GQA, "--context", "5000"], ["a context of 5000 is longer than the model's 512"]),
         (["machines", "nothing"], ["unknown machine 'nothing'"]),
         (["asm", "/no/such/file.s", "-o", "x.slx"], ["/no/such/file.s: No such file or directory"]),
     ],
@@ -98,10 +110,36 @@ def test_failures(arguments: list[str], parts: list[str]) -> None:
         (["--context", 65], "was compiled with context 64, not 65"),
         (["-t", "tiny"], "was compiled for machine edge, not for tiny as it is now"),
         (["--random-weights", 1], "its weights and config are fixed"),
+        (["--virtual-weights", "--timing-only"], "its weights and config are fixed"),
     ],
 )
 def test_an_executable_is_what_it_was_compiled_for(executable: Path, options: list[object], part: str) -> None:
     assert_one_line(slmc("run", executable, "--tokens", "1", *options), 1, part, "compile the checkpoint")
+
+
+def test_virtual_weights_are_not_run_with_values(tmp_path: Path) -> None:
+    path = tmp_path / "v.slx"
+    assert slmc("compile", GQA, "--virtual-weights", "--context", 64, "-o", path).exit_code == 0
+    assert_one_line(
+        slmc("run", path, "--tokens", "1"),
+        1,
+        "virtual weights",
+        "--timing-only",
+        "with --random-weights SEED, to run it",
+    )
+
+
+def test_a_program_larger_than_its_machine(tmp_path: Path) -> None:
+    edge = resources.files("isa").joinpath("machines/edge.toml").read_text("utf-8")
+    machine, path = tmp_path / "small.toml", tmp_path / "o.slx"
+    machine.write_text(edge.replace("{ value = 8589934592", "{ value = 1048576"))
+    model = (SMOLLM, "--random-weights", 1, "--set", "num_hidden_layers=1", "--set", "vocab_size=64", "-t", machine)
+    result = slmc("compile", *model, "-o", path)
+    assert_one_line(result, 1, "bytes of DRAM, the machine has 1048576", "(--allow-oversize)")
+    assert not path.exists()
+    assert slmc("compile", *model, "--allow-oversize", "-o", path).exit_code == 0
+    assert_one_line(slmc("run", path, "--tokens", "1"), 1, "only its time can be simulated (--timing-only)")
+    assert slmc("run", path, "--timing-only", "--prompt-length", 1, "-n", 1).exit_code == 0
 
 
 def test_a_damaged_executable(executable: Path, tmp_path: Path) -> None:

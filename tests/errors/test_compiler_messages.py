@@ -43,6 +43,16 @@ def test_context_longer_than_the_models() -> None:
     lower(tiny_program(), options(context=2048, chunk=4))
 
 
+def test_context_longer_than_dynamic_scaling() -> None:
+    """llama.slm takes 2048 positions where the config says nothing, so that the model itself has no limit."""
+    program = tiny_program(max_position_embeddings=None, rope_scaling={"rope_type": "dynamic", "factor": 2.0})
+    assert message_of(program, options(context=2049)) == (
+        "error: a context of 2049 is longer than the 2048 positions of the model's dynamic rope scaling\n"
+        "  hint: beyond them the frequencies change with every token"
+    )
+    lower(program, options(context=2048, chunk=4))
+
+
 @pytest.mark.parametrize("chunk", [-1, 257, 100_000])
 def test_chunk_out_of_range(chunk: int) -> None:
     assert message_of(tiny_program(), options(chunk=chunk)) == (

@@ -12,6 +12,7 @@ from isa.container import (
     ExecutableWriter,
     Section,
     Symbol,
+    VirtualWeights,
     canonical_json,
     machine_hash,
     symbols_to_bytes,
@@ -24,7 +25,7 @@ META = {
     "model": "m", "scheme": "fp32", "context": 16, "chunk": 4, "vocabulary": 10,
     "regions": {"KV": 1, "IO": 1, "SCRATCH": 1}, "machine": MACHINE, "stop_tokens": [], "tokenizer": None,
 }  # fmt: skip
-TEXT_ENTRY, META_ENTRY = 64, 128
+TEXT_ENTRY, META_ENTRY, WEIGHTS_ENTRY = 64, 128, 192
 
 
 @pytest.fixture
@@ -82,6 +83,55 @@ def test_reader_messages(path, changes, message):
         Executable.open(path)
     assert message in caught.value.message
     assert caught.value.render().startswith(f"{path}: error: ")
+
+
+STATEMENTS = [
+    (b"", "section WEIGHTS: not valid JSON"),
+    (b'{"size_bytes":1}', "the statement has not exactly the keys fill size_bytes"),
+    (b'{"fill":"x","size_bytes":1,"x":1}', "the statement has not exactly the keys fill size_bytes"),
+    (b'{"fill":1,"size_bytes":1}', "fill is not a string"),
+    (b'{"fill":"x","size_bytes":-1}', "size_bytes is not an integer in [0, 1099511627776]"),
+    (b'{"fill":"x","size_bytes":true}', "size_bytes is not an integer"),
+    (b'{"fill":"x","size_bytes":1e3}', "JSON"),
+    (b'{"fill":"x","size_bytes":1099511627777}', "size_bytes is not an integer in [0, 1099511627776]"),
+    (b'{"fill":"x", "size_bytes":1}', "JSON is not in canonical form"),
+    (b"[" * 4000, "section WEIGHTS: not valid JSON"),
+    (b'{"fill":"' + b"x" * 5000 + b'","size_bytes":1}', "section WEIGHTS has an illegal size of 5026 bytes"),
+]
+
+
+@pytest.mark.parametrize(("content", "message"), STATEMENTS)
+def test_virtual_weights_messages(tmp_path, content, message):
+    path = tmp_path / "a.slx"
+    with ExecutableWriter(path, machine_hash(MACHINE)) as writer:
+        writer.add(Section.TEXT, encode("halt"))
+        writer.add(Section.META, canonical_json(META))
+        writer.add(Section.WEIGHTS, content)
+    assert Executable.open(path).weights.tobytes() == content
+    patch(path, (WEIGHTS_ENTRY + 4, "I", 3))
+    for verify in (True, False):
+        with pytest.raises(ContainerError) as caught:
+            Executable.open(path, verify)
+        assert message in caught.value.message
+
+
+def test_virtual_weights_are_hashed_and_nothing_else_is_virtual(tmp_path):
+    path = tmp_path / "a.slx"
+    with ExecutableWriter(path, machine_hash(MACHINE)) as writer:
+        writer.add(Section.TEXT, encode("halt"))
+        writer.add(Section.META, canonical_json(META))
+        writer.virtual_weights(VirtualWeights(1000, "x"))
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b'"size_bytes":1000', b'"size_bytes":9000'))
+    with pytest.raises(ContainerError, match="section WEIGHTS does not have its SHA-256"):
+        Executable.open(path, verify=False)
+    path.write_bytes(content)
+    patch(path, (META_ENTRY + 4, "I", 3))
+    with pytest.raises(ContainerError, match="section META has unknown flags 0x3"):
+        Executable.open(path)
+    patch(path, (META_ENTRY + 4, "I", 1), (WEIGHTS_ENTRY + 4, "I", 7))
+    with pytest.raises(ContainerError, match="section WEIGHTS has unknown flags 0x7"):
+        Executable.open(path)
 
 
 def test_a_wrong_checksum_alone_is_noticed(path):
@@ -162,6 +212,11 @@ def test_writer_messages(tmp_path):
         ExecutableWriter(tmp_path / "no" / "a", bytes(8)),
     ):
         pass
+    with (
+        pytest.raises(ContainerError, match=r"section WEIGHTS: size_bytes is not an integer in \[0, 1099511627776\]"),
+        ExecutableWriter(tmp_path / "a", bytes(8)) as writer,
+    ):
+        writer.virtual_weights(VirtualWeights(-1, "x"))
     with pytest.raises(ContainerError, match="cannot be mapped"), ExecutableWriter(tmp_path / "a", bytes(8)) as writer:
         writer.weights(0)
 

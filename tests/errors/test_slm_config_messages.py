@@ -155,15 +155,15 @@ CASES: list[Case] = [
     ),
     (
         "a window of zero",
-        {"sliding_window": 0},
+        {"model_type": "mistral", "sliding_window": 0},
         "llama.slm:41:12: error: a window must be a positive integer, found 0",
-        "comes from .model_type, .sliding_window of CONFIG",
+        "comes from .sliding_window, .model_type of CONFIG",
     ),
     (
         "a window with a fraction",
-        {"sliding_window": 4.5},
+        {"model_type": "mistral", "sliding_window": 4.5},
         "llama.slm:41:12: error: a window must be a positive integer, found 4.5",
-        "comes from .model_type, .sliding_window of CONFIG",
+        "comes from .sliding_window, .model_type of CONFIG",
     ),
     (
         "a required property",
@@ -351,6 +351,30 @@ CASES: list[Case] = [
         "comes from .rope_scaling of CONFIG",
     ),
     (
+        "an unknown key of yarn",
+        {"rope_scaling": {"rope_type": "yarn", "factor": 4.0, "mscal": 1.0}},
+        'llama.slm:18:10: error: rope scaling "yarn" does not know "mscal", did you mean "mscale"?',
+        "comes from .rope_scaling of CONFIG",
+    ),
+    (
+        "a magnitude below zero",
+        {"rope_scaling": {"rope_type": "yarn", "factor": 4.0, "mscale": -1.0}},
+        "llama.slm:18:10: error: mscale must not be negative, found -1.0",
+        "comes from .rope_scaling of CONFIG",
+    ),
+    (
+        "a flag that is a number",
+        {"rope_scaling": {"rope_type": "yarn", "factor": 4.0, "truncate": 1}},
+        "llama.slm:18:10: error: truncate must be true or false, found 1",
+        "comes from .rope_scaling of CONFIG",
+    ),
+    (
+        "two thetas",
+        {"rope_scaling": {"rope_type": "linear", "factor": 4.0, "rope_theta": 500.0}, "rope_theta": 10000.0},
+        "llama.slm:18:10: error: rope_theta is 500.0 in the rope scaling and 10000.0 beside it",
+        "comes from .rope_scaling of CONFIG",
+    ),
+    (
         "a transformers 5 record",
         {"rope_parameters": {"rope_type": "linear", "rope_theta": 10000.0}},
         'llama.slm:18:10: error: rope scaling "linear" needs factor',
@@ -420,12 +444,14 @@ def test_wrong_json(content: bytes, message: str, tmp_path: Path) -> None:
 def test_paths(tmp_path: Path) -> None:
     config = tmp_path / "config.json"
     config.write_text(json.dumps(CONFIG))
-    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    (tmp_path / "model.onnx").write_bytes(b"\x08\x08")
+    (tmp_path / "model.bin").write_bytes(b"\x80\x02")
     (tmp_path / "empty").mkdir()
     for path, seed, message in (
         (tmp_path / "missing", None, "there is no such file or directory"),
         (tmp_path / "empty", None, "there is no config.json in this directory"),
-        (tmp_path / "model.gguf", 1, "this is not a checkpoint that can be read"),
+        (tmp_path / "model.onnx", 1, "this is not a checkpoint that can be read"),
+        (tmp_path / "model.bin", 1, "is a pickled checkpoint, which can run code when it is loaded"),
         (config, None, "there are no weights beside this file"),
     ):
         with pytest.raises(FrontendError) as caught:

@@ -187,6 +187,12 @@ CASES: list[Case] = [
         None,
     ),
     (
+        "a weight that a group's weight would hide",
+        {"gate, up: linear(d -> f)": "gate, up, head: linear(d -> f)"},
+        '28:3: "head" is already defined, inside of "layers"',
+        None,
+    ),
+    (
         "a weight named like a config value",
         {"gate, up: linear(d -> f)": "gate, up, eps: linear(d -> f)"},
         '25:15: "eps" is already defined',

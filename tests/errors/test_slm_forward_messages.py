@@ -171,6 +171,24 @@ CASES: list[Case] = [
         None,
     ),
     (
+        "a scan of the wrong shapes",
+        {"h = norm1(x)": "h = selective_scan(x, norm1(x), gate(x), x, x)"},
+        "38:9: selective_scan takes u, dt [T, m], A [m, N], B, C [T, N], found [T, d], [T, d], [T, f], [T, d], [T, d]",
+        None,
+    ),
+    (
+        "a convolution of other channels",
+        {"norm1, norm2: rms_norm(d, eps)": "norm1: causal_conv(f, kernel=3); norm2: rms_norm(d, eps)"},
+        '38:9: "norm1" takes [T, f], found [T, d]',
+        None,
+    ),
+    (
+        "a tensor that is called",
+        {"norm1, norm2: rms_norm(d, eps)": "norm1: tensor(d); norm2: rms_norm(d, eps)"},
+        '38:9: "norm1" is [d] and cannot be called',
+        None,
+    ),
+    (
         "indices as numbers",
         {"x = embed(tokens)": "x = embed(tokens) * act(tokens)"},
         '36:23: "act" takes numbers, found token indices',

@@ -9,11 +9,12 @@ checkpoint of its family (config.json and safetensors, in the layout of a model 
     greedy_logits  float32 [16, vocab]         the row that produced each of these tokens
 
 The logits come from the *written directory*, read back by `from_pretrained`: float32, eager attention, one
-thread, the whole sequence in one forward pass (no KV cache). `generate` with its cache must give the same tokens.
+thread, the whole sequence in one forward pass (no KV cache). `generate` with its cache must give the same tokens and
+the same rows: where longrope factors change on the way, that is what dropping the cache is for.
 
 A seed is taken only if the vectors are worth comparing with (see `accept`): no near tie in greedy decoding, no
-stop token, float32 rounding well under the tolerance of the tests, and every common mistake in reading the
-config (wrong eps, activation, RoPE base, ignored scaling, ignored biases) visible well above that tolerance.
+stop token, no near tie in the choice of an expert, float32 rounding well under the tolerance of the tests, and every
+common mistake in reading the config (wrong eps, activation, RoPE base, ignored scaling, ignored biases) visible well above that tolerance.
 
 Run it in an environment with the extra `published`; it takes less than a minute:
 
@@ -32,23 +33,49 @@ import safetensors
 import torch
 import transformers
 from published.variants import VARIANTS, Config, Variant, hub_config
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
+EAGER = {"attn_implementation": "eager", "experts_implementation": "eager"}
 NEW_TOKENS = 16
 MIN_MARGIN = 1e-2  # ten times what the tests ask for
+MIN_ROUTING_MARGIN = 1e-3  # of the last chosen expert's router logit, from the first that is not: far above rounding
 MIN_DISTINCT_TOKENS = 6  # greedy decoding that repeats one token tests little
 MAX_ROUNDING = 2e-5  # a tenth of the tolerance of the tests, 2e-4
+MAX_CACHED_DISTANCE = 1e-4  # of the rows of `generate`, which adds in another order
 MAX_SEEDS = 200
+# Of a scan: from states that forget at once to states that remember the whole prompt.
+SCAN_RANGES = {".A_log": (-2.0, 2.5), ".D": (0.5, 1.5), ".dt_proj.bias": (-6.0, 0.5)}
+RMS_EPS_FIELDS = ("rms_norm_eps", "norm_eps")
+ACTIVATION_FIELDS = ("hidden_activation", "hidden_act", "activation_function")  # the first one of a config is read
+FINAL_NORMS = (
+    "model.norm.weight", "model.final_layernorm.weight", "gpt_neox.final_layer_norm.weight",
+    "model.decoder.final_layer_norm.weight", "transformer.ln_f.weight", "text_model.model.layer_norm.weight",
+    "model.embedding_norm.weight", "backbone.norm_f.weight",
+)  # fmt: skip
+GAINS = {
+    "q_proj": 1.4,
+    "k_proj": 1.4,
+    "query_key_value": 1.4,
+    "c_attn": 1.4,
+    "lm_head": 2.0,
+    "embed_out": 2.0,
+    "gate": 2.0,
+}
 
 
 def common_mistakes(config: Config) -> tuple[Config, ...]:
-    """Wrong readings of any config, which every variant must show."""
-    other_eps = 1e-6 if config["rms_norm_eps"] == 1e-5 else 1e-5
-    return (
-        {"rms_norm_eps": other_eps},
-        {"hidden_activation" if "hidden_activation" in config else "hidden_act": "gelu_python"},  # erf
-        {"rope_theta": 2 * config["rope_theta"]},
-    )
+    """Wrong readings of any config, which every variant must show, of the fields that it has."""
+    if "text_config" in config:
+        inner = config["text_config"]
+        return tuple({"text_config": inner | mistake} for mistake in common_mistakes(inner))
+    wrong: list[Config] = [{eps: 1e-6 if config[eps] == 1e-5 else 1e-5} for eps in RMS_EPS_FIELDS if eps in config]
+    activation = next((field for field in ACTIVATION_FIELDS if field in config), None)
+    if activation is not None:
+        wrong.append({activation: "gelu_new" if config[activation] == "gelu" else "gelu_python"})  # tanh or erf
+    if "rope_theta" in config:
+        wrong.append({"rope_theta": 2 * config["rope_theta"]})
+    return tuple(wrong)
 
 
 def file_dtype(variant: Variant) -> torch.dtype:
@@ -57,36 +84,54 @@ def file_dtype(variant: Variant) -> torch.dtype:
 
 
 def empty_model(config: Config) -> PreTrainedModel:
-    """A model in float32 with eager attention; the caller sets its weights."""
+    """A model in float32 with eager attention and experts; the caller sets its weights."""
     # transformers rewrites the scaling dictionary in place; a copy keeps the variant as it is.
     fields = copy.deepcopy(config)
     kind = fields.pop("model_type")
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **fields), attn_implementation="eager")
+    model = model_class(config).from_config(AutoConfig.for_model(kind, **fields), **EAGER)
     return model.to(torch.float32).eval()
 
 
-def fill(model: PreTrainedModel, embedding_std: float, generator: torch.Generator) -> None:
+def model_class(config: Config) -> type[AutoModelForCausalLM] | type[AutoModelForImageTextToText]:
+    """A config with a part for text belongs to a model that takes images as well."""
+    return AutoModelForImageTextToText if "text_config" in config else AutoModelForCausalLM
+
+
+def text_config(model: PreTrainedModel) -> transformers.PreTrainedConfig:
+    """The config of what reads and writes tokens."""
+    return model.config.get_text_config()
+
+
+def fill(model: PreTrainedModel, variant: Variant, generator: torch.Generator) -> None:
     """Sets random weights: attention scores and logits get a spread of 1 to 5 whatever the sizes are.
 
     Embeddings are small so that eps matters in the first norm; the norm before the output makes up for
     that when the output matrix is the embedding.
     """
-    hidden = model.config.hidden_size
+    hidden, embedding_std = text_config(model).hidden_size, variant.embedding_std
     tied = model.config.tie_word_embeddings
     final_norm_scale = 2.0 / (embedding_std * math.sqrt(hidden)) if tied else 1.0
     final_norm_scale *= getattr(model.config, "logits_scaling", 1.0)
     stored_offset = 1.0 if model.config.model_type.startswith("gemma") else 0.0  # these norms multiply by 1 + w
     for name, parameter in model.named_parameters():
-        if name == "model.embed_tokens.weight":
+        owner = model.get_submodule(name.rpartition(".")[0])
+        if isinstance(owner, torch.nn.Embedding):
             parameter.normal_(0.0, embedding_std, generator=generator)
-        elif name.endswith("norm.weight"):
-            scale = final_norm_scale if name == "model.norm.weight" else 1.0
+        elif (
+            name.endswith(("norm.weight", "norm_f.weight"))
+            or isinstance(owner, torch.nn.LayerNorm)
+            and name.endswith("weight")
+        ):
+            scale = final_norm_scale if name in FINAL_NORMS else 1.0
             parameter.uniform_(0.5 * scale, 1.5 * scale, generator=generator).sub_(stored_offset)
+        elif name.rpartition("mixer")[2] in SCAN_RANGES:
+            parameter.uniform_(*SCAN_RANGES[name.rpartition("mixer")[2]], generator=generator)
         elif name.endswith(".bias"):
             parameter.normal_(0.0, 0.3, generator=generator)
         else:
-            gain = {"q_proj": 1.4, "k_proj": 1.4, "lm_head": 2.0}.get(name.split(".")[-2], 1.2)
-            parameter.normal_(0.0, gain / math.sqrt(parameter.shape[1]), generator=generator)
+            gain = GAINS.get(name.split(".")[-2], 1.2) * variant.gain
+            inputs = parameter.shape[0] if isinstance(owner, Conv1D) else parameter[0].numel()
+            parameter.normal_(0.0, gain / math.sqrt(inputs), generator=generator)
 
 
 def random_prompt(length: int, vocab_size: int, generator: torch.Generator) -> torch.Tensor:
@@ -100,7 +145,12 @@ def random_prompt(length: int, vocab_size: int, generator: torch.Generator) -> t
 
 def forward(model: PreTrainedModel, tokens: torch.Tensor) -> torch.Tensor:
     """Logits [positions, vocab] of `tokens` [positions] in one pass without a cache."""
-    return model(tokens[None], use_cache=False).logits[0]
+    return language_part(model)(input_ids=tokens[None], use_cache=False).logits[0]
+
+
+def language_part(model: PreTrainedModel) -> PreTrainedModel:
+    """What reads and writes tokens: a model that takes images insists on one, its text part does not."""
+    return model.text_model if model.config.model_type == "kosmos-2" else model
 
 
 def decode_greedily(model: PreTrainedModel, prompt: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -118,22 +168,59 @@ def smallest_margin(rows: torch.Tensor) -> float:
     return float((best[:, 0] - best[:, 1]).min())
 
 
-def smallest_mistake(variant: Variant, model: PreTrainedModel, prompt: torch.Tensor) -> float:
-    """How far the least visible wrong reading of the config moves the logits of the prompt."""
-    config, right, weights = hub_config(variant), forward(model, prompt), model.state_dict()
+def smallest_routing_margin(model: PreTrainedModel, tokens: torch.Tensor) -> float:
+    """The same for the choice of experts: over all tokens and layers, infinite without experts."""
+    margins = [math.inf]
+
+    def measure(router: torch.nn.Module, _: object, output: tuple[torch.Tensor, ...]) -> None:
+        best = output[0].topk(router.top_k + 1, dim=-1).values
+        margins.append(float((best[:, -2] - best[:, -1]).min()))
+
+    routers = [module for module in model.modules() if type(module).__name__.endswith("TopKRouter")]
+    hooks = [router.register_forward_hook(measure) for router in routers]
+    forward(model, tokens)
+    for hook in hooks:
+        hook.remove()
+    return min(margins)
+
+
+def smallest_mistake(variant: Variant, model: PreTrainedModel, prompt: torch.Tensor, greedy: torch.Tensor) -> float:
+    """How far the least visible wrong reading of the config moves the logits of the prompt, or of all tokens."""
+    config, weights = hub_config(variant), model.state_dict()
+    tried = [(mistake, prompt) for mistake in common_mistakes(config) + variant.mistakes]
+    tried += [(mistake, torch.cat([prompt, greedy])) for mistake in variant.late_mistakes]
     moved = []
-    for mistake in common_mistakes(config) + variant.mistakes:
+    for mistake, tokens in tried:
         wrong = empty_model(config | mistake)
         wrong.load_state_dict(weights, strict=False)  # not strict: a mistake may drop the biases
-        moved.append(float((forward(wrong, prompt) - right).abs().max()))
+        moved.append(float((forward(wrong, tokens) - forward(model, tokens)).abs().max()))
+    if variant.shows_eps and any(isinstance(module, torch.nn.LayerNorm) for module in model.modules()):
+        moved.append(float((forward(with_other_eps(model), prompt) - forward(model, prompt)).abs().max()))
     return min(moved)
+
+
+def with_other_eps(model: PreTrainedModel) -> PreTrainedModel:
+    """A copy whose layer norms add another eps: some configs do not name it."""
+    other = copy.deepcopy(model)
+    for module in other.modules():
+        if isinstance(module, torch.nn.LayerNorm):
+            module.eps = 1e-6 if module.eps == 1e-5 else 1e-5
+    return other
 
 
 def rounding(config: Config, model: PreTrainedModel, tokens: torch.Tensor) -> float:
     """How far float32 is from float64 matrix products (norms and softmax stay in float32 in the library)."""
     exact = empty_model(config)
     exact.load_state_dict(model.state_dict())
-    return float((forward(exact.double(), tokens) - forward(model, tokens)).abs().max())
+    torch.set_default_dtype(torch.float64)  # some masks are made in the default type
+    wide = forward(exact.double(), tokens)
+    torch.set_default_dtype(torch.float32)
+    return float((wide - forward(model, tokens)).abs().max())
+
+
+def counts_positions(model: PreTrainedModel) -> bool:
+    """Whether positions depend on which tokens are padding, although nothing is masked."""
+    return model.config.model_type == "kosmos-2"
 
 
 def accept(variant: Variant, model: PreTrainedModel, prompt: torch.Tensor) -> Config | None:
@@ -142,10 +229,15 @@ def accept(variant: Variant, model: PreTrainedModel, prompt: torch.Tensor) -> Co
     margin = smallest_margin(rows)
     if margin < MIN_MARGIN or len(set(greedy.tolist())) < MIN_DISTINCT_TOKENS:
         return None
-    if model.config.eos_token_id in greedy:
+    if text_config(model).eos_token_id in greedy:
+        return None
+    # Some models do not count padding as a position: a pad token within the text would be something else.
+    if counts_positions(model) and text_config(model).pad_token_id in torch.cat([prompt, greedy]):
+        return None
+    if smallest_routing_margin(model, torch.cat([prompt, greedy])) < MIN_ROUTING_MARGIN:
         return None
     error = rounding(hub_config(variant), model, torch.cat([prompt, greedy]))
-    mistake = smallest_mistake(variant, model, prompt)
+    mistake = smallest_mistake(variant, model, prompt, greedy)
     if error > MAX_ROUNDING or mistake < variant.min_mistake:
         return None
     return {"margin": margin, "rounding": error, "mistake": mistake, "spread": float(rows.std())}
@@ -156,10 +248,10 @@ def search(variant: Variant) -> tuple[PreTrainedModel, torch.Tensor, Config]:
     for seed in range(MAX_SEEDS):
         generator = torch.Generator().manual_seed(seed)
         model = empty_model(hub_config(variant))
-        fill(model, variant.embedding_std, generator)
+        fill(model, variant, generator)
         for parameter in model.parameters():
             parameter.copy_(parameter.to(file_dtype(variant)))
-        prompt = random_prompt(variant.prompt_length, model.config.vocab_size, generator)
+        prompt = random_prompt(variant.prompt_length, text_config(model).vocab_size, generator)
         figures = accept(variant, model, prompt)
         if figures is not None:
             return model, prompt, {"seed": seed} | figures
@@ -178,19 +270,24 @@ def write_checkpoint(variant: Variant, model: PreTrainedModel, directory: Path) 
 
 def write_golden(directory: Path, prompt: torch.Tensor) -> None:
     """golden.npz from the checkpoint in `directory`, as the published implementation reads it."""
-    model = AutoModelForCausalLM.from_pretrained(
-        directory, dtype=torch.float32, attn_implementation="eager", local_files_only=True
-    ).eval()
+    config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    reader = model_class(config)
+    model = reader.from_pretrained(directory, dtype=torch.float32, local_files_only=True, **EAGER).eval()
     greedy, rows = decode_greedily(model, prompt)
-    generated = model.generate(
+    generated = language_part(model).generate(
         prompt[None],
         attention_mask=torch.ones_like(prompt[None]),
         max_new_tokens=NEW_TOKENS,
         do_sample=False,
         pad_token_id=0,
+        output_logits=True,
+        return_dict_in_generate=True,
     )
-    if generated[0, len(prompt) :].tolist() != greedy.tolist():
+    if generated.sequences[0, len(prompt) :].tolist() != greedy.tolist():
         raise SystemExit(f"{directory.name}: generate() disagrees with greedy decoding without a cache")
+    distance = float((torch.cat(generated.logits) - rows).abs().max())
+    if distance > MAX_CACHED_DISTANCE:
+        raise SystemExit(f"{directory.name}: logits of generate() are {distance:.1e} from those without a cache")
     if smallest_margin(rows) < MIN_MARGIN:
         raise SystemExit(f"{directory.name}: the written checkpoint is not the one searched for")
     np.savez(
@@ -217,7 +314,7 @@ def readme(rows: list[str]) -> str:
     return f"""# Golden vectors of the published implementations
 
 Tiny random checkpoints of each family and what `transformers` computes from them. This directory is
-written by `tests/golden/make_published.py` from `variants.py` and `families.py`; do not edit anything else by hand.
+written by `tests/golden/make_published.py` from the tables beside this file; do not edit anything else by hand.
 
     pip install -e '.[published]'
     python tests/golden/make_published.py
@@ -240,11 +337,15 @@ The tests compare with a tolerance of 2e-4. The last columns show that this is m
 
 - spread: standard deviation of `greedy_logits`.
 - margin: smallest distance of the best from the second-best logit in greedy decoding (at least {MIN_MARGIN:g}).
-- mistake: how far the least visible wrong reading of the config moves a logit of the prompt (at least 0.02, or 0.001
-  where tanh and erf GELU must differ).
-  Tried for each variant: eps 1e-5 for 1e-6 or the reverse, erf GELU for `silu` or tanh GELU, a doubled RoPE base.
+  Where experts are chosen, the router logits of the last chosen and the first other one differ by {MIN_ROUTING_MARGIN:g} at least.
+- mistake: how far the least visible wrong reading of the config moves a logit of the prompt, or of prompt and greedy tokens
+  where it shows no earlier (at least 0.02, or 0.001 where tanh and erf GELU must differ).
+  Tried for each variant: eps 1e-5 for 1e-6 or the reverse (where norms come first), erf GELU for any other activation,
+  tanh GELU for that, a doubled RoPE base.
   Tried where it applies: ignored or different RoPE scaling, a default RoPE base, ignored attention or FFN biases, no
-  eps, a window one key longer or ignored, no softcap, ignored multipliers, another score scale, RoPE in all layers.
+  eps, a window one key longer or ignored, factors of longrope exchanged, no softcap, ignored multipliers, another score
+  scale, RoPE in all layers, one expert more or fewer for each token, more or less of a head rotated, no q and k norms,
+  branches in parallel or not, positions that begin elsewhere.
 - rounding: distance of float32 from float64 matrix products (at most {MAX_ROUNDING:g}).
 
 The library computes RoPE angles in float32, and the rounding column leaves them so. `tests/unit/test_golden_data.py`

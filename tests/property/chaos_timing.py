@@ -32,7 +32,7 @@ class RandomCosts:
         cycles = self.rng.choice((1, 5, 30, LONG_CYCLES))
         latency = self.rng.choice((0, 3, 100))
         real = self.costs.cost(*arguments)
-        return replace(real, cycles=cycles, latency=latency, sram_share=0.0, dram_share=0.0)
+        return replace(real, cycles=cycles, latency=latency, sram_share=0, dram_share=0)
 
 
 @cache

@@ -147,9 +147,10 @@ def test_mutated_config_text(text: str, tmp_path_factory: pytest.TempPathFactory
 
 def test_deep_json(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
-    path.write_text("[" * 100_000)
-    with pytest.raises(FrontendError, match="is nested too deeply"):
-        load_program(path, random_seed=1)
+    for depth in (100, 600, 100_000):
+        path.write_text('{"a":' * depth + "1" + "}" * depth)
+        with pytest.raises(FrontendError, match="is nested too deeply"):
+            load_program(path, random_seed=1)
 
 
 def _safetensors(header: bytes, data: bytes, length: int | None = None) -> bytes:

@@ -17,6 +17,7 @@ from isa.container import (
     ExecutableWriter,
     Section,
     Symbol,
+    VirtualWeights,
     canonical_json,
     machine_hash,
     symbols_to_bytes,
@@ -40,7 +41,7 @@ class Blob(bytes):
         return f"<{len(self)} bytes>"
 
 
-def build() -> bytes:
+def build(virtual: bool) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.slx"
         with ExecutableWriter(path, machine_hash(MACHINE)) as writer:
@@ -50,13 +51,16 @@ def build() -> bytes:
             writer.add(Section.SYM, symbols_to_bytes([Symbol("a", "TEXT", 0, 16, "function")]))
             writer.add(Section.DBG, DebugMap.empty(3).to_bytes())
             writer.add(Section.TABLE, bytes(100))
-            writer.add(Section.WEIGHTS, bytes(range(200)))
+            if virtual:
+                writer.virtual_weights(VirtualWeights(1 << 35, "the tensors of a checkpoint"))
+            else:
+                writer.add(Section.WEIGHTS, bytes(range(200)))
         return path.read_bytes()
 
 
-@pytest.fixture(scope="module")
-def good():
-    return Blob(build())
+@pytest.fixture(scope="module", params=[False, True], ids=["weights", "virtual weights"])
+def good(request):
+    return Blob(build(request.param))
 
 
 @pytest.fixture(scope="module")
@@ -135,10 +139,13 @@ def test_lying_table_with_a_right_checksum(good, path, data):
     for _ in range(data.draw(st.integers(1, 3))):
         row = data.draw(st.integers(0, len(entries) - 1))
         column = data.draw(st.integers(0, 4))
-        entries[row][column] = data.draw(NUMBERS) % (2**32 if column < 2 else 2**64)
+        entries[row][column] = data.draw(st.integers(0, 3) if column == 1 else NUMBERS) % (
+            2**32 if column < 2 else 2**64
+        )
     executable = opens(path, with_entries(good, entries), data.draw(st.booleans()))
     if executable is not None:
         assert len(executable.text) == 3
+        assert 0 <= executable.weights_bytes <= 1 << 40
 
 
 @FEW

@@ -1,5 +1,7 @@
 """The closed form of DRAM transfers against a model that walks over every burst."""
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -96,11 +98,20 @@ def test_no_transfer_is_faster_than_the_bus(name, base, size):
     assert found.cycles >= size / machine.memory.refreshed_bytes_per_second * machine.clock_hz
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.integers(0, 1 << 22), st.integers(1, 5000))
-def test_whole_stripes_change_nothing(base, size):
-    machine = MACHINES["edge"]
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(["edge", "tiny"]),
+    st.integers(0, 1 << 20),
+    st.integers(1, 5000),
+    strides,
+    st.integers(1, 40),
+    st.booleans(),
+)
+def test_whole_periods_change_nothing(name, base, size, pitch, periods, write):
+    machine = MACHINES[name]
     dram = Dram(machine.memory, machine.clock_hz)
-    td = Descriptor(base, Region.KV, Dtype.I8, (size, 3, 1, 1), (1, size + 77, 0, 0))
-    moved = Descriptor(base + 5 * dram.stripe_bytes, Region.KV, Dtype.I8, td.extents, td.strides)
-    assert dram.transfer(td, write=True) == dram.transfer(moved, write=True)
+    assert dram.period_bytes == {"edge": 4 * 2 * 2048, "tiny": 2 * 2048}[name]
+    td = Descriptor(base, Region.KV, Dtype.I8, (size, 3, 1, 1), (1, size + 1 + pitch, 0, 0))
+    moved = replace(td, base=base + periods * dram.period_bytes)
+    assert dram.transfer(td, write=write) == dram.transfer(moved, write=write)
+    assert walked(machine, td, write) == walked(machine, moved, write)

@@ -161,9 +161,9 @@ def test_parts_of_the_run_add_up_to_the_total(run):
         assert sum(part.dram_bytes for part in parts) == report.total.dram_bytes
         assert sum(part.joules for part in parts) == pytest.approx(report.total.joules)
     pcs = len(run[1]) + 1
-    assert timing.busy_cycles(pcs).sum() == sum(engine.busy_cycles for engine in report.engines)
-    assert timing.dram_bytes(pcs).sum() == report.total.dram_bytes
-    assert timing.instruction_counts(pcs).sum() == report.engines[0].instructions
+    assert timing.records().busy_cycles(pcs).sum() == sum(engine.busy_cycles for engine in report.engines)
+    assert timing.records().dram_bytes(pcs).sum() == report.total.dram_bytes
+    assert timing.records().instruction_counts(pcs).sum() == report.engines[0].instructions
 
 
 @settings(max_examples=40, deadline=None)

@@ -9,9 +9,11 @@ from xdsl.dialects.builtin import FloatAttr, IntegerAttr, ModuleOp, TensorType, 
 from xdsl.ir import Block, Operation, Region, SSAValue
 
 from compiler.dialects import slm, slmq
+from compiler.driver import lower, make_context
 from compiler.errors import CompileError
 from compiler.lowering.plan import STRIP_ROWS_UNIT, TilePlan, strip_shape
 from compiler.lowering.values import dies_at
+from compiler.transforms.choose_tiling import CHUNKS, ChooseTilingPass, candidates, need_of
 from tests.end_to_end.e2e_support import build, options, tiny_program
 
 
@@ -131,3 +133,33 @@ def test_values_from_outside_a_loop_do_not_die_in_it() -> None:
     block.add_op(layers)
     assert dies_at(body.args[0], inner)
     assert not dies_at(y, inner)  # the next layer reads it again
+
+
+@pytest.mark.parametrize(
+    ("sram_bytes", "changes"),
+    [
+        (1 << 17, {"intermediate_size": 1024}),
+        (1 << 16, {"hidden_size": 96, "head_dim": 64, "num_key_value_heads": 3, "sliding_window": 300}),
+        (1 << 18, {"vocab_size": 3000, "intermediate_size": 3000, "num_attention_heads": 12, "num_key_value_heads": 4}),
+        (1 << 15, {"num_hidden_layers": 2, "attention_bias": True}),
+    ],
+)
+def test_chunks_are_left_out_only_if_no_plan_of_theirs_fits(sram_bytes: int, changes: dict[str, int]) -> None:
+    chosen = options("edge", "w8a8", 400, sram_bytes=sram_bytes)
+    module = lower(tiny_program(**changes), chosen, stop_after="slmq")
+    choice = ChooseTilingPass(sram_bytes, chosen.machine.mxu_rows, chosen.context)
+    plans = list(candidates(module, choice, CHUNKS))
+    first = need_of(make_context(), module, plans[0])
+    excluded = [plan for plan in plans if first.excludes(plan, sram_bytes)]
+    assert excluded
+    for plan in plans:
+        need = need_of(make_context(), module, plan)
+        assert need.size_bytes >= need.score_bytes >= need.row_bytes
+        assert need.row_bytes * first.plan.chunk >= first.row_bytes * plan.chunk
+        if plan.kv_heads >= first.plan.kv_heads:
+            assert need.score_bytes * first.plan.chunk >= first.score_bytes * plan.chunk
+        if need.size_bytes <= sram_bytes:
+            break
+    assert plan not in excluded
+    choice.apply(make_context(), module)
+    assert TilePlan.of(module) == plan

@@ -6,14 +6,17 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from frontends import FrontendError
 from frontends.architectures import SHARED_FILE, known_architectures, read_architecture
+from frontends.configuration.dialects import apply_dialects, read_fields
 from frontends.configuration.evaluator import Evaluator
-from frontends.configuration.resolve import Document, apply_dialects, no_tensor, resolve_config, unread_fields
+from frontends.configuration.resolve import Document, resolve_config, unread_fields
 from frontends.configuration.rotary import checked_rotary
 from frontends.language import syntax
 from frontends.language.checks import check
@@ -211,21 +214,76 @@ def test_shared_dialects() -> None:
         "partial_rotary_factor": 0.5,
         "rope_scaling": None,
     }
-    result = apply_dialects(shared, Document(given, "config.json"), "hf", no_tensor).values
+    result = apply_dialects(shared, Document(given, "config.json"), "hf", None)[0].values
     assert result["rope_theta"] == 5.0
     assert result["rope_scaling"] == given["rope_parameters"]
     assert result["partial_rotary_factor"] == 0.5
     assert given["rope_scaling"] is None and "rope_theta" not in given
 
 
+class FewTensors:
+    """A TensorSource that dialect rows look into."""
+
+    name = "a.gguf"
+    weight_types = ("F32",)
+
+    def __init__(self, **tensors: list[float] | tuple[int, ...]):
+        self._tensors = {key.replace("__", "."): value for key, value in tensors.items()}
+
+    def tensor_names(self) -> list[str]:
+        return list(self._tensors)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._tensors
+
+    def tensor_shape(self, name: str) -> tuple[int, ...]:
+        value = self._tensors[name]
+        return value if isinstance(value, tuple) else (len(value),)
+
+    def tensor_type(self, name: str) -> str:
+        return "F32"
+
+    def load_tensor(self, name: str) -> NDArray[np.float32]:
+        return np.array(self._tensors[name], np.float32)
+
+    def load_rows(self, name: str, start: int, stop: int) -> NDArray[np.float32]:
+        return self.load_tensor(name)[start:stop]
+
+
+def _gguf(tensors: FewTensors, **fields: Any) -> tuple[dict[str, Any], set[tuple[str, ...]]]:
+    """The translated document, and the fields that count as read for an architecture that reads a few."""
+    given = {"general": {"architecture": "llama"}, "embedding_length": 64, "attention": {"head_count": 4}, **fields}
+    document, rows = apply_dialects(read_architecture(SHARED_FILE), Document(given, "a.gguf"), "gguf", lambda: tensors)
+    return document.values, read_fields(rows, {("hidden_size",), ("num_hidden_layers",), ("rope_scaling",)})
+
+
 def test_gguf_dialect_looks_into_the_checkpoint() -> None:
     """The names that GGUF files use become those of the hub, with what the tensors say."""
-    tensors = {"rope_freqs.weight": [1.0, 2.0]}
-    given = {"general": {"architecture": "llama"}, "embedding_length": 64, "block_count": 2}
-    document = apply_dialects(read_architecture(SHARED_FILE), Document(given, "a.gguf"), "gguf", tensors.get).values
+    tensors = FewTensors(rope_freqs__weight=[1.0, 2.0], token_embd__weight=(1000, 64))
+    document, read = _gguf(tensors, block_count=2)
     assert (document["model_type"], document["hidden_size"], document["num_hidden_layers"]) == ("llama", 64, 2)
     assert document["rope_scaling"] == {"rope_type": "divisors", "divisors": [1.0, 2.0]}
     assert document["tie_word_embeddings"] is True and document["attention_bias"] is False
+    assert (document["vocab_size"], document["head_dim"]) == (1000, 16)
+    assert ("block_count",) in read
+
+
+@pytest.mark.parametrize(
+    ("fields", "path", "read"),
+    [
+        ({"rope": {"dimension_count": 16}}, ("rope", "dimension_count"), True),
+        ({"rope": {"dimension_count": 8}}, ("rope", "dimension_count"), False),
+        ({"rope": {"scaling": {"type": "none"}}}, ("rope", "scaling", "type"), True),
+        ({"rope": {"scaling": {"type": "linear", "factor": 2.0}}}, ("rope", "scaling", "factor"), True),
+        ({"rope": {"scaling": {"type": "new", "factor": 2.0}}}, ("rope", "scaling", "type"), False),
+        ({"feed_forward_length": 9}, ("feed_forward_length",), False),
+        ({"expert_count": 0}, ("expert_count",), True),
+        ({"expert_used_count": 2, "expert_count": 4}, ("expert_used_count",), False),
+    ],
+)
+def test_gguf_fields_count_as_read(fields: dict[str, Any], path: tuple[str, ...], read: bool) -> None:
+    """Under a name that the architecture reads, or where they say the usual."""
+    assert (path in _gguf(FewTensors(), **fields)[1]) == read
 
 
 def test_unread_fields() -> None:
@@ -243,12 +301,16 @@ def test_fixed_names() -> None:
 def test_rotary_records() -> None:
     """Kinds without their optional keys, lengths from the record or from the options."""
     assert checked_rotary(8, 10000, None, None, None).scaling == {}
-    assert checked_rotary(8, 10000, {"type": "default", "rope_theta": 3}, None, None).scaling == {}
+    assert checked_rotary(8, 10000, {"type": "default", "rope_theta": 10000}, None, None).scaling == {}
     yarn = checked_rotary(8, 10000, {"rope_type": "yarn", "factor": 4, "attention_factor": None}, 64, None)
     assert (yarn.scaling, yarn.original_positions) == ({"rope_type": "yarn", "factor": 4.0}, 64)
-    record = {"type": "longrope", "short_factor": [1, 1], "long_factor": [2, 2.5]}
+    record = {"type": "yarn", "factor": 4, "mscale": 1, "mscale_all_dim": 0.5, "truncate": False}
+    assert checked_rotary(8, 10000, record, 64, None).scaling == {
+        "rope_type": "yarn", "factor": 4.0, "mscale": 1.0, "mscale_all_dim": 0.5, "truncate": 0.0
+    }  # fmt: skip
+    record = {"type": "longrope", "short_factor": [1, 1], "long_factor": [2, 2.5], "factor": 3}
     longrope = checked_rotary(4, 10000, record, 128, 64)
-    assert longrope.scaling["long_factor"] == [2.0, 2.5]
+    assert longrope.scaling["long_factor"] == [2.0, 2.5] and longrope.scaling["factor"] == 3.0
     assert (longrope.max_positions, longrope.original_positions) == (128, 64)
 
 

@@ -1,4 +1,7 @@
-"""Every published golden checkpoint loads, with the weights and config facts that its directory states."""
+"""Every published golden checkpoint loads, with the weights and config facts that its directory states.
+
+Those of the families with layer norm are in test_frontend_published_layer_norm.py.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,13 @@ import pytest
 
 from frontends import load_program
 from frontends.weights.checkpoint import open_checkpoint
+from tests.unit.test_frontend_published_layer_norm import VARIANTS as WITH_LAYER_NORM
 
 PUBLISHED = Path(__file__).parents[1] / "golden" / "published"
-VARIANTS = sorted(path.parent.name for path in PUBLISHED.glob("*/config.json"))
+ELSEWHERE = ("lfm2", "lfm2_biases", "mamba", "mamba_biases")  # test_frontend_recurrent.py
+VARIANTS = sorted(
+    {path.parent.name for path in PUBLISHED.glob("*/config.json")} - set(WITH_LAYER_NORM) - set(ELSEWHERE)
+)
 STORED_NAMES = {"embed.weight": "model.embed_tokens.weight", "norm.weight": "model.norm.weight"}
 LAYER_NAMES = {
     "attn_norm": "input_layernorm", "mlp_norm": "post_attention_layernorm", "q": "self_attn.q_proj",
@@ -25,6 +32,10 @@ FOUR_NORMS = {
 }  # fmt: skip
 OWN_NAMES = {
     "gemma2": FOUR_NORMS, "gemma3_text": FOUR_NORMS,
+    "mixtral": {
+        "router": "block_sparse_moe.gate",
+        "gate": "block_sparse_moe.experts.{e}.w1", "up": "block_sparse_moe.experts.{e}.w3", "down": "block_sparse_moe.experts.{e}.w2",
+    },
     "olmo2": {"attn_norm": "post_attention_layernorm", "mlp_norm": "post_feedforward_layernorm"},
 }  # fmt: skip
 FUSED = {"phi3": {"self_attn.qkv_proj": ("q", "k", "v"), "mlp.gate_up_proj": ("gate", "up")}}
@@ -60,5 +71,6 @@ def _stored_name(name: str, alias: str | None, own: dict[str, str]) -> str:
     """The hub's name of a weight, written down here a second time."""
     if not name.startswith("layers."):
         return STORED_NAMES.get(alias or name, "lm_head.weight")
-    _, layer, weight, part = name.split(".")
-    return f"model.layers.{layer}.{(LAYER_NAMES | own)[weight]}.{part}"
+    _, layer, *group, weight, part = name.split(".")
+    stored = (LAYER_NAMES | own)[weight].format(e=group[-1] if group else None)
+    return f"model.layers.{layer}.{stored}.{part}"

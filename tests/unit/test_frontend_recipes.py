@@ -144,6 +144,21 @@ def test_elementwise_stack_slice_and_alias(tmp_path: Path) -> None:
     assert np.array_equal(weights.load("head.weight"), tensors["embed.weight"])
 
 
+def test_one_item_of_a_stored_tensor(tmp_path: Path) -> None:
+    """Of a tensor with all experts one is read, in every type; f32 stays a view."""
+    values = np.random.default_rng(4).standard_normal((5, 2, 3)).astype(np.float32)
+    bfloat16 = (values.view(np.uint32) >> 16).astype(np.uint16)
+    tensors = {"a": values, "b": values.astype(np.float16), "c": bfloat16}
+    write_safetensors(tmp_path / "model.safetensors", tensors)
+    checkpoint = open_checkpoint(tmp_path)
+    for name in tensors:
+        whole = checkpoint.load_tensor(name)
+        assert all(
+            np.array_equal(checkpoint.load_rows(name, item, item + 1), whole[item : item + 1]) for item in range(5)
+        )
+    assert not checkpoint.load_rows("a", 3, 4).flags.owndata
+
+
 def test_stored_types(tmp_path: Path) -> None:
     """f32 is a view of the mapped file; f16 and bf16 convert exactly."""
     values = np.array([1.0, -2.5, 3.0e-5, 65504.0], np.float32)
@@ -155,7 +170,7 @@ def test_stored_types(tmp_path: Path) -> None:
     assert not checkpoint.load_tensor("a").flags.writeable
     assert np.array_equal(checkpoint.load_tensor("b"), values.astype(np.float16).astype(np.float32))
     assert np.array_equal(checkpoint.load_tensor("c").view(np.uint32), bfloat16.astype(np.uint32) << 16)
-    assert [checkpoint.tensor_dtype(name) for name in "abc"] == ["f32", "f16", "bf16"]
+    assert [checkpoint.tensor_type(name) for name in "abc"] == ["F32", "F16", "BF16"]
 
 
 def test_sharded_equals_single(tmp_path: Path) -> None:

@@ -17,7 +17,13 @@ from xdsl.dialects.builtin import (
 )
 
 from compiler.dialects.slm import RotaryAttr
-from compiler.interpreters.rotary import rotary_frequencies, rotary_tables
+from compiler.interpreters.rotary import (
+    longest_context,
+    restart_lengths,
+    rotary_frequencies,
+    rotary_tables,
+    table_lengths,
+)
 
 SHORT = [1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7]
 LONG = [2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5]
@@ -39,6 +45,7 @@ def rotary(dim=16, theta=10000.0, longest=0, original=0, **scaling):
 DEFAULT = [1.0, 0.31622777, 0.1, 0.031622777, 0.01, 0.0031622777, 0.001, 0.00031622777]
 LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
 YARN_OPTIONS = {"beta_fast": 8.0, "beta_slow": 2.0, "attention_factor": 1.5}
+YARN = [1.0, 0.25693506, 0.0625, 0.013834965, 0.0025, 0.00079056947, 0.00025, 7.9056947e-05]
 LONGROPE = {"rope_type": "longrope", "short_factor": SHORT, "long_factor": LONG}
 CASES = {
     "default": (rotary(), 900, DEFAULT, 1.0),
@@ -64,7 +71,7 @@ CASES = {
     "yarn": (
         rotary(longest=2048, original=512, rope_type="yarn", factor=4.0),
         900,
-        [1.0, 0.25693506, 0.0625, 0.013834965, 0.0025, 0.00079056947, 0.00025, 7.9056947e-05],
+        YARN,
         1.138629436111989,
     ),
     "yarn with options": (
@@ -72,6 +79,30 @@ CASES = {
         900,
         [1.0, 0.31622776, 0.1, 0.019764237, 0.0025, 0.00079056947, 0.00025, 7.9056947e-05],
         1.5,
+    ),
+    "yarn with both magnitudes": (
+        rotary(longest=2048, original=512, rope_type="yarn", factor=4.0, mscale=1.4, mscale_all_dim=0.6),
+        900,
+        YARN,
+        1.1023872193956545,
+    ),
+    "yarn with one magnitude": (
+        rotary(longest=2048, original=512, rope_type="yarn", factor=4.0, mscale=1.4, mscale_all_dim=0.0),
+        900,
+        YARN,
+        1.138629436111989,
+    ),
+    "yarn with a ramp between indices": (
+        rotary(longest=2048, original=512, rope_type="yarn", factor=4.0, truncate=0.0),
+        900,
+        [1.0, 0.30140647, 0.070398636, 0.014383359, 0.0025, 0.00079056947, 0.00025, 7.9056947e-05],
+        1.138629436111989,
+    ),
+    "longrope with a factor": (
+        rotary(longest=1024, original=256, factor=8.0, **LONGROPE),
+        300,
+        [0.5, 0.12649111, 0.033333335, 0.0090350788, 0.0025, 0.0007027284, 0.0002, 5.7495956e-05],
+        1.1726039399558574,
     ),
     "longrope at its length": (
         rotary(longest=1024, original=256, **LONGROPE),
@@ -100,6 +131,27 @@ def test_frequencies_and_attention_factor(case):
     frequencies, factor = rotary_frequencies(attr, total_length)
     np.testing.assert_allclose(frequencies, expected, rtol=2e-7)
     assert factor == pytest.approx(expected_factor, rel=1e-12)
+
+
+def test_tables_for_lengths_of_sequence():
+    changing = rotary(longest=1024, original=256, **LONGROPE)
+    assert table_lengths(changing, 1024) == (256, 1024)
+    assert table_lengths(changing, 257) == (256, 257)
+    assert table_lengths(changing, 256) == (256,)
+    assert table_lengths(changing, 9) == (9,)
+    steady = rotary(longest=2048, original=512, rope_type="yarn", factor=4.0)
+    assert table_lengths(steady, 2048) == (2048,)
+    other = rotary(longest=1024, original=64, **LONGROPE)
+    assert restart_lengths([changing, steady, other, changing], 1024) == (64, 256)
+    assert restart_lengths([changing, steady, other], 200) == (64,)
+    assert restart_lengths([steady], 2048) == ()
+
+
+def test_dynamic_tables_hold_up_to_the_longest_sequence():
+    dynamic = rotary(longest=512, rope_type="dynamic", factor=4.0)
+    assert longest_context(dynamic) == 512
+    np.testing.assert_allclose(rotary_frequencies(dynamic, 512)[0], DEFAULT, rtol=1e-7)
+    assert longest_context(rotary(longest=512)) is None
 
 
 def test_yarn_with_an_empty_ramp_is_a_step():

@@ -160,6 +160,7 @@ def test_rope_rotates_pairs_of_halves_and_leaves_the_rest():
         ("relu", 0.5),
         ("sigmoid", 0.62245933),
         ("tanh", 0.46211716),
+        ("softplus", 0.97407698),
     ],
 )
 def test_activations(kind, expected):

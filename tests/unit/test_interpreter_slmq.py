@@ -186,17 +186,20 @@ def converted(name, scheme, sampling=False):
         AddSamplingPass().apply(Context(), program.module)
         FuseStripsPass().apply(Context(), program.module)
     program.module.verify()
-    return SlmqInterpreter(program.module, program.weights, 512)
+    return SlmqInterpreter(program.module, program.weights, min(512, program.max_positions))
 
 
 @pytest.mark.parametrize("directory", sorted(p.parent for p in PUBLISHED.glob("*/golden.npz")), ids=lambda p: p.name)
 def test_fp32_gives_the_published_logits_and_tokens(directory):
     with np.load(directory / "golden.npz", allow_pickle=False) as golden:
         tokens, logits, greedy = golden["tokens"].tolist(), golden["logits"], golden["greedy"].tolist()
+        greedy_logits = golden["greedy_logits"]
     run = converted(directory.name, "fp32")
     np.testing.assert_allclose(run.run(tokens), logits, rtol=0, atol=2e-4)
     run.reset()
-    assert run.generate(tokens, len(greedy)).tokens == greedy
+    generation = run.generate(tokens, len(greedy))
+    assert generation.tokens == greedy
+    np.testing.assert_allclose(generation.logits, greedy_logits, rtol=0, atol=2e-4)
 
 
 def test_quantised_schemes_stay_near_the_published_logits():
@@ -251,10 +254,10 @@ def test_a_module_that_samples_and_fused_strips_give_the_same(settings):
 
 def test_selected_rows_are_all_or_the_last():
     run = converted("gqa", "bf16", sampling=True)
-    whole = run.step(PROMPT)
+    whole = run.run(PROMPT)
     assert whole.shape == (len(PROMPT), 181)
     run.reset()
-    assert_same_bits(run.step(PROMPT, all_rows=False), whole[-1:])
+    assert_same_bits(run.run(PROMPT, all_rows=False), whole[-1:])
 
 
 def test_generation_stops_at_stop_tokens_and_at_the_context():
@@ -280,26 +283,45 @@ def test_prepared_weights_stay_within_their_bound(monkeypatch):
 
 @pytest.mark.parametrize(
     ("tokens", "message"),
-    [([], "1 .. 256 tokens"), ([1] * 257, "1 .. 256 tokens"), ([181], "0 .. 180"), ([-1], "0 .. 180")],
+    [([], "found 0 tokens"), ([181], "0 .. 180"), ([-1], "0 .. 180")],
 )
-def test_wrong_chunks_are_named(tokens, message):
+def test_wrong_tokens_are_named(tokens, message):
     with pytest.raises(InterpreterError, match=message):
-        converted("gqa", "fp32").step(tokens)
+        converted("gqa", "fp32").run(tokens)
 
 
-def test_a_chunk_may_not_cross_a_block_or_the_context():
+def test_a_sequence_may_not_exceed_the_context():
     run = converted("gqa", "fp32")
-    run.run([1] * 250)
-    with pytest.raises(InterpreterError, match="1 .. 6 tokens, found 7"):
-        run.step([1] * 7)
-    run.run([1] * 262)
-    with pytest.raises(InterpreterError, match="at position 512"):
-        run.step([1])
+    run.run([1] * 500)
+    with pytest.raises(InterpreterError, match="513 tokens are more than the context of 512"):
+        run.run([1] * 13)
+    assert len(run.run([1] * 12)) == 12
+
+
+def test_a_sequence_that_outgrows_its_rotary_tables_starts_again():
+    """Every step equals a fresh run of the whole sequence; the published original length is 32."""
+    with np.load(PUBLISHED / "phi3_crossing" / "golden.npz", allow_pickle=False) as golden:
+        tokens = [*golden["tokens"].tolist(), *golden["greedy"].tolist()]
+    run, fresh = converted("phi3_crossing", "w8a8-kv8"), converted("phi3_crossing", "w8a8-kv8")
+    assert run.restarts == (32,)
+    done = 0
+    for end in (5, 31, 32, 33, 34, 42):
+        fresh.reset()
+        assert_same_bits(run.run(tokens[done:end]), fresh.run(tokens[:end], chunk=7)[done:])
+        assert run.position == end
+        done = end
+
+
+def test_dynamic_scaling_beyond_its_positions_is_refused():
+    program = load_program(PUBLISHED / "dynamic_rope")
+    ConvertSlmToSlmqPass(scheme="fp32").apply(Context(), program.module)
+    with pytest.raises(InterpreterError, match="dynamic rope scaling is not defined for a context of 65"):
+        SlmqInterpreter(program.module, program.weights, 65)
 
 
 def test_operations_of_other_levels_are_named():
     program = load_program(PUBLISHED / "gqa")
     with pytest.raises(InterpreterError, match="slm.embedding"):
-        SlmqInterpreter(program.module, program.weights, 512).step([1])
+        SlmqInterpreter(program.module, program.weights, 512).run([1])
     with pytest.raises(InterpreterError, match="context"):
         SlmqInterpreter(program.module, program.weights, 0)

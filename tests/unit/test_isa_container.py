@@ -13,7 +13,9 @@ from isa.container import (
     Executable,
     ExecutableWriter,
     Section,
+    SectionFlag,
     Symbol,
+    VirtualWeights,
     canonical_json,
     machine_hash,
     symbols_to_bytes,
@@ -87,6 +89,25 @@ def test_absent_sections_are_empty(tmp_path):
     assert len(executable.weights) == len(executable.table) == len(executable.smem_image) == 0
     assert executable.symbols == []
     assert executable.debug.location_of_pc.tolist() == [-1, -1]
+
+
+def test_virtual_weights_are_a_statement(tmp_path):
+    path = tmp_path / "a.slx"
+    statement = VirtualWeights(46_702_792_704, "the tensors of a checkpoint")
+    with ExecutableWriter(path, machine_hash(MACHINE)) as writer:
+        writer.add(Section.TEXT, TEXT)
+        writer.virtual_weights(statement)
+        writer.add(Section.META, canonical_json(META))
+    executable = Executable.open(path)
+    assert executable.weights is None
+    assert executable.virtual_weights == statement
+    assert executable.weights_bytes == 46_702_792_704
+    (entry,) = [entry for entry in executable.sections if entry.type == Section.WEIGHTS]
+    assert entry.flags == SectionFlag.REQUIRED | SectionFlag.VIRTUAL
+    data = path.read_bytes()[entry.offset_bytes :][: entry.size_bytes]
+    assert data == b'{"fill":"the tensors of a checkpoint","size_bytes":46702792704}'
+    write(path, chunks=[b"real"])
+    assert (Executable.open(path).virtual_weights, Executable.open(path).weights_bytes) == (None, 4)
 
 
 def test_the_header_as_documented(tmp_path):

@@ -202,6 +202,20 @@ def test_refused_executables(tmp_path: Path, changes: dict[str, object], text: s
         Session(write(tmp_path / "bad.slx", **changes))
 
 
+def test_a_program_larger_than_its_machine_is_timed_if_that_was_meant(tmp_path: Path) -> None:
+    large = {"KV": 1 << 40, "IO": 4096, "SCRATCH": 0}
+    meant = write(tmp_path / "meant.slx", regions=large, oversize=True)
+    with pytest.raises(SessionError, match=r"tiny has 2147483648: only its time can be simulated \(--timing-only\)"):
+        Session(meant)
+    assert len(list(Session(meant, timing_only=True).generate([1], 3))) == 3
+    for claim in (False, None, 1, "yes"):
+        with pytest.raises(SessionError, match=r"needs 10995\d+ bytes of DRAM, tiny has 2147483648$"):
+            Session(write(tmp_path / "claim.slx", regions=large, oversize=claim), timing_only=True)
+    stored = write(tmp_path / "stored.slx", regions={"KV": 0, "IO": 1 << 40, "SCRATCH": 0}, oversize=True)
+    with pytest.raises(SessionError, match="are neither weights nor KV cache"):
+        Session(stored, timing_only=True)
+
+
 def test_trap_names_its_source_line(executable: Executable, tmp_path: Path) -> None:
     session = Session(write(tmp_path / "trap.slx", entry={"generate": 0}))
     with pytest.raises(TrapError) as info:
@@ -226,7 +240,7 @@ def test_hostile_programs(tmp_path: Path, source: str, text: str) -> None:
 
 
 def test_timing_only_never_reads_weights(executable: Executable) -> None:
-    executable.weights = None if executable.weights is None else _Forbidden(len(executable.weights))
+    executable.weights = _Forbidden(executable.weights_bytes)
     runs = [list(Session(executable, timing_only=True, seed=seed).generate([4, 2], 20)) for seed in (1, 1, 2)]
     assert runs[0] == runs[1] != runs[2]
     assert all(0 <= token < VOCABULARY for run in runs for token in run) and len(runs[0]) == 20

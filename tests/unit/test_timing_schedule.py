@@ -49,7 +49,7 @@ def test_scalars_take_a_cycle_each(timing):
     for pc in range(7):
         timing.scalar(pc % 2, ALU)
     assert timing.cycles == 7
-    assert timing.instruction_counts(3).tolist() == [4, 3, 0]
+    assert timing.records().instruction_counts(3).tolist() == [4, 3, 0]
 
 
 def test_an_engine_works_in_order_and_in_the_background(timing):
@@ -190,7 +190,7 @@ def test_sections_add_up_and_know_their_work(timing):
     timing.mark(3, 1, 0)
     timing.scalar(4, ALU)
     timing.halt(5)
-    sections = timing.sections()
+    sections = timing.records().sections
     assert {key: part.visits for key, part in sections.items()} == {
         (0, 5): 1, (0, 6): 1, (0, None): 1, (1, 0): 1, (1, None): 1,
     }  # fmt: skip
@@ -199,7 +199,7 @@ def test_sections_add_up_and_know_their_work(timing):
     assert sections[0, None].cycles == 2
     for label in (0, 1):
         assert sum(part.cycles for key, part in sections.items() if key[0] == label) == timing.cycles
-    assert timing.sections() == sections
+    assert timing.records().sections == sections
 
 
 def test_phases_split_at_token_events(timing):
@@ -210,7 +210,7 @@ def test_phases_split_at_token_events(timing):
     timing.event(4, EVENT_TOKEN, 43)
     timing.event(5, 99, 1)
     timing.halt(6)
-    phases = timing.phases()
+    phases = timing.records().phases
     assert [(event.cycle, event.kind, event.value) for event in timing.events] == [(3, 1, 42), (5, 1, 43), (6, 99, 1)]
     assert {name: (part.cycles, part.visits) for name, part in phases.items()} == {
         "prefill": (3, 1),
@@ -222,6 +222,6 @@ def test_phases_split_at_token_events(timing):
 def test_per_instruction_arrays(timing):
     load(timing, 0, pc=2)
     timing.scalar(0, ALU)
-    assert timing.busy_cycles(4).tolist() == [1, 0, LD_CYCLES + 1, 0]
-    assert timing.dram_bytes(4).tolist() == [0, 0, 1 << 17, 0]
-    assert timing.instruction_counts(4).tolist() == [1, 0, 1, 0]
+    assert timing.records().busy_cycles(4).tolist() == [1, 0, LD_CYCLES + 1, 0]
+    assert timing.records().dram_bytes(4).tolist() == [0, 0, 1 << 17, 0]
+    assert timing.records().instruction_counts(4).tolist() == [1, 0, 1, 0]

@@ -8,6 +8,7 @@ from isa.spec import BY_MNEMONIC, FMT_BLOCKED, VBIN, VRED, VUN, Dtype, Flag, Reg
 from simulator.timing.actions import ACTION_INDEX, named
 from simulator.timing.costs import CostModel
 from simulator.timing.dram import Dram
+from simulator.timing.resource import WHOLE
 from simulator.timing.sram import Access, Runs, access, runs_of
 
 EDGE = load_machine("edge")
@@ -209,7 +210,7 @@ class TestDram:
 
     def test_rows_of_one_bank_wait_for_each_other(self):
         # One burst in each of 10 rows of one bank: 10 x 61.25 ns. Half a stripe apart they fall on two banks.
-        stripe = self.dram.stripe_bytes
+        stripe = EDGE.dram_stripe_bytes
         for stride, cycles in ((stripe, 660), (stripe // 2, 330)):
             rows = tensor(0, Region.KV, Dtype.I8, 32, 10, strides=(1, stride, 0, 0))
             found = self.dram.transfer(rows, write=False)
@@ -225,15 +226,15 @@ class TestCopies:
     def test_a_load_is_bound_by_the_dram(self):
         found = cost("ld", tensor(0, S, Dtype.I8, 1 << 17), tensor(0, Region.WEIGHT, Dtype.I8, 1 << 17))
         assert (found.cycles, found.latency, found.dram_write) == (2758, 63, False)
-        assert found.dram_share == 1.0
-        assert found.sram_share == pytest.approx((1 << 17) / 32 / (32 * 2758))
+        assert found.dram_share == WHOLE
+        assert found.sram_share == (1 << 17) // 32 * WHOLE // (32 * 2758)
         assert actions(found)["read.WEIGHT"] == 1 << 17
 
     def test_a_store_into_small_pieces_is_bound_by_the_scratchpad_port(self):
         source = tensor(0, S, Dtype.I8, 64, 64, strides=(1024, 1, 0, 0))
         found = cost("st", tensor(0, Region.KV, Dtype.I8, 64, 64), source)
         assert found.cycles == 4096  # one bank
-        assert found.dram_share < 0.1
+        assert 0 < found.dram_share < WHOLE // 10
 
     def test_read_only_regions_have_no_interlock_span(self):
         found = cost("ld", tensor(0, S, Dtype.I8, 64), tensor(0, Region.WEIGHT, Dtype.I8, 64))

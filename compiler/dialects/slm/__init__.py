@@ -11,6 +11,7 @@ from xdsl.ir import Dialect, Operation
 from compiler.dialects.slm.attention import AttentionOp
 from compiler.dialects.slm.attributes import (
     ACTIVATIONS,
+    EXPERT,
     LAYER,
     RotaryAttr,
     Shape,
@@ -18,6 +19,7 @@ from compiler.dialects.slm.attributes import (
     has_tokens,
     row_shape,
     shape_of,
+    stored_name,
 )
 from compiler.dialects.slm.elementwise import (
     ActivationOp,
@@ -44,24 +46,32 @@ from compiler.dialects.slm.images import (
     concat_shape,
     patches_shape,
 )
-from compiler.dialects.slm.layers import LayersOp, YieldOp
+from compiler.dialects.slm.layers import LayersOp, YieldOp, at_layer
+from compiler.dialects.slm.mixture import MixtureOp, is_expert_column
 from compiler.dialects.slm.norms import LayerNormOp, RmsNormOp
 from compiler.dialects.slm.positions import PositionsOp, SinusoidOp, check_sinusoid
+from compiler.dialects.slm.recurrent import CausalConvOp, SelectiveScanOp
+from compiler.dialects.slm.routing import MOST_CHOSEN, ColumnOp, ReduceSumOp, SoftmaxOp, TopKOp
 from compiler.dialects.slm.rows import EmbeddingOp, LinearOp, RopeOp
 from compiler.dialects.slm.tensors import TensorOp
 
 __all__ = [
-    "ACTIVATIONS", "LAYER", "ActivationOp", "AddOp", "AttentionOp", "BinaryBase", "BinaryOp", "ConstantOp", "DivOp",
-    "EmbeddingOp", "LayerNormOp", "LayersOp", "LinearOp", "MulOp", "PositionsOp", "RmsNormOp", "RopeOp", "RotaryAttr",
-    "Shape", "SinusoidOp", "Slm", "SubOp", "TensorOp", "WeightAttr", "YieldOp", "broadcast", "check_sinusoid",
-    "has_tokens", "row_shape", "shape_of",
+    "ACTIVATIONS", "EXPERT", "LAYER", "MOST_CHOSEN", "STRUCTURE_OPS", "ActivationOp", "AddOp", "AttentionOp",
+    "BinaryBase", "BinaryOp", "CausalConvOp", "ColumnOp", "ConstantOp", "DivOp", "EmbeddingOp", "LayerNormOp",
+    "LayersOp", "LinearOp", "MixtureOp", "MulOp", "PositionsOp", "ReduceSumOp", "RmsNormOp", "RopeOp", "RotaryAttr",
+    "SelectiveScanOp", "Shape", "SinusoidOp", "Slm", "SoftmaxOp", "SubOp", "TensorOp", "TopKOp", "WeightAttr",
+    "YieldOp", "at_layer", "broadcast", "check_sinusoid", "has_tokens", "is_expert_column", "row_shape", "shape_of",
+    "stored_name",
     "ConcatBase", "ConcatOp", "FullAttentionOp", "L2NormalizeBase", "L2NormalizeOp", "PatchesBase", "PatchesOp",
     "ReplaceBase", "ReplaceOp", "check_full_attention", "concat_shape", "patches_shape",
 ]  # fmt: skip
 
 SLM_OPS: list[type[Operation]] = [
     EmbeddingOp, PositionsOp, SinusoidOp, LinearOp, RmsNormOp, LayerNormOp, RopeOp, AttentionOp, ActivationOp,
-    ConstantOp, AddOp, SubOp, MulOp, DivOp, TensorOp, LayersOp, YieldOp,
+    ConstantOp, AddOp, SubOp, MulOp, DivOp, TensorOp, LayersOp, SoftmaxOp, ReduceSumOp, TopKOp, ColumnOp, MixtureOp,
+    CausalConvOp, SelectiveScanOp, YieldOp,
     PatchesOp, ConcatOp, L2NormalizeOp, FullAttentionOp, ReplaceOp,
 ]  # fmt: skip
+STRUCTURE_OPS = (LayersOp, MixtureOp, YieldOp)
+"""What stays around the operations of slmq."""
 Slm = Dialect("slm", SLM_OPS, [WeightAttr, RotaryAttr])

@@ -21,8 +21,8 @@ from xdsl.parser import AttrParser
 from xdsl.printer import Printer
 from xdsl.utils.exceptions import VerifyException
 
-ACTIVATIONS = ("silu", "gelu", "gelu_tanh", "quick_gelu", "relu", "sigmoid", "tanh")
-LAYER = "{i}"
+ACTIVATIONS = ("silu", "gelu", "gelu_tanh", "quick_gelu", "relu", "sigmoid", "tanh", "softplus")
+LAYER, EXPERT = "{i}", "{e}"
 
 
 class Shape(tuple[int, ...]):
@@ -50,9 +50,17 @@ def has_tokens(value: SSAValue) -> bool:
     return shape_of(value)[:1] == (DYNAMIC_INDEX,)
 
 
+def stored_name(key: str, layer: int | None, expert: int | None) -> str:
+    """The key with the numbers of a layer and an expert filled in."""
+    for placeholder, number in ((LAYER, layer), (EXPERT, expert)):
+        if number is not None:
+            key = key.replace(placeholder, str(number))
+    return key
+
+
 @irdl_attr_definition
 class WeightAttr(ParametrizedAttribute):
-    """`#slm.weight<"name", tensor<NxKxbf16>>`: a tensor of the WeightStore; `{i}` in the name is the layer index."""
+    """`#slm.weight<"name", tensor<NxKxbf16>>`: a tensor of the WeightStore; `{i}` in the name is the layer, `{e}` the expert."""
 
     name = "slm.weight"
     key: StringAttr
@@ -74,9 +82,9 @@ class WeightAttr(ParametrizedAttribute):
     def shape(self) -> tuple[int, ...]:
         return self.type.get_shape()
 
-    def at_layer(self, layer: int) -> str:
-        """The WeightStore name for one layer."""
-        return self.key.data.replace(LAYER, str(layer))
+    def at(self, layer: int | None, expert: int | None) -> str:
+        """The WeightStore name in one layer and expert; None outside of layers, of mixtures."""
+        return stored_name(self.key.data, layer, expert)
 
 
 @irdl_attr_definition

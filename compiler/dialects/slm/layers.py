@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 from xdsl.dialects.builtin import (
     DenseArrayBase,
+    Float64Type,
+    FloatAttr,
     StringAttr,
     i64,
 )
-from xdsl.ir import Block, Region, SSAValue
+from xdsl.ir import Block, Operation, Region, SSAValue
 from xdsl.irdl import (
     AnyAttr,
     IRDLOperation,
@@ -77,3 +79,26 @@ class LayersOp(IRDLOperation):
                 raise VerifyException("a layer region takes the values of the layers op")
             if not isinstance(last, YieldOp) or [value.type for value in last.values] != types:
                 raise VerifyException("a layer region yields the values of the layers op")
+
+
+ByLayer = DenseArrayBase[Float64Type]
+"""A number for each layer of the stack."""
+
+
+def at_layer(value: FloatAttr[Float64Type], by_layer: ByLayer | None, layer: int | None) -> float:
+    """A number of an operation: the layer's own, if it has such."""
+    if by_layer is None or layer is None:
+        return float(value.value.data)
+    return float(by_layer.get_values()[layer])
+
+
+def check_by_layer(op: Operation, by_layer: ByLayer | None) -> None:
+    """Raises VerifyException unless there is a number for each layer of the stack that the operation is in."""
+    if by_layer is None:
+        return
+    stack = op.parent_op()
+    while stack is not None and not isinstance(stack, LayersOp):
+        stack = stack.parent_op()
+    layers = len(stack.layer_kinds) if stack is not None else 0
+    if len(by_layer) != layers:
+        raise VerifyException(f"{len(by_layer)} numbers by layer for {layers} layers")

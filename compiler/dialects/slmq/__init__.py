@@ -32,21 +32,27 @@ from compiler.dialects.slmq.images import (
 from compiler.dialects.slmq.matrix import MatmulOp
 from compiler.dialects.slmq.norms import LayerNormOp, RmsNormOp
 from compiler.dialects.slmq.positions import PositionRowsOp, SinusoidOp
+from compiler.dialects.slmq.recurrent import CausalConvOp, SelectiveScanOp
+from compiler.dialects.slmq.routing import ColumnOp, ReduceSumOp, SoftmaxOp, TopKOp
 from compiler.dialects.slmq.rows import EmbedOp, RopeOp
 from compiler.dialects.slmq.sampling import SampleOp, SelectRowsOp
 from compiler.dialects.slmq.strips import StripsOp, YieldOp
 from compiler.dialects.slmq.tensors import TensorOp
 
 __all__ = [
-    "BINARY_FUNCTIONS", "WEIGHT_FORMATS", "ActivationOp", "AddOp", "AttentionOp", "DivOp", "EmbedOp", "LayerNormOp",
-    "MatmulOp", "MulOp", "OffsetOp", "PositionRowsOp", "QuantizeOp", "RmsNormOp", "RopeOp", "RoundOp", "SampleOp",
-    "ScaleOp", "SelectRowsOp", "SinusoidOp", "Slmq", "StripsOp", "SubOp", "TensorOp", "YieldOp", "element_of",
+    "BINARY_FUNCTIONS", "MIXING_OPS", "WEIGHT_FORMATS", "ActivationOp", "AddOp", "AttentionOp", "CausalConvOp",
+    "ColumnOp", "DivOp", "EmbedOp", "LayerNormOp", "MatmulOp", "MulOp", "OffsetOp", "PositionRowsOp", "QuantizeOp",
+    "ReduceSumOp", "RmsNormOp", "RopeOp", "RoundOp", "SampleOp", "ScaleOp", "SelectRowsOp", "SelectiveScanOp",
+    "SinusoidOp", "Slmq", "SoftmaxOp", "StripsOp", "SubOp", "TensorOp", "TopKOp", "YieldOp", "element_of",
     "ConcatOp", "FullAttentionOp", "L2NormalizeOp", "PatchesOp", "ReplaceOp", "RowsOp", "of_chunk",
 ]  # fmt: skip
 
 SLMQ_OPS: list[type[Operation]] = [
-    EmbedOp, PositionRowsOp, SinusoidOp, RmsNormOp, LayerNormOp, QuantizeOp, RoundOp, MatmulOp, RopeOp, ScaleOp, OffsetOp,
-    ActivationOp, AddOp, SubOp, MulOp, DivOp, AttentionOp, SelectRowsOp, SampleOp, StripsOp, TensorOp, YieldOp,
+    EmbedOp, PositionRowsOp, SinusoidOp, RmsNormOp, LayerNormOp, QuantizeOp, RoundOp, MatmulOp, RopeOp, ScaleOp,
+    OffsetOp, ActivationOp, AddOp, SubOp, MulOp, DivOp, AttentionOp, SelectRowsOp, SampleOp, StripsOp, TensorOp,
+    SoftmaxOp, ReduceSumOp, TopKOp, ColumnOp, CausalConvOp, SelectiveScanOp, YieldOp,
     PatchesOp, ConcatOp, L2NormalizeOp, FullAttentionOp, ReplaceOp, RowsOp,
 ]  # fmt: skip
+MIXING_OPS = (AttentionOp, CausalConvOp, SelectiveScanOp)
+"""Those whose row of a token depends on other tokens, through a state. All other ops work row by row."""
 Slmq = Dialect("slmq", SLMQ_OPS, [])

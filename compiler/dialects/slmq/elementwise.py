@@ -12,6 +12,7 @@ from xdsl.irdl import (
     VarConstraint,
     irdl_op_definition,
     operand_def,
+    opt_prop_def,
     prop_def,
     result_def,
     traits_def,
@@ -21,19 +22,24 @@ from xdsl.utils.exceptions import VerifyException
 
 from compiler.dialects.slm.attributes import ACTIVATIONS
 from compiler.dialects.slm.elementwise import BinaryBase
+from compiler.dialects.slm.layers import ByLayer, check_by_layer
 
 
 @irdl_op_definition
 class ScaleOp(IRDLOperation):
-    """x times a constant, rounded to f32 once."""
+    """x times a constant, rounded to f32 once; with `layer_factors` layer i of the stack takes layer_factors[i]."""
 
     name = "slmq.scale"
     T: ClassVar = VarConstraint("T", AnyAttr())
     x = operand_def(T)
     factor = prop_def(FloatAttr[Float64Type])
+    layer_factors = opt_prop_def(ByLayer)
     result = result_def(T)
     traits = traits_def(Pure())
-    assembly_format = "$x `by` $factor attr-dict `:` type($x)"
+    assembly_format = "$x `by` $factor (`by_layer` $layer_factors^)? attr-dict `:` type($x)"
+
+    def verify_(self) -> None:
+        check_by_layer(self, self.layer_factors)
 
 
 @irdl_op_definition

@@ -17,6 +17,8 @@ from compiler.interpreters.rotary import rotary_tables_f64
 from compiler.interpreters.slm.images import IMAGE_HANDLERS
 from compiler.interpreters.slm.norms import NORM_HANDLERS
 from compiler.interpreters.slm.positions import POSITION_HANDLERS
+from compiler.interpreters.slm.recurrent import RECURRENT
+from compiler.interpreters.slm.routing import ROUTING
 from compiler.interpreters.slm.run import Array, Handlers, SlmRun
 
 CAST_ELEMENTS = 1 << 22
@@ -80,7 +82,7 @@ def attention(run: SlmRun, op: slm.AttentionOp) -> None:
         visible = visible_keys(rows, q.shape[1], None if op.window is None else op.window.value.data)
         for group in range(len(k)):
             heads = slice(group * heads_per_group, (group + 1) * heads_per_group)
-            scores = q[heads, rows] @ k[group].T * run.dtype(float(op.scale.value.data))
+            scores = q[heads, rows] @ k[group].T * run.dtype(slm.at_layer(op.scale, op.layer_scales, run.layer))
             if op.softcap is not None:
                 cap = run.dtype(float(op.softcap.value.data))
                 scores = np.tanh(scores / cap) * cap
@@ -133,6 +135,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": lambda x: np.maximum(x, 0),
     "sigmoid": _sigmoid,
     "tanh": np.tanh,
+    "softplus": lambda x: np.logaddexp(x, 0),
 }
 BINARY: dict[type[Operation], Callable[[Array, Array], Array]] = {
     slm.AddOp: np.add,
@@ -152,5 +155,7 @@ HANDLERS: Handlers = {
     slm.ConstantOp: constant,
     slm.TensorOp: tensor,
     **dict.fromkeys(BINARY, binary),
+    **ROUTING,
+    **RECURRENT,
     **IMAGE_HANDLERS,
 }

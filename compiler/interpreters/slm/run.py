@@ -48,7 +48,7 @@ def check_image(body: Block, image: ImageInput, tokens: int) -> None:
 
 
 class SlmRun:
-    """One run. `layer` is the index that `{i}` stands for, None outside layers."""
+    """One run. `layer` and `expert` are what `{i}` and `{e}` stand for, None outside of layers and mixtures."""
 
     def __init__(
         self, weights: WeightStore, tokens: NDArray[np.int64], dtype: type[np.floating[Any]], handlers: Handlers
@@ -57,6 +57,7 @@ class SlmRun:
         self.tokens = tokens
         self.dtype = dtype
         self.layer: int | None = None
+        self.expert: int | None = None
         self.values: dict[SSAValue, Any] = {}
         self.rotary: dict[RotaryAttr, tuple[Array, Array]] = {}
         self.handlers = handlers
@@ -99,9 +100,9 @@ class SlmRun:
         return results
 
     def load(self, weight: WeightAttr) -> NDArray[np.float32]:
-        return self.weights.load(weight.key.data if self.layer is None else weight.at_layer(self.layer))
+        return self.weights.load(weight.at(self.layer, self.expert))
 
     def set_result(self, op: Operation, value: Array) -> None:
-        """The value in the shape the IR states, the token count being the length of the sequence."""
+        """The value in the shape the IR states; there are as many rows as the value has: an expert sees a part of the tokens."""
         stated = shape_of(op.results[0])
-        self.values[op.results[0]] = value.reshape([len(self.tokens) if size < 0 else size for size in stated])
+        self.values[op.results[0]] = value.reshape([len(value) if size < 0 else size for size in stated])

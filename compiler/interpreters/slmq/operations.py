@@ -13,11 +13,13 @@ from compiler.dialects.slm import shape_of
 from compiler.dialects.slmq import element_of
 from compiler.interpreters import slmq_kernels as kernels
 from compiler.interpreters.errors import InterpreterError
-from compiler.interpreters.rotary import rotary_tables
+from compiler.interpreters.rotary import rotary_tables, table_lengths
 from compiler.interpreters.sampling import sample_token
 from compiler.interpreters.slmq.images import IMAGE_HANDLERS
 from compiler.interpreters.slmq.norms import NORM_HANDLERS
 from compiler.interpreters.slmq.positions import POSITION_HANDLERS
+from compiler.interpreters.slmq.recurrent import RECURRENT
+from compiler.interpreters.slmq.routing import ROUTING
 from compiler.interpreters.slmq.run import Handlers, Results, SlmqRun
 from compiler.interpreters.slmq_attention import KeyValueState, attend
 from compiler.interpreters.slmq_functions import ACTIVATIONS, F32, round_bf16
@@ -81,15 +83,17 @@ def _matmul(run: SlmqRun, op: slmq.MatmulOp) -> Results:
 
 
 def _rope(run: SlmqRun, op: slmq.RopeOp) -> Results:
-    if op.rotary not in run.rotary:
-        run.rotary[op.rotary] = rotary_tables(op.rotary, run.context, run.context)
+    fitting = next(length for length in table_lengths(op.rotary, run.context) if len(run.tokens) <= length)
+    key = (op.rotary, fitting)
+    if key not in run.rotary:
+        run.rotary[key] = rotary_tables(op.rotary, fitting, fitting)
     x = run.values[op.x]
-    cos, sin = (table[run.position : run.position + len(x)] for table in run.rotary[op.rotary])
+    cos, sin = (table[run.position : run.position + len(x)] for table in run.rotary[key])
     return [kernels.rope(x, cos, sin)]
 
 
 def _scale(run: SlmqRun, op: slmq.ScaleOp) -> Results:
-    return [run.values[op.x] * np.float32(float(op.factor.value.data))]
+    return [run.values[op.x] * np.float32(slm.at_layer(op.factor, op.layer_factors, run.layer))]
 
 
 def _offset(run: SlmqRun, op: slmq.OffsetOp) -> Results:
@@ -115,8 +119,8 @@ def _attention(run: SlmqRun, op: slmq.AttentionOp) -> Results:
     if name not in run.states:
         run.states[name] = KeyValueState(element_of(op.k.type), k.shape[1], run.context, k.shape[2])
     state = run.states[name]
-    if state.length != run.position:
-        raise InterpreterError(f'two attentions own the state "{name[0]}"', op)
+    if not isinstance(state, KeyValueState) or state.length != run.position:
+        raise InterpreterError(f'two operations own the state "{name[0]}"', op)
     scales = None if op.k_scale is None or op.v_scale is None else (run.values[op.k_scale], run.values[op.v_scale])
     state.append(k, v, scales)
     window = None if op.window is None else op.window.value.data
@@ -157,5 +161,7 @@ HANDLERS: Handlers = {
     slmq.AttentionOp: _attention,
     slmq.SelectRowsOp: _select_rows,
     slmq.SampleOp: _sample,
+    **ROUTING,
+    **RECURRENT,
     **IMAGE_HANDLERS,
 }

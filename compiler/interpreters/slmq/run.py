@@ -16,11 +16,13 @@ from compiler.dialects import slm, slmq
 from compiler.dialects.slm import RotaryAttr, WeightAttr
 from compiler.images import ImageInput
 from compiler.interpreters.errors import InterpreterError
+from compiler.interpreters.rotary import longest_context, restart_lengths
 from compiler.interpreters.sampling import SamplerSettings, sample_token
 from compiler.interpreters.slm.run import check_image, encoder_function, forward_function
 from compiler.interpreters.slmq.weights import PreparedWeights
 from compiler.interpreters.slmq_attention import BLOCK_KEYS, KeyValueState
 from compiler.interpreters.slmq_functions import F32, canonical
+from compiler.interpreters.slmq_recurrent import RecurrentState
 from compiler.program import WeightStore
 from isa.abi import NO_IMAGE_ROW
 
@@ -39,9 +41,9 @@ class Generation:
 
 
 class SlmqRun:
-    """Runs `func.func @forward` chunk by chunk; attention keeps its keys and values in `states` between steps.
+    """Runs `func.func @forward` chunk by chunk; what mixes tokens keeps its `states` between steps.
 
-    context: most positions of a sequence. states: (state name with its layer, layer or None) to KeyValueState.
+    context: most positions of a sequence. states: by (state name with its layer, layer or None).
     `sampled` is the token the module sampled in the last step, None if the module returns logits.
     """
 
@@ -54,20 +56,30 @@ class SlmqRun:
         self.prepared = PreparedWeights(weights)
         self.context = context
         self.settings = SamplerSettings()
-        self.rotary: dict[RotaryAttr, tuple[F32, F32]] = {}
+        self.rotary: dict[tuple[RotaryAttr, int], tuple[F32, F32]] = {}
+        rotaries = [op.rotary for op in module.walk() if isinstance(op, slmq.RopeOp)]
+        if any(context > (longest_context(rotary) or context) for rotary in rotaries):
+            raise InterpreterError(f"the model's dynamic rope scaling is not defined for a context of {context}")
+        self.restarts = restart_lengths(rotaries, context)
         self.reset()
 
     def reset(self) -> None:
         """Forgets the sequence: position 0, empty states, no image."""
+        self.tokens: list[int] = []
+        self.places = np.full(self.context, NO_IMAGE_ROW, np.int32)
+        self.image_rows: F32 | None = None
+        self.restart()
+
+    def restart(self) -> None:
+        """Goes back to position 0 of the same tokens."""
         self.position = 0
-        self.states: dict[tuple[str, int | None], KeyValueState] = {}
+        self.states: dict[tuple[str, int | None], KeyValueState | RecurrentState] = {}
         self.layer: int | None = None
+        self.expert: int | None = None
         self.values: dict[SSAValue, NDArray[Any]] = {}
         self.logits: F32 | None = None
         self.sampled: int | None = None
         self.all_rows = True
-        self.places = np.full(self.context, NO_IMAGE_ROW, np.int32)
-        self.image_rows: F32 | None = None
 
     def show(self, image: ImageInput) -> None:
         """Encodes an image; its rows take the positions, counted from the start of the sequence, that its places name.
@@ -94,29 +106,31 @@ class SlmqRun:
         return [ids, self.places[self.position : self.position + len(ids)], rows]
 
     def run(self, tokens: Sequence[int], chunk: int = BLOCK_KEYS, all_rows: bool = True) -> F32:
-        """Steps of at most `chunk` tokens that never cross a multiple of 256 positions.
+        """Appends tokens [T] to the sequence, in steps of at most `chunk` that never cross a multiple of 256 positions.
 
-        Gives float32 [T, V], or [1, V] of the last token unless all_rows.
+        If the longer sequence takes other rotary tables, it is processed again from its first token.
+        Gives float32 [T, V], or [1, V] of the last token unless all_rows. Raises InterpreterError if there are no tokens,
+        for more than the context holds and for tokens outside the vocabulary.
         """
         if chunk < 1 or not tokens:
             raise InterpreterError(f"expected tokens and a positive chunk, found {len(tokens)} tokens by {chunk}")
+        length = len(self.tokens) + len(tokens)
+        if length > self.context:
+            raise InterpreterError(f"{length} tokens are more than the context of {self.context}")
+        if any(self.position <= longest < length for longest in self.restarts):
+            self.restart()
+        self.tokens += tokens
         rows: list[F32] = []
-        done = 0
-        while done < len(tokens):
-            count = min(chunk, BLOCK_KEYS - self.position % BLOCK_KEYS, len(tokens) - done)
-            rows.append(self.step(tokens[done : done + count], all_rows))
-            done += count
-        return np.concatenate(rows) if all_rows else rows[-1]
+        while self.position < length:
+            end = min(length, self.position + min(chunk, BLOCK_KEYS - self.position % BLOCK_KEYS))
+            rows.append(self._step(self.tokens[self.position : end], all_rows))
+        return np.concatenate(rows)[-len(tokens) :] if all_rows else rows[-1]
 
-    def step(self, tokens: Sequence[int], all_rows: bool = True) -> F32:
+    def _step(self, tokens: Sequence[int], all_rows: bool) -> F32:
         """Processes the chunk tokens [T] at the current position, T <= 256 - position % 256.
 
-        Gives logits float32 [T, V], or [1, V] of the last token unless all_rows. Raises InterpreterError for a chunk
-        that is empty, crosses a multiple of 256 or exceeds the context, and for tokens outside the vocabulary.
+        Gives logits float32 [T, V], or [1, V] of the last token unless all_rows.
         """
-        room = min(BLOCK_KEYS - self.position % BLOCK_KEYS, self.context - self.position)
-        if not 1 <= len(tokens) <= room:
-            raise InterpreterError(f"at position {self.position} a chunk has 1 .. {room} tokens, found {len(tokens)}")
         self.all_rows, self.logits, self.sampled = all_rows, None, None
         self.values.update(zip(self.body.args, self.inputs(tokens), strict=True))
         with np.errstate(all="ignore"):
@@ -174,4 +188,4 @@ class SlmqRun:
         return len(self.values[self.body.args[0]])
 
     def key(self, weight: WeightAttr) -> str:
-        return weight.key.data if self.layer is None else weight.at_layer(self.layer)
+        return weight.at(self.layer, self.expert)

@@ -118,7 +118,7 @@ class ForwardChecker(ConfigChecker):
         value = self.value(expression.value, names)
         if not isinstance(value, TensorValue):
             return super().index(expression, names)
-        x = self.operations.tensor(expression.place, "an index", value)
+        x = self.operations.row(expression.place, "an index", value)
         self.number(expression.index, names, "an index")
         return TensorValue((*x.shape[:-1], ONE))
 

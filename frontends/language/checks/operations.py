@@ -24,7 +24,8 @@ from frontends.language.checks.config import combine
 from frontends.language.polynomials import ONE, Polynomial
 from frontends.language.source import Place, SourceText
 
-SAME_SHAPE = ("softmax", "l2_normalize", "top_k", "softcap", *ACTIVATIONS)
+SAME_SHAPE = ("softcap", *ACTIVATIONS)
+LAST_DIMENSION = ("softmax", "l2_normalize", "top_k", "sum")
 NULLABLE = ("window", "scale", "softcap", "cap")
 NUMBERS = ("causal", "window", "scale", "softcap", "cap", "count", "dim", "patch", "value")
 MIXING = "only attention, causal_conv and selective_scan may mix tokens"
@@ -49,6 +50,13 @@ class OperationChecker:
         if value.is_index:
             raise self.error(place, f"{what} takes numbers, found token indices", "look them up in an embedding first")
         return value
+
+    def row(self, place: Place, what: str, value: Abstract) -> TensorValue:
+        """A float tensor with a last dimension that is not the tokens."""
+        x = self.tensor(place, what, value)
+        if x.shape[-1:] in ((), (T,)):
+            raise self.error(place, f"{what} over the last dimension of {shape_of(x)}", MIXING if x.shape else None)
+        return x
 
     def weight(self, place: Place, weight: WeightValue, value: Abstract) -> TensorValue:
         """The result of calling a weight."""
@@ -93,14 +101,14 @@ class OperationChecker:
     def operation(self, place: Place, name: str, values: Arguments) -> Abstract:
         for key, value in values.items():
             self._check_number(place, name, key, value)
+        if name in LAST_DIMENSION:
+            x = self.row(place, name, values["p" if name == "top_k" else "x"])
+            return TensorValue((*x.shape[:-1], ONE)) if name == "sum" else x
         if name in SAME_SHAPE:
-            return self.tensor(place, name, values["p" if name == "top_k" else "x"])
+            return self.tensor(place, name, values["x"])
         match name:
             case "sqrt":
                 return Scalar()
-            case "sum":
-                x = self.tensor(place, name, values["x"])
-                return TensorValue((*x.shape[:-1], ONE))
             case "attention":
                 return self._attention(place, values)
             case "concat":

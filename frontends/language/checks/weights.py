@@ -19,6 +19,7 @@ from frontends.language.checks.abstract import (
 )
 from frontends.language.checks.config import ConfigChecker
 from frontends.language.polynomials import Polynomial
+from frontends.language.source import Place
 from frontends.language.syntax import Expression
 
 MAX_GROUP_DEPTH = 4
@@ -40,8 +41,10 @@ class WeightsChecker:
             match declaration:
                 case syntax.WeightDeclaration():
                     for weight in self._weights(declaration, known, conditions):
+                        self._check_not_inside(weight.name, weight.place, scope)
                         scope[weight.name] = weight
                 case syntax.GroupDeclaration():
+                    self._check_not_inside(declaration.name.name, declaration.name.place, scope)
                     scope[declaration.name.name] = self._group(declaration, known, conditions)
                 case syntax.ConditionalDeclaration():
                     self._config.value(declaration.condition, known)
@@ -49,6 +52,14 @@ class WeightsChecker:
                         facts = facts_of(declaration.condition, holds, self._variables)
                         scope.update(self._scope(branch, {**names, **scope}, conditions | facts))
         return scope
+
+    def _check_not_inside(self, name: str, place: Place, scope: AbstractScope) -> None:
+        """A weight of a group would hide a later one outside of it, as it would an earlier one."""
+        for group in scope.values():
+            if isinstance(group, GroupValue):
+                if name in group.scope:
+                    raise self._config.error(place, f'"{name}" is already defined, inside of "{group.name}"')
+                self._check_not_inside(name, place, group.scope)
 
     def _weights(
         self, declaration: syntax.WeightDeclaration, names: Names, conditions: frozenset[Fact]

@@ -1,12 +1,18 @@
 """The tiny random checkpoints of this directory: a table for `../make_published.py`.
 
-The Llama variants stand here, one or more of each other family in `families.py`.
+The Llama variants stand here, one or more of each other family in `families.py` and `layer_norm_families.py`; scaled rotary
+positions and windows in `positions.py`, mixtures of experts in
+`mixtures.py`, convolutions and scans in `recurrent.py`.
 """
 
 from dataclasses import dataclass, field
 from typing import Any
 
 from published.families import FAMILIES, FAMILY_BASE
+from published.layer_norm_families import LAYER_NORM_BASE, LAYER_NORM_FAMILIES
+from published.mixtures import MIXTURES
+from published.positions import FAMILY_POSITIONS, LLAMA_POSITIONS
+from published.recurrent import RECURRENT
 
 Config = dict[str, Any]
 
@@ -18,7 +24,8 @@ class Variant:
     `config` holds hub-style fields laid over `base`; None as the value of `num_key_value_heads` or
     `head_dim` leaves the field out of config.json. `dialect` is "hub" or "transformers5": how config.json is
     written. `mistakes` are wrong readings of this config, each as fields laid over the right ones, that the
-    vectors must show, each by a logit that moves at least `min_mistake`.
+    vectors must show, each by a logit that moves at least `min_mistake`: one of the prompt's, or for `late_mistakes`
+    one of the prompt and the greedy tokens.
     """
 
     name: str
@@ -26,11 +33,14 @@ class Variant:
     prompt_length: int
     config: Config
     embedding_std: float = 0.04
+    gain: float = 1.0  # of all matrices; more makes the tokens matter beside positions that hardly change
     dialect: str = "hub"
     max_shard_size: str = "100MB"
     mistakes: tuple[Config, ...] = ()
+    late_mistakes: tuple[Config, ...] = ()
     base: Config = field(default_factory=lambda: BASE_CONFIG)
     min_mistake: float = 2e-2  # a hundred times the tolerance of the tests, 2e-4
+    shows_eps: bool = True  # of layer norms; a model with norms behind its blocks normalises nothing small
 
 
 BASE_CONFIG: Config = {
@@ -199,7 +209,13 @@ LLAMA_VARIANTS = (
     ),
 )
 
-VARIANTS = LLAMA_VARIANTS + tuple(Variant(base=FAMILY_BASE, **row) for row in FAMILIES)
+VARIANTS = (
+    *LLAMA_VARIANTS,
+    *(Variant(**row) for row in LLAMA_POSITIONS),
+    *(Variant(base=FAMILY_BASE, **row) for row in FAMILIES + FAMILY_POSITIONS + MIXTURES),
+    *(Variant(base=LAYER_NORM_BASE, **row) for row in LAYER_NORM_FAMILIES),
+    *(Variant(**row) for row in RECURRENT),
+)
 
 
 def hub_config(variant: Variant) -> Config:

@@ -1,0 +1,168 @@
+"""What a model costs before it is compiled: parameters, multiply-accumulates, bytes of weights and of the KV cache.
+
+It reads the slm level and the schemes. What lies in DRAM after compilation is larger by padding only: strips and granules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import prod
+
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Block, Operation
+
+from compiler.dialects import slm
+from compiler.dialects.slm import LAYER
+from compiler.errors import CompileError
+from compiler.locations import source_of
+from compiler.lowering.attention import cache_capacity
+from compiler.lowering.builder import element_bytes
+from compiler.program import Program, WeightStore
+from compiler.schemes import Scheme
+
+SCALE_BYTES = 4  # f32: of a row of an int8 matrix, of an int8 cache entry
+VECTOR_BYTES = 4  # norms and biases are f32 in every scheme
+PER_ELEMENT_OPS = (
+    slm.RmsNormOp, slm.RopeOp, slm.ActivationOp, slm.ConstantOp, slm.AddOp, slm.SubOp, slm.MulOp, slm.DivOp,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Part:
+    """A weight as an operation reads it: `layers` of it are stored for that, `per_token` are read for each token.
+
+    role: matrix [rows, columns], table [rows, columns] of which a token reads one row, or vector [columns].
+    """
+
+    key: str
+    role: str
+    rows: int
+    columns: int
+    layers: int
+    per_token: int
+
+
+@dataclass(frozen=True)
+class Cache:
+    """The keys and values of one attention: `layers` times 2 x heads x head_dim elements per position."""
+
+    layers: int
+    query_heads: int
+    heads: int
+    head_dim: int
+    window: int | None
+
+    def seen(self, context: int) -> int:
+        """Positions that a query at the end of `context` positions attends to."""
+        return context if self.window is None else min(context, self.window)
+
+    def entry_bytes(self, scheme: Scheme) -> int:
+        """Key and value of one position, all heads and layers."""
+        scale = SCALE_BYTES if scheme.cache == "i8" else 0
+        return 2 * self.layers * self.heads * (self.head_dim * element_bytes(scheme.cache) + scale)
+
+
+@dataclass
+class ModelCosts:
+    """Of one token, if not said otherwise; `uncounted` names operations whose work is not in the numbers."""
+
+    parameters: int = 0
+    active_parameters: int = 0
+    parts: list[Part] = field(default_factory=list[Part])
+    caches: list[Cache] = field(default_factory=list[Cache])
+    uncounted: set[str] = field(default_factory=set[str])
+
+    @property
+    def matrix_macs(self) -> int:
+        return sum(part.rows * part.columns * part.per_token for part in self.parts if part.role == "matrix")
+
+    def attention_macs(self, context: int) -> int:
+        """Scores and weighted values of a token that is the last of `context` positions."""
+        return sum(2 * c.layers * c.query_heads * c.head_dim * c.seen(context) for c in self.caches)
+
+    def weight_bytes(self, scheme: Scheme) -> int:
+        """All weights as the scheme stores them; a tied head is stored apart from the table."""
+        return sum(part.layers * part_bytes(part, scheme) for part in self.parts)
+
+    def weight_bytes_read(self, scheme: Scheme) -> int:
+        """What one token reads of them: one row of a table, of experts only the chosen ones."""
+        return sum(
+            part.per_token * part_bytes(part, scheme) // (part.rows if part.role == "table" else 1)
+            for part in self.parts
+        )
+
+    def cache_bytes_per_token(self, scheme: Scheme) -> int:
+        """What a token adds to the KV cache."""
+        return sum(cache.entry_bytes(scheme) for cache in self.caches)
+
+    def cache_bytes(self, scheme: Scheme, context: int) -> int:
+        """The KV cache of a context as it is laid out: whole blocks, of a window no more than it needs."""
+        return sum(cache.entry_bytes(scheme) * cache_capacity(context, cache.window) for cache in self.caches)
+
+    def cache_bytes_read(self, scheme: Scheme, context: int) -> int:
+        """What a token at the end of a context reads of the KV cache."""
+        return sum(cache.entry_bytes(scheme) * cache.seen(context) for cache in self.caches)
+
+
+def part_bytes(part: Part, scheme: Scheme) -> int:
+    """One layer's weight in a scheme."""
+    elements = part.rows * part.columns
+    if part.role == "vector":
+        return elements * VECTOR_BYTES
+    if part.role == "table":
+        return elements * element_bytes(scheme.table)
+    return elements * element_bytes(scheme.weights) + (part.rows * SCALE_BYTES if scheme.weights == "i8" else 0)
+
+
+def model_costs(program: Program) -> ModelCosts:
+    """Raises CompileError for an operation with regions that is not known here."""
+    costs = ModelCosts(parameters=stored_parameters(program.weights))
+    stored: set[tuple[str, int]] = set()
+    for op, layers in repeated(program.module.body.block, 1):
+        if isinstance(op, slm.AttentionOp):
+            _, query_heads, head_dim = slm.shape_of(op.q)
+            window = None if op.window is None else op.window.value.data
+            costs.caches.append(Cache(layers, query_heads, slm.shape_of(op.k)[1], head_dim, window))
+        elif not isinstance(op, slm.LinearOp | slm.EmbeddingOp) and not isinstance(op, PER_ELEMENT_OPS):
+            costs.uncounted.add(op.name)
+        for key, role, rows, columns in weights_of(op):
+            scope = (key, id(op.parent) if LAYER in key else 0)
+            first = 0 if scope in stored else layers if LAYER in key else 1
+            costs.parts.append(Part(key, role, rows, columns, first, layers))
+            stored.add(scope)
+    idle = sum(max(0, part.layers - part.per_token) * part.rows * part.columns for part in costs.parts)
+    costs.active_parameters = costs.parameters - idle
+    return costs
+
+
+def stored_parameters(weights: WeightStore) -> int:
+    """Numbers in the checkpoint; tied weights count once."""
+    return sum(prod(weights.shape(name)) for name in weights.names() if weights.alias_of(name) is None)
+
+
+def repeated(block: Block, layers: int) -> Iterator[tuple[Operation, int]]:
+    """The operations of a block and of the layers in it, each with the number of layers it stands for."""
+    for op in block.ops:
+        if isinstance(op, slm.LayersOp):
+            for kind in range(len(op.kinds)):
+                yield from repeated(op.body(kind), layers * op.layer_kinds.count(kind))
+        elif isinstance(op, FuncOp):
+            yield from repeated(op.body.block, layers)
+        elif op.regions:
+            raise CompileError(f"the costs of {op.name} are not known", source_of(op.location))
+        elif not isinstance(op, slm.YieldOp | ReturnOp):
+            yield op, layers
+
+
+def weights_of(op: Operation) -> Iterator[tuple[str, str, int, int]]:
+    """Key, role, rows and columns of each weight an operation reads."""
+    for name, weight in op.properties.items():
+        if not isinstance(weight, slm.WeightAttr):
+            continue
+        if name == "weight" and isinstance(op, slm.LinearOp):
+            yield weight.key.data, "matrix", prod(slm.shape_of(op.result)[1:]), prod(slm.shape_of(op.x)[1:])
+        elif name == "weight" and isinstance(op, slm.EmbeddingOp):
+            yield weight.key.data, "table", weight.shape[0], prod(weight.shape[1:])
+        else:
+            yield weight.key.data, "vector", 1, prod(weight.shape)

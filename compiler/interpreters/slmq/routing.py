@@ -1,0 +1,53 @@
+"""Softmax, choices and mixtures: docs/numerics.md sections 8 and 11."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from compiler.dialects import slm, slmq
+from compiler.interpreters import slmq_routing as kernels
+from compiler.interpreters.slmq.run import Handlers, Results, SlmqRun
+from compiler.interpreters.slmq_kernels import sum_fp
+
+
+def _softmax(run: SlmqRun, op: slmq.SoftmaxOp) -> Results:
+    return [kernels.softmax(run.values[op.x])]
+
+
+def _reduce_sum(run: SlmqRun, op: slmq.ReduceSumOp) -> Results:
+    return [sum_fp(run.values[op.x])]
+
+
+def _top_k(run: SlmqRun, op: slmq.TopKOp) -> Results:
+    return kernels.top_k(run.values[op.x], op.count.value.data)
+
+
+def _column(run: SlmqRun, op: slmq.ColumnOp) -> Results:
+    return [np.take(run.values[op.x], [op.number(run.expert)], axis=-1)]
+
+
+def _mixture(run: SlmqRun, op: slm.MixtureOp) -> Results:
+    values = [run.values[value] for value in op.values]
+    total = np.zeros((len(values[0]), *slm.shape_of(op.result)[1:]), np.float32)
+    chosen = None if op.chosen is None else run.values[op.chosen]
+    for expert in range(op.count):
+        rows = np.arange(len(total)) if chosen is None else np.flatnonzero((chosen == expert).any(axis=-1))
+        if not len(rows):
+            continue
+        run.expert = expert
+        run.values.update(zip(op.block.args, (value[rows] for value in values), strict=True))
+        y = run.run_block(op.block)[0]
+        if op.weights is not None:
+            y = y * run.values[op.weights][rows, expert].reshape(-1, *[1] * (y.ndim - 1))
+        total[rows] = total[rows] + y
+    run.expert = None
+    return [total]
+
+
+ROUTING: Handlers = {
+    slmq.SoftmaxOp: _softmax,
+    slmq.ReduceSumOp: _reduce_sum,
+    slmq.TopKOp: _top_k,
+    slmq.ColumnOp: _column,
+    slm.MixtureOp: _mixture,
+}

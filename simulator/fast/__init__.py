@@ -1,0 +1,1 @@
+"""The fast engine: timing-only runs in compiled code."""

@@ -1,0 +1,156 @@
+"""The fast engine: the same runs as ReferenceEngine in timing-only mode, timed, in compiled code.
+
+The host does what is rare: it starts and stops the loop, teaches it new shapes, and lets the reference engine explain traps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NoReturn
+
+import numpy as np
+
+from isa.abi import Mailbox
+from isa.metadata import DebugMap
+from isa.spec import TD_REGISTERS
+from simulator.fast import tables
+from simulator.fast.kernel import execute
+from simulator.fast.layout import FIRST_CONSTANT, Core, Exit, Td
+from simulator.fast.learning import Lesson, descriptor_at
+from simulator.fast.timing import FastTiming
+from simulator.reference.engine import (
+    DEFAULT_OPTIONS,
+    Event,
+    Options,
+    ReferenceEngine,
+    outside_fault,
+    trapped,
+    watchdog_fault,
+)
+from simulator.reference.operands import Context
+from simulator.state import State
+from simulator.traps import Fault, LimitError
+
+
+class FastEngine:
+    """Executes the text of `timing` on a state, without tensor values. Registers live in the engine while it runs; the
+    state has them when a run ends, in whatever way.
+    """
+
+    def __init__(
+        self, state: State, timing: FastTiming, options: Options = DEFAULT_OPTIONS, debug: DebugMap | None = None
+    ) -> None:
+        assert options.timing_only, "tensor values need the reference engine"
+        self.state = state
+        self.timing = timing
+        self.options = options
+        self.debug = debug
+        self.text = timing.text
+        self._context = Context(state.memory, options.features)
+        core = timing.block.core
+        core[Core.INVENTED] = 0
+        core[Core.SEED] = np.uint64(options.seed & (1 << 64) - 1).view(np.int64)
+        timing.forget()  # which memories are there may have changed
+
+    def run(self, entry: int) -> Iterator[Event]:
+        """Runs from an instruction until halt; yields events. Raises TrapError, after it is written to the mailbox, and
+        LimitError.
+        """
+        self.state.pc = entry
+        self.state.write_mailbox(Mailbox.STATE, 1)
+        if not 0 <= entry < len(self.text):
+            raise trapped(outside_fault(self.text), entry, self.text, self.state, self.debug)
+        self._enter(entry)
+        try:
+            while (event := self._advance()) is not None:
+                yield event
+        finally:
+            self._leave()
+        self.state.pc -= 1  # back to the halt
+        self.state.write_mailbox(Mailbox.STATE, 2)
+
+    def _advance(self) -> Event | None:
+        """Executes up to the next event; None at halt."""
+        core = self.timing.block.core
+        core[Core.STEPS] = self.options.watchdog
+        while True:
+            code = execute(self.timing.arrays)
+            pc = int(core[Core.PC])
+            if code == Exit.EVENT:
+                event = Event(pc - 1, int(core[Core.EVENT_KIND]), int(core[Core.EVENT_VALUE]))
+                self.timing.event(event.kind, event.value)
+                return event
+            if code == Exit.HALT:
+                self.timing.halt()
+                return None
+            self._help(code, pc)
+
+    def _help(self, code: int, pc: int) -> None:
+        """Does what the loop cannot do at pc, so that it can go on. Raises TrapError, LimitError."""
+        if code == Exit.LEARN:
+            self._teach(pc)
+        elif code == Exit.LOG:
+            self.timing.read_log()
+        elif code == Exit.FORGET:
+            self.timing.forget()
+        elif code == Exit.LIMIT or (code == Exit.GROW and not tables.grow(self.timing.block)):
+            raise LimitError(f"the run is longer than the fast engine can count, at pc {pc}")
+        elif code != Exit.GROW:
+            self._trap(pc, watchdog_fault(self.options.watchdog) if code == Exit.WATCHDOG else None)
+
+    def _teach(self, pc: int) -> None:
+        """The checks and the cost of the instruction at pc with its descriptors as they are."""
+        block = self.timing.block
+        if tables.is_full(block):
+            self.timing.forget()
+            return
+        d = self.timing.decoded[pc]
+        assert d is not None
+        lesson = Lesson(block, pc, d)
+        form = int(block.core[Core.FORM]) - 1
+        if form < 0:
+            try:
+                lesson.check(self._context)
+            except Fault:
+                self._trap(pc, None)
+        cost = lesson.price(self.timing.costs)
+        if form < 0:
+            form = lesson.add_form(cost, self.state.memory)
+        lesson.add_cost(form, cost)
+
+    def _trap(self, pc: int, fault: Fault | None) -> NoReturn:
+        """The trap at pc; without a fault, the one that the reference engine finds there."""
+        self._store_registers()
+        if fault is None:
+            try:
+                ReferenceEngine(self.text, self.state, None, self.options, self.debug).step(pc)
+            except Fault as found:
+                fault = found
+        assert fault is not None, f"the engines disagree about the instruction at pc {pc}"
+        raise trapped(fault, pc, self.text, self.state, self.debug) from None
+
+    def _enter(self, entry: int) -> None:
+        """Execution comes to an instruction from outside."""
+        block, memory = self.timing.block, self.state.memory
+        for region, size_bytes in memory.sizes.items():
+            array = memory.arrays.get(region)
+            block.memories[region] = 0 if array is None else array.ctypes.data, size_bytes
+        self.timing.arrays.values[:FIRST_CONSTANT] = self.state.x
+        for register in range(TD_REGISTERS):
+            block.tds[register, : Td.REGION] = self.state.td_values[register]
+            region, dtype, glog2, fmt = self.state.td_fixed[register]
+            block.tds[register, Td.REGION : Td.SHAPE] = region, dtype, glog2, fmt
+        block.tds[:, Td.SHAPE] = 0
+        self.timing.enter(entry)
+
+    def _leave(self) -> None:
+        """Execution ends before the instruction at pc."""
+        self.timing.leave()
+        self._store_registers()
+
+    def _store_registers(self) -> None:
+        block, state = self.timing.block, self.state
+        state.pc = int(block.core[Core.PC])
+        state.x[:] = self.timing.arrays.values[:FIRST_CONSTANT].tolist()
+        for register in range(TD_REGISTERS):
+            state.set_descriptor(register, descriptor_at(block.tds, register))

@@ -1,0 +1,76 @@
+"""Engine instructions of the compiled loop: checked as captured at dispatch, scheduled, and what they do to memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simulator.fast.compiled import compiled, inlined
+from simulator.fast.effects import copy, invent
+from simulator.fast.layout import ADDRESS_BITS, Block, ByPc, Core, Effect, Exit, Form, Ints, Operand, Pair, Td
+from simulator.fast.lookup import find_cost, find_form, shape_of
+from simulator.fast.schedule import schedule
+
+LEARN, FAULT, FORGET = int(Exit.LEARN), int(Exit.FAULT), int(Exit.FORGET)
+
+
+@compiled
+def issue(s: Block, values: Ints, by_pc: Ints, i: Any, pc: int) -> int:
+    """Executes an engine instruction. Returns 0, or the Exit because of which nothing was done."""
+    sa, sb, sc, sd = shape_of(s, i.ta), shape_of(s, i.tb), shape_of(s, i.tc), shape_of(s, i.td)
+    if sa == 0 or sb == 0 or sc == 0 or sd == 0:
+        return FORGET
+    found = find_form(s, by_pc[pc, ByPc.FORM], pc, sa, sb, sc, sd)
+    s.core[Core.FORM] = found
+    if found == 0:
+        return LEARN
+    by_pc[pc, ByPc.FORM] = found
+    form = found - 1
+    if not fits(s, form):
+        return FAULT
+    cost = find_cost(s, form)
+    if cost == 0:
+        return LEARN
+    code = schedule(s, form, cost - 1)
+    if code != 0:
+        return code
+    effect = s.forms[form, Form.EFFECT]
+    if effect == Effect.INVENT:
+        invent(s, form, values[i.rs])
+    elif effect != Effect.NONE:
+        copy(s, form, effect == Effect.CLEAR)
+    return 0
+
+
+@compiled
+def fits(s: Block, form: int) -> bool:
+    """The checks that depend on bases: alignment, bounds, overlap. Notes where the operands are."""
+    forms = s.forms
+    for number in range(forms[form, Form.OPERANDS]):
+        at = Form.OPERAND + number * Operand.LENGTH
+        base, region = s.tds[forms[form, at + Operand.REGISTER], Td.BASE], forms[form, at + Operand.REGION]
+        low, high = base + forms[form, at + Operand.LOW], base + forms[form, at + Operand.HIGH]
+        if base & forms[form, at + Operand.ALIGNMENT] != 0 or low < 0 or high > s.memories[region, 1]:
+            return False
+        granule = forms[form, at + Operand.GRANULE]
+        s.lows[number] = low & -granule | region << ADDRESS_BITS
+        s.highs[number] = high + granule - 1 & -granule | region << ADDRESS_BITS
+    for number in range(forms[form, Form.PAIRS]):
+        at = Form.PAIR + number * Pair.LENGTH
+        one = Form.OPERAND + forms[form, at + Pair.DESTINATION] * Operand.LENGTH
+        two = Form.OPERAND + forms[form, at + Pair.SOURCE] * Operand.LENGTH
+        if not apart(s, form, one, two, forms[form, at + Pair.MAY_EQUAL]):
+            return False
+    return True
+
+
+@inlined
+def apart(s: Block, form: int, one: int, two: int, may_equal: int) -> bool:
+    """Whether two operands lie in different bytes, or are the same if they may."""
+    forms = s.forms
+    base_one = s.tds[forms[form, one + Operand.REGISTER], Td.BASE]
+    base_two = s.tds[forms[form, two + Operand.REGISTER], Td.BASE]
+    return (
+        (may_equal != 0 and base_one == base_two)
+        or base_one + forms[form, one + Operand.HIGH] <= base_two + forms[form, two + Operand.LOW]
+        or base_two + forms[form, two + Operand.HIGH] <= base_one + forms[form, one + Operand.LOW]
+    )

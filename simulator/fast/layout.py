@@ -1,0 +1,265 @@
+"""How the fast engine keeps its state: arrays that the compiled loop and the host share, and the names of their columns.
+
+Rows are int64. The host allocates and grows everything; the loop never allocates.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, auto
+from typing import Any
+
+import numpy as np
+
+from isa.spec import ALU, MAX_TOPK, TD_FUNCTIONS, TD_REGISTERS, X_REGISTERS, Region
+from isa.spec import BRANCH as CONDITIONS
+from simulator.state import DISCARD
+from simulator.timing.actions import ACTIONS
+from simulator.timing.parts import SNAPSHOT_LENGTH
+from simulator.timing.profile import ENGINE_SLOTS
+
+# Numba checks the types of the compiled code; for pyright these are anything.
+Ints = Any
+"""An array of int64."""
+Program = Any
+"""A record array of PROGRAM_DTYPE."""
+
+# A decoded instruction, 16 bytes. `op` is one of Op or an ALU function; registers that are not used name a register that
+# is never written. `b` is a place in `values`: the second register, or a constant behind the registers.
+PROGRAM_DTYPE = np.dtype(
+    [(name, "u1") for name in ("op", "kind", "rd", "rs", "ta", "tb", "tc", "td")] + [("b", "<u4"), ("imm", "<i4")]
+)
+
+FIRST_CONSTANT = DISCARD + 1
+VALUE_REGISTERS = X_REGISTERS
+NO_TD = TD_REGISTERS
+"""The descriptor register behind the last one, for operands an instruction does not have."""
+
+
+class Op(IntEnum):
+    """What the loop does. ALU functions come first, in the order of isa.spec.ALU; div and rem are checked."""
+
+    BRANCH = len(ALU)  # .. eq ne lt ge
+    JAL = len(ALU) + len(CONDITIONS)
+    JALR = auto()
+    TDSET_BASE = auto()
+    TDSET = auto()
+    TDADD_BASE = auto()
+    TDADD = auto()
+    ENGINE = auto()
+    LDS = auto()
+    STS = auto()
+    TDLD = auto()
+    MARK = auto()
+    YIELD = auto()
+    HALT = auto()
+    FAULT = auto()  # trap, an illegal instruction, or the end of the text
+
+
+class Exit(IntEnum):
+    """Why the loop returned to the host. `core[PC]` is the instruction; unless it is over, it has had no effect."""
+
+    EVENT = auto()  # yield, done
+    HALT = auto()  # done
+    FAULT = auto()  # it traps: the reference engine says why
+    WATCHDOG = auto()
+    LEARN = auto()  # the checks and cost of an engine instruction with these shapes are not known yet
+    GROW = auto()  # the rings of accesses are too short
+    FORGET = auto()  # the table of shapes is full
+    LOG = auto()  # the log of marks is full
+    LIMIT = auto()  # numbers beyond what 64 bits hold
+
+
+class Core(IntEnum):
+    """Places of `core`: single numbers."""
+
+    PC = 0
+    STEPS = auto()  # instructions left until the watchdog
+    NOW = auto()  # the cycle at which SEQ dispatches the next instruction
+    FRONTIER = auto()  # the cycle at which everything dispatched so far is visible
+    SMEM_HORIZON = auto()  # ... of what engines access in SMEM
+    SMEM_WAIT = auto()
+    HALT_WAIT = auto()
+    EVENT_KIND = auto()
+    EVENT_VALUE = auto()
+    SEQUENCE = auto()  # accesses so far
+    RING_MASK = auto()  # the length of the rings that is in use, less one
+    QUEUE_DEPTH = auto()
+    FORM = auto()  # with LEARN: the row and one of the form, or 0 if that is what is missing
+    FORMS = auto()  # rows in use
+    COSTS = auto()
+    SHAPES = auto()
+    NEW_FORM = auto()  # a row and one that the host has filled and the loop has not hashed, or 0
+    NEW_COST = auto()
+    TOUCHED = auto()
+    LOGGED = auto()
+    INVENTED = auto()  # lists of vtopk so far
+    SEED = auto()
+    FULL = auto()  # a count is beyond MAX_COUNT
+    PERIOD_MASK = auto()  # DRAM addresses that differ in other bits cost the same
+    READ_TO_WRITE = auto()
+    WRITE_TO_READ = auto()
+    QUEUE_FULL = auto()  # .. by engine
+    LENGTH = QUEUE_FULL + ENGINE_SLOTS
+
+
+class Td(IntEnum):
+    """Columns of a descriptor register: the fields of tdset and tdadd in the order of TD_FUNCTIONS, then the others."""
+
+    BASE = 0
+    E0 = 1
+    S0 = 5
+    REGION = len(TD_FUNCTIONS)
+    DTYPE = auto()
+    GLOG2 = auto()
+    FMT = auto()
+    SHAPE = auto()  # row and one in `shapes` of everything but the base; 0: not looked up since it changed
+    LENGTH = 16
+
+
+class Form(IntEnum):
+    """Columns of `forms`: an engine instruction with the shapes of its operands, which passed all checks but those that
+    depend on bases.
+    """
+
+    PC = 0
+    SHAPES = 1  # .. of ta tb tc td
+    ENGINE = 5
+    LATENCY = auto()
+    COST = auto()  # row and one in `costs`; 0: it depends on the base of the operand in DRAM
+    DRAM = auto()  # ... the register of this operand
+    EFFECT = auto()
+    OPERANDS = auto()  # how many
+    PAIRS = auto()
+    OPERAND = 12  # .. each of Operand
+    PAIR = 44  # .. each of Pair
+    LENGTH = 60
+
+
+class Operand(IntEnum):
+    """Columns of an operand. Its bytes are [base + LOW, base + HIGH) of REGION."""
+
+    REGISTER = 0
+    ALIGNMENT = auto()  # mask of the bits of the base that must be 0
+    LOW = auto()
+    HIGH = auto()
+    REGION = auto()
+    GRANULE = auto()  # of the interlock; 0: exempt
+    WRITE = auto()
+    LENGTH = 8
+
+
+class Pair(IntEnum):
+    """Columns of a pair of operands of one region that must not overlap: places of destination and source."""
+
+    DESTINATION = 0
+    SOURCE = auto()
+    MAY_EQUAL = auto()  # unless they have the same base
+    LENGTH = auto()
+
+
+class Effect(IntEnum):
+    """What a timing-only run does with memory."""
+
+    NONE = 0
+    COPY = auto()  # to or from SMEM
+    CLEAR = auto()  # a copy whose source is not there
+    INVENT = auto()  # a list of vtopk
+
+
+class Cost(IntEnum):
+    """Columns of `costs`: what one form costs, for one place of its DRAM operand; and how often it was executed."""
+
+    FORM = 0
+    RESIDUE = auto()
+    CYCLES = auto()
+    SRAM_SHARE = auto()
+    DRAM_SHARE = auto()
+    DRAM_WRITE = auto()
+    NEW = auto()  # executions since the totals were brought up to date
+    EXECUTIONS = auto()  # ... before
+    BUSY = auto()
+    ACTIONS = auto()  # how many
+    ACTION = auto()  # .. index and count of each
+    LENGTH = ACTION + 12
+
+
+class Profile(IntEnum):
+    """Columns of `profile`, by engine."""
+
+    INSTRUCTIONS = 0
+    BUSY = auto()
+    CONTENTION = auto()
+    FREE = auto()  # the cycle from which the engine is free
+    HEAD = auto()  # place of the oldest start in its queue
+    INTERLOCK = auto()  # .. by the engine waited for
+    LENGTH = INTERLOCK + ENGINE_SLOTS
+
+
+class Access(IntEnum):
+    """Columns of `accesses`, by ring: engine and whether it reads. Addresses have the region above ADDRESS_BITS."""
+
+    FINISH = 0
+    PEAK = auto()  # the latest finish up to here
+    LOW = auto()
+    HIGH = auto()
+    ORDER = auto()
+    LENGTH = auto()
+
+
+class ByPc(IntEnum):
+    """Columns of what is known by pc."""
+
+    FLOW = 0  # the running sum is how often an instruction was executed
+    FORM = auto()  # the form that was executed last, or 0
+    LENGTH = auto()
+
+
+ADDRESS_BITS = 44
+MAX_CYCLE = 1 << 61
+MAX_COUNT = 1 << 61
+MAX_NEW = 1 << 12
+"""Executions of one instruction before its counts are added up: less than 2^48 each, they cannot overflow."""
+MAX_COST_CYCLES = 1 << 40
+MAX_FORMS, MAX_COSTS, MAX_SHAPES, LOG_ROWS = 1 << 14, 1 << 16, 1 << 15, 1 << 10
+MAX_RING, MAX_STEPS, MAX_TRANSFERS = 1 << 17, 1 << 16, 1 << 12
+ENGINE_COUNT, MAX_QUEUE_DEPTH = 4, 64
+RINGS = 2 * ENGINE_COUNT
+FIRST_TOTAL = 2
+"""Column of the log where the totals begin, behind label and value."""
+
+BLOCK_DTYPE = np.dtype(
+    [
+        (name, "<i8", shape)
+        for name, shape in (
+            ("core", (Core.LENGTH,)),
+            ("tds", (TD_REGISTERS + 1, Td.LENGTH)),
+            ("memories", (len(Region), 2)),  # address or 0, size in bytes
+            ("profile", (ENGINE_SLOTS, Profile.LENGTH)),
+            ("starts", (ENGINE_SLOTS, MAX_QUEUE_DEPTH)),  # of the last instructions in a queue
+            ("ring_ends", (RINGS,)),  # accesses so far
+            ("ring_peaks", (RINGS,)),  # the latest finish
+            ("steps", (2, 2)),  # first and end of those in use; of SRAM, of DRAM
+            ("transfer_count", (2,)),  # in use, and how many there may be before they are looked through
+            ("lows", (4,)),  # the operands of the instruction at hand: rounded outwards, the region above ADDRESS_BITS
+            ("highs", (4,)),
+            ("actions", (len(ACTIONS),)),
+            ("moved", (2, MAX_TOPK)),  # room for the shuffle of vtopk
+            ("forms", (MAX_FORMS, Form.LENGTH)),
+            ("form_table", (2 * MAX_FORMS,)),  # by hash: a row and one, or 0
+            ("costs", (MAX_COSTS, Cost.LENGTH)),
+            ("cost_table", (2 * MAX_COSTS,)),
+            ("shapes", (MAX_SHAPES, 4)),  # packed fields
+            ("shape_table", (2 * MAX_SHAPES,)),
+            ("touched", (MAX_COSTS,)),  # rows of costs with NEW > 0
+            ("log", (LOG_ROWS, FIRST_TOTAL + SNAPSHOT_LENGTH)),  # label, value and totals of each mark
+            ("times", (2, MAX_STEPS)),
+            ("loads", (2, MAX_STEPS)),
+            ("transfers", (MAX_TRANSFERS, 3)),  # start, end, write
+            ("accesses", (RINGS, MAX_RING, Access.LENGTH)),
+        )
+    ]
+)
+"""Everything of fixed size, as one record: the loop needs one address. Pages that are never touched cost nothing."""
+
+Block = Any
+"""A record of BLOCK_DTYPE."""

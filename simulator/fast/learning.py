@@ -1,0 +1,140 @@
+"""What the compiled loop asks the host for: the checks and the cost of an engine instruction with new shapes.
+
+The reference checks it and the cost model prices it; the rows written here hold what is left to do each time.
+"""
+
+from __future__ import annotations
+
+from isa.descriptor import Descriptor
+from isa.encoding import Decoded
+from isa.spec import DRAM_REGIONS, TD_OPERANDS, Dtype, Region, used_fields
+from simulator.fast.layout import MAX_COST_CYCLES, NO_TD, Block, Core, Cost, Effect, Form, Ints, Operand, Pair, Td
+from simulator.memory import Memory, element_bytes
+from simulator.reference.kernels import KERNELS
+from simulator.reference.operands import Context, Issue, bounds, same_shape
+from simulator.reference.selection import list_words
+from simulator.timing import costs
+from simulator.traps import LimitError
+
+_REGIONS, _DTYPES = tuple(Region), tuple(Dtype)
+
+# Destination, source, and whether they may be equal: what must not overlap otherwise. As the checks of the reference.
+_ELEMENTWISE = (("ta", "tb", True), ("ta", "tc", True), ("ta", "td", True))
+_PRODUCT = (("ta", "tb", False), ("ta", "tc", False), ("ta", "td", False))
+APART: dict[str, tuple[tuple[str, str, bool], ...]] = {
+    "ld": (),
+    "st": (),
+    "mm": _PRODUCT,
+    "mmg": _PRODUCT,
+    "vbin": _ELEMENTWISE,
+    "vmad": _ELEMENTWISE,
+    "vun": _ELEMENTWISE,
+    "vred": (("ta", "tb", True),),
+    "vsmx": (("ta", "tb", True), ("tc", "ta", False), ("tc", "tb", False)),
+    "vtopk": (("ta", "tb", False),),
+    "vrng": (),
+}
+
+
+def descriptor_at(tds: Ints, register: int) -> Descriptor:
+    """The value of a descriptor register."""
+    base, e0, e1, e2, e3, s0, s1, s2, s3, region, dtype, glog2, fmt = tds[register, : Td.SHAPE].tolist()
+    return Descriptor(base, _REGIONS[region], _DTYPES[dtype], (e0, e1, e2, e3), (s0, s1, s2, s3), glog2, fmt)
+
+
+class Lesson:
+    """An engine instruction with its descriptors as they are."""
+
+    def __init__(self, block: Block, pc: int, d: Decoded) -> None:
+        used = used_fields(d.row, d.fl)
+        self.block, self.pc, self.d = block, pc, d
+        self.registers = {name: int(getattr(d, name)) for name in TD_OPERANDS if name in used}
+        self.operands = {name: descriptor_at(block.tds, register) for name, register in self.registers.items()}
+
+    def check(self, context: Context) -> None:
+        """The checks of the reference, which do not look at x-registers. Raises Fault."""
+        d = self.d
+        KERNELS[d.row.mnemonic].check(context, Issue(d.row, d.function, d.fl, self.operands, 0, 0, 0, None))
+
+    def price(self, model: costs.CostModel) -> costs.Cost:
+        """Raises LimitError."""
+        ta, tb, tc, td = (self.operands.get(name) for name in TD_OPERANDS)
+        cost = model.computed(self.d.row, self.d.fn, self.d.fl, (ta, tb, tc, td))
+        if cost.cycles > MAX_COST_CYCLES:
+            raise LimitError(
+                f"one {self.d.mnemonic} takes {cost.cycles} cycles, at most {MAX_COST_CYCLES} can be counted"
+            )
+        return cost
+
+    def add_form(self, cost: costs.Cost, memory: Memory) -> int:
+        """A new row of `forms`, for an instruction that was checked."""
+        block, operands = self.block, self.operands
+        form = [0] * Form.LENGTH
+        form[Form.PC] = self.pc
+        registers = [self.registers.get(name, NO_TD) for name in TD_OPERANDS]
+        form[Form.SHAPES : Form.SHAPES + len(registers)] = block.tds[registers, Td.SHAPE].tolist()
+        form[Form.ENGINE], form[Form.LATENCY] = cost.engine, cost.latency
+        form[Form.EFFECT] = self._effect(memory)
+        form[Form.OPERANDS] = len(operands)
+        spans = {TD_OPERANDS[span.operand]: span for span in cost.spans}
+        for place, name in enumerate(operands):
+            at = Form.OPERAND + place * Operand.LENGTH
+            form[at : at + Operand.LENGTH] = self._operand_row(name, spans.get(name))
+            if operands[name].region in DRAM_REGIONS:
+                form[Form.DRAM] = self.registers[name]
+        pairs = self._pairs()
+        form[Form.PAIRS] = len(pairs) // Pair.LENGTH
+        form[Form.PAIR : Form.PAIR + len(pairs)] = pairs
+        row = int(block.core[Core.FORMS])
+        block.forms[row] = form
+        block.core[Core.FORMS] = block.core[Core.NEW_FORM] = row + 1
+        return row
+
+    def add_cost(self, form: int, cost: costs.Cost) -> None:
+        """A new row of `costs`: of the form wherever its operands lie, or with the operand in DRAM where it lies now."""
+        block = self.block
+        outside = next((d for d in self.operands.values() if d.region in DRAM_REGIONS), None)
+        row = int(block.core[Core.COSTS])
+        target = [0] * Cost.LENGTH
+        target[Cost.FORM] = form
+        target[Cost.CYCLES], target[Cost.DRAM_WRITE] = cost.cycles, cost.dram_write
+        target[Cost.SRAM_SHARE], target[Cost.DRAM_SHARE] = cost.sram_share, cost.dram_share
+        pairs = [number for action in cost.actions for number in action]
+        target[Cost.ACTIONS] = len(cost.actions)
+        target[Cost.ACTION : Cost.ACTION + len(pairs)] = pairs
+        if outside is None:
+            block.forms[form, Form.COST] = row + 1
+        else:
+            target[Cost.RESIDUE] = outside.base & int(block.core[Core.PERIOD_MASK])
+            block.core[Core.NEW_COST] = row + 1
+        block.costs[row] = target
+        block.core[Core.COSTS] = row + 1
+
+    def _effect(self, memory: Memory) -> Effect:
+        ta, tb = self.operands["ta"], self.operands.get("tb")
+        if ta.region not in memory.arrays or tb is None:
+            return Effect.NONE
+        if self.d.row.mnemonic == "vtopk":
+            return Effect.INVENT
+        if self.d.row.mnemonic not in ("ld", "st") or Region.SMEM not in (ta.region, tb.region):
+            return Effect.NONE
+        return Effect.COPY if tb.region in memory.arrays else Effect.CLEAR
+
+    def _operand_row(self, name: str, span: costs.Span | None) -> list[int]:
+        """In the order of Operand."""
+        d = self.operands[name]
+        low, high = bounds(list_words(d) if self.d.row.mnemonic == "vtopk" and name == "ta" else d)
+        low, high = low - d.base, high - d.base
+        assert span is None or (span.low, span.high) == (low, high), "the interlock compares what is checked"
+        granule, write = (0, False) if span is None else (span.granule, span.write)
+        return [self.registers[name], element_bytes(d.dtype) - 1, low, high, int(d.region), granule, write, 0]
+
+    def _pairs(self) -> list[int]:
+        """Three numbers for each pair of operands in one region that must not overlap."""
+        places = {name: place for place, name in enumerate(self.operands)}
+        pairs: list[int] = []
+        for destination, source, aligned in APART[self.d.row.mnemonic]:
+            if source in places and self.operands[destination].region == self.operands[source].region:
+                may_equal = aligned and same_shape(self.operands[destination], self.operands[source])
+                pairs += (places[destination], places[source], may_equal)
+        return pairs

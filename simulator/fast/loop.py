@@ -1,0 +1,75 @@
+"""The compiled loop: executes a predecoded program until something needs the host. One instruction, one turn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simulator.fast.compiled import inlined
+from simulator.fast.issue import issue
+from simulator.fast.layout import Block, ByPc, Core, Exit, Ints, Op, Program, Td
+from simulator.fast.lookup import learn
+from simulator.fast.scalar import DIV, HIGHEST, REM, alu, branches, set_field
+from simulator.fast.system import bring_up_to_date, system
+
+HIGHEST_BASE = int(HIGHEST[Td.BASE])
+HALT, FAULT, WATCHDOG = int(Exit.HALT), int(Exit.FAULT), int(Exit.WATCHDOG)
+
+
+def run(s: Block, program: Program, values: Ints, by_pc: Ints) -> int:
+    """Executes until an Exit, which it returns. Place, cycle and steps left are kept in registers meanwhile."""
+    core, tds = s.core, s.tds
+    pc, now, steps, instructions = core[Core.PC], core[Core.NOW], core[Core.STEPS], program.size - 1
+    learn(s)
+    code = 0
+    while code == 0:
+        if steps == 0:
+            code = WATCHDOG
+            break
+        i = program[pc]
+        op, following = i.op, pc + 1
+        if op < Op.BRANCH:
+            if DIV <= op <= REM and values[i.b] == 0:
+                code = FAULT
+                break
+            values[i.rd] = alu(op, values[i.rs], values[i.b])
+        elif op <= Op.TDADD:
+            if op >= Op.TDSET_BASE:
+                if not changes_td(op, i, values, tds):
+                    code = FAULT
+                    break
+            elif op >= Op.JAL or branches(op, values[i.rs], values[i.b]):
+                target = values[i.rs] + i.imm if op == Op.JALR else i.imm
+                if target < 0 or target >= instructions:
+                    code = FAULT
+                    break
+                if op >= Op.JAL:
+                    values[i.rd] = following
+                by_pc[target, ByPc.FLOW] += 1
+                by_pc[following, ByPc.FLOW] -= 1
+                following = target
+        else:
+            core[Core.NOW] = now
+            code = issue(s, values, by_pc, i, pc) if op == Op.ENGINE else system(s, values, i)
+            if code > HALT:
+                break
+            now = core[Core.NOW]
+        pc = following
+        now += 1
+        steps -= 1
+    core[Core.PC], core[Core.NOW], core[Core.STEPS] = pc, now, steps
+    bring_up_to_date(s)
+    return code
+
+
+@inlined
+def changes_td(op: int, i: Any, values: Ints, tds: Ints) -> bool:
+    """tdset and tdadd; False if the value does not fit the field."""
+    value = values[i.b]
+    if op >= Op.TDADD_BASE:
+        value += tds[i.ta, i.rd]
+    if op == Op.TDSET or op == Op.TDADD:
+        return set_field(tds, i.ta, i.rd, value)
+    if value < 0 or value > HIGHEST_BASE:
+        return False
+    tds[i.ta, Td.BASE] = value
+    return True

@@ -1,0 +1,84 @@
+"""The arrays of a fast run as the host makes, empties and enlarges them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import numpy as np
+
+from isa.encoding import Decoded
+from simulator.fast.compiled import INTERPRETED
+from simulator.fast.layout import (
+    BLOCK_DTYPE,
+    MAX_COSTS,
+    MAX_FORMS,
+    MAX_RING,
+    RINGS,
+    Block,
+    ByPc,
+    Core,
+    Ints,
+    Program,
+    Td,
+)
+from simulator.fast.predecode import predecoded
+from simulator.fast.sharing import END
+from simulator.fast.turnaround import PRUNE_AT
+from simulator.timing.costs import CostModel
+from simulator.timing.turnaround import PRUNE_LENGTH
+
+FIRST_RING = 256
+
+
+class Arrays(NamedTuple):
+    """The arguments of the loop."""
+
+    record: Block
+    program: Program  # [instructions + 1] of PROGRAM_DTYPE; the last one is Op.FAULT
+    values: Ints  # x0..x31, what is discarded, constants
+    by_pc: Ints  # [instructions + 1, ByPc]
+
+
+def made(instructions: Sequence[Decoded | None], model: CostModel, queue_depth: int) -> tuple[Arrays, Block]:
+    """Everything at its beginning; the record once more as one array per field, which Python reaches faster."""
+    program, values = predecoded(instructions)
+    record = np.zeros(1, BLOCK_DTYPE).view(np.recarray)[0]
+    block = SimpleNamespace(**{name: record[name] for name in BLOCK_DTYPE.fields or ()})
+    core = block.core
+    core[Core.PERIOD_MASK] = model.dram.period_bytes - 1
+    core[Core.READ_TO_WRITE], core[Core.WRITE_TO_READ] = model.dram.read_to_write, model.dram.write_to_read
+    core[Core.RING_MASK], core[Core.QUEUE_DEPTH] = FIRST_RING - 1, queue_depth
+    block.steps[:, END] = 1  # nothing is taken from cycle 0 on
+    block.transfer_count[PRUNE_AT] = PRUNE_LENGTH
+    by_pc = np.zeros((len(program), ByPc.LENGTH), np.int64)
+    return Arrays(block if INTERPRETED else record, program, values, by_pc), block
+
+
+def forget(block: Block, by_pc: Ints) -> None:
+    """Empties the tables of shapes, forms and costs."""
+    for table in (block.form_table, block.cost_table, block.shape_table):
+        table[:] = 0
+    by_pc[:, ByPc.FORM] = 0
+    block.tds[:, Td.SHAPE] = 0
+    for place in (Core.FORMS, Core.COSTS, Core.SHAPES, Core.TOUCHED, Core.NEW_FORM, Core.NEW_COST):
+        block.core[place] = 0
+
+
+def is_full(block: Block) -> bool:
+    """Whether there is no room for one more form and cost."""
+    return bool(block.core[Core.FORMS] == MAX_FORMS or block.core[Core.COSTS] == MAX_COSTS)
+
+
+def grow(block: Block) -> bool:
+    """Twice the room for accesses, or False. Each access keeps its number; its place is the number modulo the length."""
+    length = int(block.core[Core.RING_MASK]) + 1
+    if 2 * length > MAX_RING:
+        return False
+    for ring in range(RINGS):
+        end, kept = int(block.ring_ends[ring]), block.accesses[ring, :length].copy()
+        for number in range(max(0, end - length), end):
+            block.accesses[ring, number % (2 * length)] = kept[number % length]
+    block.core[Core.RING_MASK] = 2 * length - 1
+    return True

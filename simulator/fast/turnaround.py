@@ -1,0 +1,70 @@
+"""Cycles lost when the DRAM data bus changes direction: the rules of simulator/timing/turnaround.py on arrays."""
+
+from __future__ import annotations
+
+from simulator.fast.compiled import compiled, inlined
+from simulator.fast.layout import MAX_TRANSFERS, Block, Core
+from simulator.timing.turnaround import PRUNE_LENGTH
+
+START, END, WRITE = 0, 1, 2  # columns of a transfer
+IN_USE, PRUNE_AT = 0, 1  # columns of `transfer_count`
+
+
+@compiled
+def extra_cycles(s: Block, start: int, write: int) -> int:
+    """What a transfer that begins at `start` takes longer because of the one before it and the one after it."""
+    before, after = -1, -1
+    transfers = s.transfers
+    for row in range(s.transfer_count[IN_USE]):
+        if transfers[row, START] <= start:
+            if before < 0 or transfers[row, END] > transfers[before, END]:
+                before = row
+        elif after < 0 or transfers[row, START] < transfers[after, START]:
+            after = row
+    extra = 0
+    if before >= 0 and transfers[before, WRITE] != write:
+        extra = max(0, gap(s, write) - max(0, start - transfers[before, END]))
+    if after >= 0 and transfers[after, WRITE] != write:
+        extra += gap(s, 1 - write)
+    return extra
+
+
+@inlined
+def gap(s: Block, write: int) -> int:
+    """Cycles before a transfer in this direction after one in the other."""
+    return s.core[Core.READ_TO_WRITE] if write else s.core[Core.WRITE_TO_READ]
+
+
+@inlined
+def remember_transfer(s: Block, start: int, end: int, write: int) -> None:
+    """`transfers_have_room` has made room."""
+    row = s.transfer_count[IN_USE]
+    s.transfers[row, START], s.transfers[row, END], s.transfers[row, WRITE] = start, end, write
+    s.transfer_count[IN_USE] = row + 1
+
+
+@inlined
+def transfers_have_room(s: Block, now: int) -> bool:
+    """Forgets transfers now and then. False if there is no room for one more."""
+    if s.transfer_count[IN_USE] > s.transfer_count[PRUNE_AT]:
+        drop_transfers(s, now)
+    return s.transfer_count[IN_USE] < MAX_TRANSFERS
+
+
+@compiled
+def drop_transfers(s: Block, now: int) -> None:
+    """Keeps the transfers whose gap can still matter, and the last one to end."""
+    transfers, count = s.transfers, s.transfer_count[IN_USE]
+    newest = 0
+    for row in range(count):
+        if transfers[row, END] > transfers[newest, END]:
+            newest = row
+    horizon = now - max(s.core[Core.READ_TO_WRITE], s.core[Core.WRITE_TO_READ])
+    kept = 0
+    for row in range(count):
+        if transfers[row, END] > horizon or row == newest:
+            for column in range(3):
+                transfers[kept, column] = transfers[row, column]
+            kept += 1
+    s.transfer_count[IN_USE] = kept
+    s.transfer_count[PRUNE_AT] = max(PRUNE_LENGTH, 2 * kept)

@@ -1,0 +1,125 @@
+"""Compiled models, timing-only, on both engines: equal tokens, and reports equal in every field."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from frontends import load_program
+from isa.container import Executable
+from isa.machine import Machine
+from simulator.report import build_report
+from simulator.session import EngineName, Session, SessionError
+from simulator.timing import TimingModel
+from slmc.cli import main
+from tests.end_to_end.e2e_support import PUBLISHED, build, options
+from tests.property.lockstep import assert_same_records
+
+STORYTELLER = PUBLISHED.parents[2] / "examples" / "storyteller"
+VARIANTS = sorted(path.parent.name for path in PUBLISHED.glob("*/config.json"))
+CASES = [
+    (STORYTELLER, "edge", "w8a8", 0),
+    (STORYTELLER, "edge", "w8a8-kv8", 16),
+    (PUBLISHED / "gqa", "tiny", "fp32", 0),
+    (PUBLISHED / "mqa", "edge", "w8a8-kv8", 8),
+    (PUBLISHED / "gemma2", "tiny", "w8a8", 0),
+    (PUBLISHED / "odd_sizes", "edge", "fp32", 3),
+]
+
+
+@cache
+def executable(folder: Path, machine: str, scheme: str, chunk: int, context: int = 96) -> Executable:
+    return build(load_program(folder), options(machine, scheme, context, chunk))
+
+
+def outcome(program: Executable, engine: EngineName, prompts: list[list[int]], new: int, seed: int) -> Any:
+    """Tokens, records and report of a conversation of several turns."""
+    machine = Machine.from_canonical(program.meta["machine"])
+    observer = TimingModel(machine) if engine == "reference" else None
+    session = Session(program, observer=observer, engine=engine, timing_only=True, seed=seed)
+    tokens = [list(session.generate(prompt, new)) for prompt in prompts]
+    timed = observer or session.clock
+    assert timed is not None
+    return tokens, timed.records(), build_report(timed, program, sum(map(len, prompts))).to_json()
+
+
+def check(program: Executable, prompts: list[list[int]], new: int, seed: int = 0) -> None:
+    tokens, records, report = outcome(program, "fast", prompts, new, seed)
+    expected_tokens, expected_records, expected_report = outcome(program, "reference", prompts, new, seed)
+    assert tokens == expected_tokens
+    assert_same_records(records, expected_records)
+    for field, value in expected_report.items():
+        assert report[field] == value, field
+    assert report["total"]["cycles"] > 0 and report["total"]["joules"] > 0
+
+
+@pytest.mark.parametrize(("folder", "machine", "scheme", "chunk"), CASES)
+def test_reports_are_equal(folder: Path, machine: str, scheme: str, chunk: int) -> None:
+    program = executable(folder, machine, scheme, chunk)
+    check(program, [[1, 2, 3, 4, 5, 6, 7, 8, 9], [4], list(range(20))], new=4, seed=3)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("machine", ["edge", "tiny"])
+@pytest.mark.parametrize("scheme", ["w8a8", "fp32", "w8a8-kv8"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_reports_of_every_variant_are_equal(variant: str, scheme: str, machine: str) -> None:
+    program = build(load_program(PUBLISHED / variant), options(machine, scheme, 96))
+    check(program, [[1, 2, 3], list(range(40))], new=8)
+
+
+def test_the_command_line_runs_either_engine(tmp_path: Path) -> None:
+    """The files and the tables are equal, byte by byte; the fast engine is the default."""
+    outputs: list[tuple[bytes, str]] = []
+    path = tmp_path / "model.slx"
+    assert (
+        CliRunner().invoke(main, ["compile", str(PUBLISHED / "gqa"), "--context", "64", "-o", str(path)]).exit_code == 0
+    )
+    for extra in ([], ["--engine", "fast"], ["--engine", "reference"]):
+        stats = tmp_path / "stats.json"
+        arguments = [
+            "run",
+            str(path),
+            "--timing-only",
+            "--prompt-length",
+            "20",
+            "-n",
+            "3",
+            "--stats",
+            str(stats),
+            *extra,
+        ]
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 0, result.output
+        outputs.append((stats.read_bytes(), result.stdout))
+    assert outputs[0] == outputs[1] == outputs[2]
+    assert json.loads(outputs[0][0])["generated_tokens"] == 3
+
+
+def test_the_engine_fits_the_run() -> None:
+    program = executable(PUBLISHED / "gqa", "tiny", "fp32", 0)
+    observer = TimingModel(Machine.from_canonical(program.meta["machine"]))
+    assert Session(program, timing_only=True).clock is not None
+    assert Session(program, timing_only=True, observer=observer).clock is None
+    assert Session(program, timing_only=True, engine="reference").clock is None
+    assert Session(program).clock is None
+    for arguments in ({"engine": "fast"}, {"engine": "fast", "timing_only": True, "observer": observer}):
+        with pytest.raises(SessionError, match="the fast engine runs timing-only and without an observer"):
+            Session(program, **arguments)
+
+
+def test_a_reset_forgets_the_conversation_and_keeps_the_time() -> None:
+    program = executable(PUBLISHED / "gqa", "tiny", "fp32", 0)
+    session = Session(program, timing_only=True)
+    assert session.clock is not None
+    first = list(session.generate([1, 2, 3], 3))
+    cycles = session.clock.cycles
+    session.reset()
+    assert session.token_count == 0
+    assert list(session.generate([1, 2, 3], 3)) == first
+    assert session.clock.cycles > cycles

@@ -1,0 +1,152 @@
+"""Random programs on both engines: equal events, traps, registers, memories, cycles and counts."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from isa.descriptor import Descriptor
+from isa.encoding import decode_text, encode
+from isa.machine import load_machine
+from isa.spec import Flag, Region
+from simulator.state import State
+from tests.property.chaos_programs import X_VALUES
+from tests.property.chaos_streams import filled_memory, random_program
+from tests.property.lockstep import TIMING_ABSENT, Outcome, random_machine, run_both
+from tests.property.random_programs import instructions, prepared, registers, x_values
+
+MACHINES = {name: load_machine(name) for name in ("edge", "tiny")}
+STREAM_LENGTH = 60
+QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
+
+
+def run_program(
+    tds: list[Descriptor], values: list[int], program: list[bytes], seed: int, name: str, absent: frozenset[Region]
+) -> Outcome:
+    def state() -> State:
+        core = prepared(tds, values, seed)
+        for region in absent:
+            del core.memory.arrays[region]
+        return core.state
+
+    return run_both(b"".join(program), MACHINES[name], state, seed=seed, watchdog=300)
+
+
+programs = st.tuples(
+    registers,
+    x_values,
+    st.lists(instructions(), max_size=12),
+    st.integers(0, 2**64 - 1),
+    st.sampled_from(sorted(MACHINES)),
+    st.sampled_from([frozenset[Region](), TIMING_ABSENT]),
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=QUIET)
+@given(programs)
+def test_any_program_ends_alike(program: tuple[object, ...]) -> None:
+    run_program(*program)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=160).map(lambda data: data[: len(data) // 16 * 16]))
+def test_arbitrary_bytes_trap_alike(text: bytes) -> None:
+    run_both(text, MACHINES["edge"], lambda: prepared([], [0] * 7, 0).state, watchdog=300)
+
+
+def run_stream(seed: int) -> Outcome:
+    """Engine instructions that overlap, conflict and share memories, on a random machine."""
+    rng = random.Random(seed)
+    program = random_program(rng, STREAM_LENGTH)
+    absent = rng.choice([frozenset[Region](), TIMING_ABSENT])
+
+    def state() -> State:
+        memory = filled_memory()
+        for region in absent:
+            del memory.arrays[region]
+        made = State(memory, 0)
+        made.x[: len(X_VALUES)] = X_VALUES
+        for register, d in enumerate(program.tds):
+            made.set_descriptor(register, d)
+        return made
+
+    return run_both(program.text, random_machine(rng), state, seed=seed)
+
+
+def test_streams_of_conflicting_instructions_take_the_same_time() -> None:
+    contended = blocked = waited = full = 0
+    for seed in range(40):
+        records = run_stream(seed).records
+        contended += any(engine.contention for engine in records.engines.values())
+        blocked += any(sum(engine.interlock) for engine in records.engines.values())
+        waited += records.seq.smem_wait > 0
+        full += sum(records.seq.queue_full) > 0
+    assert min(contended, blocked, waited, full) > 10, "the streams exercise everything that takes time"
+
+
+@pytest.mark.long
+def test_many_streams_take_the_same_time() -> None:
+    for seed in range(1000, 3000):
+        run_stream(seed)
+
+
+@pytest.mark.long
+@settings(max_examples=20_000, deadline=None, suppress_health_check=QUIET)
+@given(programs)
+def test_many_programs_end_alike(program: tuple[object, ...]) -> None:
+    run_program(*program)
+
+
+EXTREMES = st.one_of(
+    st.sampled_from([0, 1, -1, 2, -2, 63, 64, 65, -(2**63), 2**63 - 1, 2**31, -(2**31)]),
+    st.integers(-(2**63), 2**63 - 1),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(EXTREMES, EXTREMES), min_size=1, max_size=8))
+def test_scalars_compute_alike(pairs: list[tuple[int, int]]) -> None:
+    """Every function and every branch on every pair, with registers and with immediates; divisions by 0 last."""
+    pairs = sorted(pairs, key=lambda pair: pair[1] == 0)
+    words: list[bytes] = []
+    for place in range(len(pairs)):
+        words.append(encode("lds", fn="8", rd=1, rs=0, imm=1024 + 16 * place))
+        words.append(encode("lds", fn="8", rd=2, rs=0, imm=1032 + 16 * place))
+        for function in (
+            "add",
+            "sub",
+            "mul",
+            "and",
+            "or",
+            "xor",
+            "sll",
+            "srl",
+            "sra",
+            "min",
+            "max",
+            "slt",
+            "div",
+            "rem",
+        ):
+            words.append(encode("alu", fn=function, fl=Flag(0), rd=3, rs=1, rt=2))
+            words.append(encode("alu", fn=function, fl=Flag.I, rd=5, rs=1, imm=-7))
+            words.append(encode("yield", rs=3, imm=place))
+            words.append(encode("yield", rs=5, imm=place))
+        for condition in ("eq", "ne", "lt", "ge"):
+            words.append(encode("br", fn=condition, rs=1, rt=2, imm=len(words) + 2))
+            words.append(encode("yield", rs=0, imm=99))
+    text = b"".join([*words, encode("halt")])
+
+    def state() -> State:
+        core = prepared([], [0] * 7, 0)
+        for place, (a, b) in enumerate(pairs):
+            core.memory.smem[1024 + 16 * place : 1040 + 16 * place] = a.to_bytes(8, "little", signed=True) + b.to_bytes(
+                8, "little", signed=True
+            )
+        return core.state
+
+    assert len(decode_text(text)) == len(words) + 1
+    run_both(text, MACHINES["edge"], state)

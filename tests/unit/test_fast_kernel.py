@@ -1,0 +1,146 @@
+"""Where machine code is kept, when it is used again, and that plain Python does the same."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from isa.assembler import assemble
+from isa.encoding import decode_text
+from isa.machine import load_machine
+from simulator.fast import kernel
+from simulator.fast.timing import FastTiming
+
+ROOT = Path(__file__).parents[2]
+CLOCK = FastTiming(load_machine("tiny"), decode_text(assemble("halt").text))
+
+
+@pytest.fixture(autouse=True)
+def forget_directory() -> Iterator[None]:
+    kernel._directory.cache_clear()
+    yield
+    kernel._directory.cache_clear()
+
+
+def python(code: str, **environment: str) -> str:
+    """Runs a program in a process of its own; what it prints."""
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+def test_without_compilation_streams_and_programs_run_alike() -> None:
+    code = """
+from simulator.fast.compiled import INTERPRETED
+from tests.property.test_fast_programs import run_stream
+from tests.unit.test_fast_engine import test_a_run_that_is_left_early_keeps_its_registers_and_its_time as early
+from tests.unit.test_fast_engine import test_lists_of_timing_only_runs_are_those_of_the_formula as lists
+assert INTERPRETED
+cycles = [run_stream(seed).records.cycles for seed in (1, 2)]
+early()
+lists(0, 64, 64, 2**64 - 1)
+print(min(cycles) > 0)
+"""
+    assert python(code, NUMBA_DISABLE_JIT="1") == "True"
+
+
+def test_the_directory_lies_below_that_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv(kernel.CACHE_SETTING, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert kernel._directory().parent == tmp_path / "cache" / "slmc"
+    kernel._directory.cache_clear()
+    monkeypatch.setenv(kernel.CACHE_SETTING, str(tmp_path / "numba"))
+    assert kernel._directory().parent == tmp_path / "numba" / "slmc"
+    assert not list(kernel._directory().iterdir())
+
+
+def test_without_a_place_to_write_the_machine_code_goes_with_the_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(kernel.CACHE_SETTING, str(tmp_path / "file" / "below"))
+    directory = kernel._directory()
+    assert directory.is_dir() and directory.name.startswith("slmc-")
+
+
+@pytest.mark.parametrize(("name", "changes"), [("NUMBA_OPT", True), (kernel.CACHE_SETTING, False), ("PATH", False)])
+def test_the_fingerprint_depends_on_settings_of_the_compiler(
+    name: str, changes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = kernel._fingerprint()
+    assert len(before) == 32 and kernel._fingerprint() == before
+    monkeypatch.setenv(name, "1")
+    assert (kernel._fingerprint() != before) == changes
+
+
+def test_the_fingerprint_depends_on_every_source(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Also on those that the compiled functions only take constants from."""
+    for package in kernel.PACKAGES:
+        shutil.copytree(ROOT / package, tmp_path / package)
+    monkeypatch.setattr(kernel.resources, "files", lambda package: tmp_path / package)
+    seen = {kernel._fingerprint()}
+    for source in ("simulator/fast/sharing.py", "simulator/timing/resource.py", "isa/spec.py"):
+        with (tmp_path / source).open("a") as file:
+            file.write("# changed\n")
+        seen.add(kernel._fingerprint())
+    assert len(seen) == 4
+
+
+def test_what_cannot_be_loaded_is_thrown_away_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(kernel.CACHE_SETTING, str(tmp_path))
+    kept = kernel._directory() / "loop.nbi"
+    kept.write_bytes(b"damaged")
+    tried: list[bool] = []
+
+    def compiled(signature: object) -> kernel.Loop:
+        tried.append(kept.exists())
+        if kept.exists():
+            raise EOFError("Ran out of input")
+        return lambda *arguments: 42
+
+    monkeypatch.setattr(kernel, "_compiled", compiled)
+    monkeypatch.setattr(kernel, "_loaded", [])
+    assert kernel.is_compiled()
+    assert kernel.execute(CLOCK.arrays) == 42
+    assert tried == [True, False]
+
+
+def test_an_error_of_compilation_is_not_hidden(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(kernel.CACHE_SETTING, str(tmp_path))
+
+    def broken(signature: object) -> kernel.Loop:
+        raise TypeError("no such type")
+
+    monkeypatch.setattr(kernel, "_compiled", broken)
+    monkeypatch.setattr(kernel, "_loaded", [])
+    with pytest.raises(TypeError, match="no such type"):
+        kernel.load(CLOCK.arrays)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("pattern", ["*.nbi", "*.nbc"])
+def test_damaged_files_are_compiled_again(pattern: str, tmp_path: Path) -> None:
+    code = """
+from tests.property.test_fast_programs import run_stream
+from simulator.fast import kernel
+print(kernel.is_compiled(), run_stream(1).records.cycles > 0)
+"""
+    assert python(code, NUMBA_CACHE_DIR=str(tmp_path)) == "False True"
+    assert python(code, NUMBA_CACHE_DIR=str(tmp_path)) == "True True"
+    for file in tmp_path.rglob(pattern):
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    assert python(code, NUMBA_CACHE_DIR=str(tmp_path)) == "True True"
+    assert python(code, NUMBA_CACHE_DIR=str(tmp_path)) == "True True"
