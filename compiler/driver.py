@@ -36,6 +36,7 @@ from compiler.transforms.choose_tiling import ChooseTilingPass
 from compiler.transforms.convert_slm_to_slmq import ConvertSlmToSlmqPass
 from compiler.transforms.convert_slmq_to_tile import ConvertSlmqToTilePass
 from compiler.transforms.convert_tile_to_isa import ConvertTileToIsaPass
+from compiler.transforms.cut_rows import CutRowsPass
 from compiler.transforms.double_buffer import DoubleBufferPass
 from compiler.transforms.fuse_strips import FuseStripsPass
 from compiler.transforms.hoist_from_mixtures import HoistFromMixturesPass
@@ -47,8 +48,8 @@ PASSES: dict[str, type[ModulePass]] = {
     made.name: made
     for made in (
         CanonicalizePass, CommonSubexpressionElimination, LoopInvariantCodeMotionPass, ConvertSlmToSlmqPass,
-        AddSamplingPass, HoistFromMixturesPass, FuseStripsPass, ChooseTilingPass, ConvertSlmqToTilePass, AllocateDramPass,
-        DoubleBufferPass, AllocateSramPass, ConvertTileToIsaPass, AllocateRegistersPass,
+        AddSamplingPass, HoistFromMixturesPass, CutRowsPass, FuseStripsPass, ChooseTilingPass, ConvertSlmqToTilePass,
+        AllocateDramPass, DoubleBufferPass, AllocateSramPass, ConvertTileToIsaPass, AllocateRegistersPass,
     )
 }  # fmt: skip
 
@@ -87,6 +88,7 @@ def pipeline(options: Options) -> tuple[Stage, ...]:
                 AddSamplingPass(),
                 HoistFromMixturesPass(),
                 CommonSubexpressionElimination(),
+                CutRowsPass(),
                 FuseStripsPass(),
             ),
             check_slmq,

@@ -44,7 +44,7 @@ def check_tile(module: ModuleOp) -> None:
     for op in module.walk():
         if isinstance(op, tile.AllocOp) and op.offset is None:
             raise CompileError(f"buffer {op.label.data} has no place")
-        if isinstance(op, tile.WeightOp | tile.StateOp | tile.TableOp | tile.KindOp):
+        if isinstance(op, (*tile.PLACE_OPS, tile.KindOp)):
             raise CompileError(f"{op.name} has no address")
 
 

@@ -10,6 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp
 
+from isa.abi import ENCODE_ENTRY
+
+ENCODER = ENCODE_ENTRY
+"""The function of a module that makes rows of an image; the module of a model without images has none."""
+
 
 class WeightStore(Protocol):
     """Named weight tensors, read one at a time; nothing holds the whole model."""
@@ -45,6 +50,9 @@ class Program:
 
     `chat_template` is a Jinja template, `special_tokens` the texts it may use, by name (`bos_token`).
     virtual_weights: the store knows names and shapes only, `load` fails; what is compiled can be timed, not run.
+    A model that takes an image has `func.func @encode_image(%pixels: tensor<CxSxSxf32>) -> tensor<nxdxf32>`, and @forward two
+    more inputs: %places: tensor<?xi32>, the number of the image row at each position or -1, and %rows, what encode_image gave.
+    image_processing: the record of frontends/image_processing.py, if the checkpoint has one.
     """
 
     module: ModuleOp
@@ -57,5 +65,6 @@ class Program:
     stop_tokens: tuple[int, ...] = ()
     max_positions: int = 0
     source: str = ""
+    image_processing: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list[str])
     virtual_weights: bool = False

@@ -8,6 +8,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
 from compiler.errors import CompileError
+from compiler.images import ImageInput, image_shape, places_at
 from compiler.interpreters.slmq import SlmqInterpreter
 from compiler.interpreters.tile import TileInterpreter, dram_of
 from compiler.program import Program
@@ -31,8 +32,18 @@ class StageVerifier:
         length = max(1, min(PROMPT_TOKENS, context - GENERATED_TOKENS))
         self.count = max(1, min(GENERATED_TOKENS, context - length))
         self.prompt = [int(token) for token in rng.integers(0, vocabulary, length)]
+        self.image = self.random_image(rng)
         self.golden: Bits | None = None
         self.checked: list[str] = []
+
+    def random_image(self, rng: np.random.Generator) -> ImageInput | None:
+        """Random pixels, if the model takes an image; its first rows take the prompt's positions from 1 on."""
+        shape = image_shape(self.program.module)
+        if shape is None:
+            return None
+        count = len(self.prompt)
+        places = places_at(1, max(0, min(shape.rows, count - 1)), count)
+        return ImageInput(rng.normal(size=shape.pixels).astype(np.float32), places)
 
     def __call__(self, stage: str, transform: ModulePass | None, module: ModuleOp) -> None:
         if transform is None or stage not in ("slmq", "tile"):
@@ -52,10 +63,16 @@ class StageVerifier:
         if self.golden is None and not isinstance(transform, AddSamplingPass):
             return None
         interpreter = SlmqInterpreter(module, self.program.weights, self.context)
+        self.show_to(interpreter)
         result = interpreter.generate(self.prompt, self.count)
         interpreter.reset()
+        self.show_to(interpreter)
         logits = interpreter.run([*self.prompt, *result.tokens[:-1]])
         return tuple(result.tokens), logits.view(np.uint32)
+
+    def show_to(self, interpreter: SlmqInterpreter) -> None:
+        if self.image is not None:
+            interpreter.show(self.image)
 
     def tile_bits(self, module: ModuleOp) -> Bits | None:
         """None before allocate-dram: DRAM has no content yet."""
@@ -63,5 +80,7 @@ class StageVerifier:
             return None
         rows = len(self.prompt) + self.count - 1
         dram = dram_of(module, self.program, rows, self.vocabulary)
-        tokens, logits = TileInterpreter(module, dram).generate(self.prompt, self.count)
+        interpreter = TileInterpreter(module, dram)
+        interpreter.show(self.image)
+        tokens, logits = interpreter.generate(self.prompt, self.count)
         return tuple(tokens), np.ascontiguousarray(logits).view(np.uint32)

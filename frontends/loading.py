@@ -25,6 +25,7 @@ from frontends.configuration.resolve import (
     unread_fields,
 )
 from frontends.errors import FrontendError
+from frontends.image_processing import read_image_processing
 from frontends.inputs import open_model
 from frontends.language.checks import check
 from frontends.language.syntax import ArchitectureFile, Table
@@ -117,6 +118,7 @@ def load_program(
         stop_tokens=text.stop_tokens,
         max_positions=_max_positions(document, module),
         source=str(path),
+        image_processing=read_image_processing(Path(path) if Path(path).is_dir() else None),
         notes=[*notes, *text.notes],
         virtual_weights=without_values,
     )

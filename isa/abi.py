@@ -11,6 +11,9 @@ SMEM_IMAGE_OFFSET = MAILBOX_BYTES
 TOKEN_BUFFER_OFFSET = 0  # IO: i32[context]
 MAX_STOP_TOKENS = 8
 EVENT_TOKEN = 1  # yield imm: x[rs] is a generated token id
+EVENT_IMAGE = 2  # yield imm: the image is encoded to x[rs] rows
+ENCODE_ENTRY = "encode_image"  # the entry point that makes rows of the pixels in IO
+NO_IMAGE_ROW = -1  # in the table of places in IO, i32[context]: the token stays
 
 
 class Mailbox(IntEnum):

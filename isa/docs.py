@@ -7,7 +7,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from isa import docs_text
-from isa.abi import EVENT_TOKEN, MAILBOX_MAGIC, MAX_STOP_TOKENS, SMEM_IMAGE_OFFSET, TOKEN_BUFFER_OFFSET, Mailbox
+from isa.abi import (
+    ENCODE_ENTRY,
+    EVENT_IMAGE,
+    EVENT_TOKEN,
+    MAILBOX_MAGIC,
+    MAX_STOP_TOKENS,
+    NO_IMAGE_ROW,
+    SMEM_IMAGE_OFFSET,
+    TOKEN_BUFFER_OFFSET,
+    Mailbox,
+)
 from isa.assembly_grammar import spellings
 from isa.container_format import (
     ALIGNMENT_BYTES,
@@ -223,7 +233,9 @@ def _abi() -> str:
         f"region only while the device is halted. The magic is {MAILBOX_MAGIC:#x}.\n\n"
         f"{table(('word', 'address', 'name', 'content'), rows)}\n"
         f"The token buffer is i32[context] at IO offset {TOKEN_BUFFER_OFFSET}: the host writes the prompt, the device appends. "
-        f"The event `yield` with imm {EVENT_TOKEN} reports a generated token, x[rs].\n"
+        f"The event `yield` with imm {EVENT_TOKEN} reports a generated token, x[rs]. A program with an image has an entry "
+        f"`{ENCODE_ENTRY}`, which makes rows of the pixels in IO and reports their number by the event with imm {EVENT_IMAGE}; a table "
+        f"i32[context] in IO has the number of the row at each position, {NO_IMAGE_ROW} where a token stays.\n"
     )
 
 

@@ -114,6 +114,8 @@ META is an object; other keys are allowed:
 | stop_tokens | at most {stop_tokens} integers |
 | tokenizer | the text of tokenizer.json, or null |
 | chat | null, or `{{"template": text, "special_tokens": {{name: text}}}}`: a Jinja chat template; may be absent |
+| image | of a program that takes one: channels, height, width, rows, and the IO offsets \
+pixels_offset (f32 [channels, height, width]) and places_offset |
 | machine | the canonical machine description; the first 8 bytes of its SHA-256 are the header's machine hash |
 
 Optional keys a host knows: `oversize` true: larger than the machine's DRAM on purpose, so it is timed, not run; `routed` true: the program

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 import numpy as np
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from isa.abi import (
     ABI_VERSION,
+    EVENT_IMAGE,
     EVENT_TOKEN,
     MAILBOX_MAGIC,
     MAX_STOP_TOKENS,
@@ -30,29 +32,30 @@ from isa.abi import (
 from isa.container import Executable
 from isa.machine import Machine
 from isa.spec import MAX_TOPK, Region
+from simulator.image_port import ImagePort, Picture, image_port
 from simulator.memory import Bytes, Memory, RegionTooLarge
 from simulator.observer import Observer
 from simulator.reference.engine import DEFAULT_WATCHDOG, Event, Options, ReferenceEngine
+from simulator.session_error import SessionError
 from simulator.state import State
 
 if TYPE_CHECKING:
     from simulator.fast.timing import FastTiming
 
 EngineName = Literal["fast", "reference"]
+
+__all__ = ["Picture", "Request", "Session", "SessionError"]
 MAX_DUMP_BYTES = 4 << 30
 TOKEN_BYTES = 4
 LOGIT_BYTES = 4
+MOST_ENCODER_EVENTS = 4
 LARGEST_FP32 = float(np.finfo(np.float32).max)
 NO_FLAGS = RunFlag(0)
 VIRTUAL_WEIGHTS = (
     "the executable has virtual weights, a size without values: only its time can be simulated (--timing-only); "
     "compile a checkpoint, or with --random-weights SEED, to run it"
 )
-_ABSENT_WHEN_TIMING = frozenset({Region.WEIGHT, Region.KV, Region.SRAM})
-
-
-class SessionError(Exception):
-    """A request the host cannot make: what was expected and what came."""
+_ABSENT_WHEN_TIMING = frozenset({Region.WEIGHT, Region.KV, Region.SCRATCH, Region.SRAM})
 
 
 class Engine(Protocol):
@@ -76,6 +79,7 @@ class Request:
     seed: int
     stop_tokens: tuple[int, ...]
     dump: RunFlag
+    image: Picture | None
 
 
 class Session:
@@ -106,6 +110,7 @@ class Session:
         self.entry = _entry(meta)
         self.logits_offset = _logits_offset(meta, self.context)
         self.sizes = _sizes(executable, timing_only)
+        self.image = image_port(meta)
         self.clock = self._clock(engine)
         self.reset()
 
@@ -130,6 +135,8 @@ class Session:
         self.engine = self._engine()
         self._tokens = 0
         self._logit_rows = (0, 0)
+        if self.image is not None:
+            self.image.clear(memory.arrays[Region.IO])
 
     def _clock(self, engine: EngineName | None) -> FastTiming | None:
         """The clock of the fast engine; None for the reference engine."""
@@ -174,13 +181,14 @@ class Session:
         seed: int = 0,
         stop_tokens: Sequence[int] = (),
         dump: RunFlag = NO_FLAGS,
+        image: Picture | None = None,
     ) -> Iterator[int]:
-        """Appends the prompt and yields up to max_new tokens as the program posts them.
+        """Appends the prompt, encodes its image, and yields up to max_new tokens as the program posts them.
 
         Arguments are checked at once (SessionError); the program runs as the result is iterated (TrapError).
         """
         request = Request(
-            tuple(prompt_ids), max_new, sampler, temperature, top_k, top_p, seed, tuple(stop_tokens), dump
+            tuple(prompt_ids), max_new, sampler, temperature, top_k, top_p, seed, tuple(stop_tokens), dump, image
         )
         self._check(request)
         return self._run(request)
@@ -215,6 +223,24 @@ class Session:
             raise SessionError(f"{len(request.stop_tokens)} stop tokens, at most {MAX_STOP_TOKENS}")
         _check_sampling(request)
         self._check_dump(request)
+        if request.image is not None:
+            self._check_image(request.image, len(request.prompt))
+
+    def _check_image(self, image: Picture, prompt_tokens: int) -> None:
+        if self.image is None:
+            raise SessionError("the program takes no image")
+        self.image.check(image, prompt_tokens)
+        if image.pixels is None and not self.options.timing_only:
+            raise SessionError("only a timing-only run can do without pixels")
+
+    def _encode(self, image: Picture, port: ImagePort) -> None:
+        """Runs the encoder on an image of the prompt that comes next."""
+        port.write(self.state.memory.arrays[Region.IO], image, self._tokens)
+        self.state.write_mailbox(Mailbox.MAGIC_ABI, MAILBOX_MAGIC | ABI_VERSION << 32)
+        self.state.write_mailbox(Mailbox.ENTRY, port.entry)
+        events = [(event.kind, event.value) for event in islice(self.engine.run(port.entry), MOST_ENCODER_EVENTS)]
+        if events != [(EVENT_IMAGE, port.rows)]:
+            raise SessionError(f"the encoder posted {events}, expected ({EVENT_IMAGE}, {port.rows}) once")
 
     def _check_dump(self, request: Request) -> None:
         if (
@@ -234,6 +260,8 @@ class Session:
         return request.max_new if request.dump else 0
 
     def _run(self, request: Request) -> Iterator[int]:
+        if request.image is not None and self.image is not None:
+            self._encode(request.image, self.image)
         self._prepare(request)
         first_row = self.state.read_mailbox(Mailbox.POS) if request.dump & RunFlag.DUMP_ALL else 0
         generated = 0

@@ -19,11 +19,12 @@ from isa.abi import RunFlag, Sampler
 from isa.container import Executable
 from isa.machine import Machine
 from simulator.report import Report, build_report, notes_of
-from simulator.session import NO_FLAGS, EngineName
+from simulator.session import NO_FLAGS, EngineName, Picture
 from simulator.timing import TimingModel
 from simulator.timing.records import Timed
 from slmc.building import Checkpoint, Target, build
 from slmc.errors import CommandError
+from slmc.pictures import PictureInput
 from slmc.progress import steps
 from slmc.texts import Texts
 
@@ -124,6 +125,16 @@ class Session:
         """
         return self.texts.encode_chat(message, system)
 
+    def tokens_of(
+        self, prompt: str | Sequence[int], image: str | Path | None = None, image_at: int | None = None
+    ) -> tuple[list[int], int | None]:
+        """The ids of a prompt, and where in it the rows of its image begin, None without one. Raises CommandError."""
+        if isinstance(prompt, str) and image is not None:
+            return PictureInput.of_executable(self.executable).prompt(self.texts.known_tokenizer(), prompt)
+        if image is not None and image_at is None:
+            raise CommandError("where the image stands among the token ids is not known", "give --image-at")
+        return self.encode(prompt) if isinstance(prompt, str) else list(prompt), image_at
+
     def generate(
         self,
         prompt: str | Sequence[int],
@@ -135,14 +146,19 @@ class Session:
         seed: int = 0,
         stops: bool | None = None,
         keep_logits: bool = False,
+        image: str | Path | None = None,
+        image_at: int | None = None,
     ) -> Iterator[Token]:
         """Appends the prompt and yields up to `max_new` tokens as the machine posts them.
 
         `stops`: whether the model's stop tokens end it; None: those of a text do, those of a list of ids do not.
-        `temperature` 0 takes the most probable token; `top_k` (up to 64) and `top_p` cut the choice. Raises
-        SessionError for arguments out of range, and TrapError if the program fails.
+        `temperature` 0 takes the most probable token; `top_k` (up to 64) and `top_p` cut the choice. `image`: a picture
+        file that stands before the text; in a list of ids the caller leaves room for its rows from position `image_at` of
+        the list on (a timing-only run needs no file). Raises SessionError for arguments out of range, FrontendError for
+        a picture that cannot be read, and TrapError if the program fails.
         """
-        tokens = self.encode(prompt) if isinstance(prompt, str) else list(prompt)
+        tokens, first = self.tokens_of(prompt, image, image_at)
+        pixels = None if image is None else PictureInput.of_executable(self.executable).pixels(Path(image))
         if stops is None:
             stops = isinstance(prompt, str)
         stop_tokens: list[int] = self.executable.meta["stop_tokens"] if stops else []
@@ -158,6 +174,7 @@ class Session:
             seed=seed,
             stop_tokens=stop_tokens,
             dump=RunFlag.DUMP_SAMPLED if keep_logits else NO_FLAGS,
+            image=None if first is None else Picture(pixels, first),
         )
         self._prompt_tokens += len(tokens)
         return self._with_text(posted, max_new, stop_tokens)

@@ -25,7 +25,7 @@ class Request:
     """What to generate; `prompt` is a text or token ids. max_new None: up to 128, as far as the context reaches.
 
     temperature None: greedy, or 1 if `top_k` or `top_p` cut the choice. `chat`: a text prompt is a message in the model's
-    chat template, after the message `system` to the model if there is one.
+    chat template, after the message `system` to the model if there is one. image_at: where the rows of its image begin in it.
     """
 
     prompt: str | list[int]
@@ -34,6 +34,8 @@ class Request:
     top_k: int = 0
     top_p: float = 1.0
     seed: int = 0
+    image: Path | None = None
+    image_at: int | None = None
     chat: bool = False
     system: str | None = None
 
@@ -50,7 +52,7 @@ def stream(session: Session, request: Request, keep_logits: bool = False, width:
     `width`: break lines at words to this width, and set off the prompt.
     """
     is_text = isinstance(request.prompt, str)
-    prompt = _prompt_tokens(session, request)
+    prompt, image_at = _prompt_tokens(session, request)
     tokens = session.generate(
         prompt,
         _max_new(request, session.executable.meta["context"], len(prompt)),
@@ -60,6 +62,8 @@ def stream(session: Session, request: Request, keep_logits: bool = False, width:
         seed=request.seed,
         stops=is_text,
         keep_logits=keep_logits,
+        image=request.image,
+        image_at=image_at,
     )
     wrapper = WordWrapper(width) if width else None
     if isinstance(request.prompt, str) and not request.chat:
@@ -73,10 +77,11 @@ def stream(session: Session, request: Request, keep_logits: bool = False, width:
     return generated
 
 
-def _prompt_tokens(session: Session, request: Request) -> list[int]:
-    if not isinstance(request.prompt, str):
-        return request.prompt
-    return session.encode_chat(request.prompt, request.system) if request.chat else session.encode(request.prompt)
+def _prompt_tokens(session: Session, request: Request) -> tuple[list[int], int | None]:
+    """The ids of the prompt, and where the rows of its image begin."""
+    if isinstance(request.prompt, str) and request.chat:
+        return session.encode_chat(request.prompt, request.system), None
+    return session.tokens_of(request.prompt, request.image, request.image_at)
 
 
 def _max_new(request: Request, context: int, prompt_tokens: int) -> int:

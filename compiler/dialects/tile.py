@@ -235,6 +235,29 @@ class TableOp(_Place):
 
 
 @irdl_op_definition
+class ScratchOp(_Place):
+    """Offset in SCRATCH of a tensor that does not outlive the run. `what`: name, size_bytes."""
+
+    name = "tile.scratch"
+    layer = opt_operand_def(IndexType)
+    what = prop_def(DictionaryAttr)
+    result = result_def(IndexType)
+
+
+@irdl_op_definition
+class InputOp(_Place):
+    """Offset in IO of what the host writes besides the tokens. `what`: name, size_bytes."""
+
+    name = "tile.input"
+    layer = opt_operand_def(IndexType)
+    what = prop_def(DictionaryAttr)
+    result = result_def(IndexType)
+
+
+PLACE_OPS = (WeightOp, StateOp, TableOp, ScratchOp, InputOp)
+
+
+@irdl_op_definition
 class KindOp(IRDLOperation):
     """A number that each layer has of its own: its kind, which is the region of a slm.layers it runs, or the bits of a constant.
 
@@ -474,7 +497,7 @@ class TrapOp(IRDLOperation):
 
 ENGINE_OPS = (LoadOp, StoreOp, MmOp, VbinOp, VmadOp, VunOp, VredOp, VsmxOp, VtopkOp, VrngOp)
 TILE_OPS: list[type[Operation]] = [
-    AllocOp, ViewOp, WeightOp, StateOp, TableOp, KindOp, LdsOp, StsOp, EventOp, MarkOp, TrapOp, *ENGINE_OPS,
+    AllocOp, ViewOp, *PLACE_OPS, KindOp, LdsOp, StsOp, EventOp, MarkOp, TrapOp, *ENGINE_OPS,
 ]  # fmt: skip
 TILE_TYPES: list[type[Attribute]] = [BufferType, ViewType]
 Tile = Dialect("tile", TILE_OPS, TILE_TYPES)

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 from xdsl.dialects.builtin import ArrayAttr, DenseArrayBase, DictionaryAttr, IntegerAttr, ModuleOp, StringAttr
 
-from compiler.dialects.isa import ProgramOp
 from compiler.dialects.slm import EXPERT, MixtureOp, stored_name
 from compiler.emit.packing import Bytes, Recipe, pack
 from compiler.emit.tables import table_content
-from compiler.emit.text import debug_map, encode_text, smem_image
+from compiler.emit.text import debug_map, encode_text, entry_points, smem_image
 from compiler.errors import CompileError
+from compiler.images import image_shape
+from compiler.lowering.encoder import PIXELS
+from compiler.lowering.images import PLACES
 from compiler.lowering.plan import TilePlan
 from compiler.program import Program
 from compiler.transforms.allocate_dram import LOGITS_ATTRIBUTE, PLACES_ATTRIBUTE, REGIONS_ATTRIBUTE
@@ -120,7 +122,7 @@ def meta_of(module: ModuleOp, program: Program, machine: Machine, scheme: str) -
         "routed": any(isinstance(op, MixtureOp) and op.chosen is not None for op in program.module.walk()),
         "regions": {"KV": sizes["kv"], "IO": sizes["io"], "SCRATCH": sizes["scratch"]},
         "logits_offset": logits.value.data if isinstance(logits, IntegerAttr) else 0,
-        "entry": {"generate": 0},
+        "entry": entry_points(module),
         "machine": json.loads(machine.canonical_json()),
         "stop_tokens": list(program.stop_tokens),
         "tokenizer": None if program.tokenizer_json is None else program.tokenizer_json.decode(),
@@ -128,7 +130,18 @@ def meta_of(module: ModuleOp, program: Program, machine: Machine, scheme: str) -
         if program.chat_template is None
         else {"template": program.chat_template, "special_tokens": dict(program.special_tokens)},
         "oversize": sum(sizes.values()) > machine.dram_capacity_bytes,
+        **image_meta(module, program),
     }
+
+
+def image_meta(module: ModuleOp, program: Program) -> dict[str, Any]:
+    """META's key `image` of a model that takes one: sizes, where in IO the host writes, how a picture becomes pixels."""
+    shape = image_shape(program.module)
+    if shape is None:
+        return {}
+    inputs = {place.name: place.offset for place in places_of(module) if place.region == "io"}
+    offsets = {"pixels_offset": inputs[PIXELS], "places_offset": inputs[PLACES]}
+    return {"image": {**vars(shape), **offsets, "processing": program.image_processing}}
 
 
 def vocabulary_of(program: Program) -> int:
@@ -160,15 +173,14 @@ def write_executable(
 
     Virtual weights are stated, not packed: the file holds their size.
     """
-    code = next(op for op in module.walk() if isinstance(op, ProgramOp))
     places, sizes = places_of(module), region_sizes(module)
     by_region = {name: [p for p in places if p.region == name] for name in ("weight", "table")}
     with ExecutableWriter(path, machine.hash) as writer:
-        writer.add(Section.TEXT, encode_text(code))
-        writer.add(Section.SMEM, smem_image(module, code))
+        writer.add(Section.TEXT, encode_text(module))
+        writer.add(Section.SMEM, smem_image(module))
         writer.add(Section.TABLE, table_region(by_region["table"], sizes["table"]))
         writer.add(Section.SYM, symbols_to_bytes(symbols_of(places)))
-        writer.add(Section.DBG, debug_map(code).to_bytes())
+        writer.add(Section.DBG, debug_map(module).to_bytes())
         writer.add(Section.META, canonical_json(meta_of(module, program, machine, scheme)))
         if program.virtual_weights:
             writer.virtual_weights(statement_of(program, scheme, sizes["weight"]))

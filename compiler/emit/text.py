@@ -1,4 +1,7 @@
-"""Instruction words, SMEM image and debug map from the isa dialect with physical registers."""
+"""Instruction words, SMEM image and debug map from the isa dialect with physical registers.
+
+The programs of a module lie one after the other in TEXT; labels belong to their program.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +26,24 @@ def instructions(program: ProgramOp) -> list[InstructionOp]:
     return [op for op in program.body.block.ops if isinstance(op, InstructionOp)]
 
 
-def label_addresses(program: ProgramOp) -> dict[str, int]:
-    """Instruction index of each label."""
-    places: dict[str, int] = {}
+def programs_of(module: ModuleOp) -> list[ProgramOp]:
+    return [op for op in module.walk() if isinstance(op, ProgramOp)]
+
+
+def entry_points(module: ModuleOp) -> dict[str, int]:
+    """Instruction index of the first instruction of each program."""
+    entries: dict[str, int] = {}
     pc = 0
+    for program in programs_of(module):
+        entries[program.sym_name.data] = pc
+        pc += len(instructions(program))
+    return entries
+
+
+def label_addresses(program: ProgramOp, first: int) -> dict[str, int]:
+    """Instruction index of each label of a program whose first instruction is `first`."""
+    places: dict[str, int] = {}
+    pc = first
     for op in program.body.block.ops:
         if isinstance(op, LabelOp):
             places[op.label.data] = pc
@@ -52,14 +69,17 @@ def encode_instruction(op: InstructionOp, labels: dict[str, int]) -> bytes:
     return encode(op.ROW.mnemonic, fn=op.function or None, fl=int(op.flags), **fields)
 
 
-def encode_text(program: ProgramOp) -> bytes:
-    labels = label_addresses(program)
-    return b"".join(encode_instruction(op, labels) for op in instructions(program))
+def encode_text(module: ModuleOp) -> bytes:
+    words: list[bytes] = []
+    for program in programs_of(module):
+        labels = label_addresses(program, len(words))
+        words += [encode_instruction(op, labels) for op in instructions(program)]
+    return b"".join(words)
 
 
-def smem_image(module: ModuleOp, program: ProgramOp) -> bytes:
+def smem_image(module: ModuleOp) -> bytes:
     """The layer table, room for buffers, then the descriptor constants; it starts behind the mailbox."""
-    constants = [op for op in program.body.block.ops if isinstance(op, DescriptorOp)]
+    constants = [op for op in module.walk() if isinstance(op, DescriptorOp)]
     table = module.attributes.get(LAYER_TABLE_ATTRIBUTE)
     words = [int(word) for word in table.get_values()] if isinstance(table, DenseArrayBase) else []
     tops = [op.address.value.data + TD_BYTES for op in constants]
@@ -71,9 +91,9 @@ def smem_image(module: ModuleOp, program: ProgramOp) -> bytes:
     return bytes(image)
 
 
-def debug_map(program: ProgramOp) -> DebugMap:
+def debug_map(module: ModuleOp) -> DebugMap:
     """Source place and operator of every instruction, and what each descriptor constant describes."""
-    ops = instructions(program)
+    ops = [op for program in programs_of(module) for op in instructions(program)]
     locations, operators = (
         unique([source_of(op.location) for op in ops]),
         unique([operator_of(op.location) for op in ops]),
@@ -83,9 +103,7 @@ def debug_map(program: ProgramOp) -> DebugMap:
         operators=list(operators),
         location_of_pc=indices(ops, lambda op: locations.get(source_of(op.location), -1)),
         operator_of_pc=indices(ops, lambda op: operators.get(operator_of(op.location), -1)),
-        descriptors={
-            str(op.address.value.data): op.label.data for op in program.body.block.ops if isinstance(op, DescriptorOp)
-        },
+        descriptors={str(op.address.value.data): op.label.data for op in module.walk() if isinstance(op, DescriptorOp)},
     )
 
 

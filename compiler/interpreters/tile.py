@@ -17,12 +17,15 @@ from xdsl.ir import Block, Operation, SSAValue
 
 from compiler.dialects import tile
 from compiler.emit.executable import places_of, region_sizes, table_region, weight_chunks
+from compiler.images import ImageInput
 from compiler.interpreters import tile_compute as compute
 from compiler.interpreters.errors import InterpreterError
 from compiler.interpreters.tile_memory import F32, Bytes, View, copy
-from compiler.program import Program
+from compiler.lowering.encoder import PIXELS
+from compiler.lowering.images import PLACES
+from compiler.program import ENCODER, Program
 from compiler.transforms.allocate_dram import LAYER_TABLE_ATTRIBUTE, LOGITS_ATTRIBUTE
-from isa.abi import EVENT_TOKEN, Mailbox, RunFlag
+from isa.abi import EVENT_TOKEN, NO_IMAGE_ROW, Mailbox, RunFlag
 from isa.spec import SMEM_BYTES
 
 Value = int | bool | View
@@ -44,17 +47,17 @@ def dram_of(module: ModuleOp, program: Program, rows: int, vocabulary: int) -> d
 
 
 class TileInterpreter:
-    """Runs the `generate` function of a module. `dram`: bytes by region name."""
+    """Runs the functions of a module, `generate` and an image's encoder. `dram`: bytes by region name."""
 
     def __init__(self, module: ModuleOp, dram: dict[str, Bytes]):
         self.module, self.dram = module, dram
-        self.function = next(op for op in module.walk() if isinstance(op, FuncOp))
+        self.functions = {op.sym_name.data: op for op in module.walk() if isinstance(op, FuncOp)}
         self.smem = np.zeros(SMEM_BYTES, np.uint8)
         self.sram = np.zeros(0, np.uint8)
         self.buffers: dict[SSAValue, tuple[Bytes, int]] = {}
         self.values: dict[SSAValue, Value] = {}
         self.events: list[tuple[int, int]] = []
-        for op in self.function.walk():
+        for op in module.walk():
             if isinstance(op, tile.AllocOp):
                 self.buffers[op.result] = self.place(op)
 
@@ -93,6 +96,24 @@ class TileInterpreter:
             place[0] = value
         return int(place[0])
 
+    def run(self, name: str) -> None:
+        with np.errstate(all="ignore"):
+            self.block(self.functions[name].body.block)
+
+    def show(self, image: ImageInput | None) -> None:
+        """Writes the places of a prompt and its image to IO, and encodes the image; without one, no place is taken."""
+        inputs = {place.name: place for place in places_of(self.module) if place.region == "io"}
+        if not inputs:
+            return
+        whole = inputs[PLACES]
+        places = self.dram["io"][whole.offset : whole.offset + whole.size_bytes].view(np.int32)
+        places[:] = NO_IMAGE_ROW
+        if image is not None:
+            places[: len(image.places)] = image.places
+            start = inputs[PIXELS].offset
+            self.dram["io"][start : start + image.pixels.nbytes] = image.pixels.reshape(-1).view(np.uint8)
+            self.run(ENCODER)
+
     def generate(self, prompt: Sequence[int], count: int) -> tuple[list[int], F32]:
         """Greedy tokens, and the logits of all positions processed [positions, vocabulary]."""
         logits = self.module.attributes[LOGITS_ATTRIBUTE]
@@ -106,8 +127,7 @@ class TileInterpreter:
         }
         for word, value in settings.items():
             self.word(word, value)
-        with np.errstate(all="ignore"):
-            self.block(self.function.body.block)
+        self.run("generate")
         tokens = [value for kind, value in self.events if kind == EVENT_TOKEN]
         rows = len(prompt) + count - 1
         return tokens, self.dram["io"][offset:].view(np.float32).reshape(-1)[:].reshape(rows, -1)

@@ -95,13 +95,20 @@ def lower_attention(low: Lowering, op: slmq.AttentionOp) -> None:
     b = low.builder
 
     def heads(head: SSAValue, _: list[SSAValue]) -> list[Index]:
-        Attend(low, shape, cache, low.values[op.q], out, op, head if shape.group < shape.kv_heads else 0).run()
+        attend(head)
         return []
 
+    def attend(head: Index) -> None:
+        Attend(low, shape, cache, low.values[op.q], out, softcap_of(op), head).run()
+
     if shape.group == shape.kv_heads:
-        Attend(low, shape, cache, low.values[op.q], out, op, 0).run()
+        attend(0)
     else:
         b.loop(0, shape.kv_heads, shape.group, heads)
+
+
+def softcap_of(op: slmq.AttentionOp | slmq.FullAttentionOp) -> float | None:
+    return None if op.softcap is None else op.softcap.value.data
 
 
 def state(low: Lowering, op: slmq.AttentionOp, shape: Shape, part: str) -> SSAValue:
@@ -137,9 +144,16 @@ class Attend:
     """One group of key-value heads: the loop over KV blocks."""
 
     def __init__(
-        self, low: Lowering, shape: Shape, cache: Cache, q: Tensor, out: Tensor, op: slmq.AttentionOp, head: Index
+        self, low: Lowering, shape: Shape, cache: Cache, q: Tensor, out: Tensor, softcap: float | None, head: Index
     ):
-        self.low, self.b, self.shape, self.cache, self.op, self.head = low, low.builder, shape, cache, op, head
+        self.low, self.b, self.shape, self.cache, self.softcap, self.head = (
+            low,
+            low.builder,
+            shape,
+            cache,
+            softcap,
+            head,
+        )
         s, size = shape, element_bytes(shape.dtype)
         chunk, rows = low.plan.chunk, s.group * s.queries
         q_offset = self.b.mul(head, s.queries * s.head_dim * size)
@@ -171,15 +185,11 @@ class Attend:
         return self.b.view(self.running, "f32", [size, *self.outer], strides, word * 4)
 
     def run(self) -> None:
-        b, low, s = self.b, self.low, self.shape
+        b, s = self.b, self.shape
         b.vun("mov", self.running_view(0, 1), LOWEST)
         b.vun("mov", self.running_view(1, 3), 0.0)
         b.vun("mov", self.acc, 0.0)
-        first: Index = 0
-        if s.window is not None:
-            oldest = b.greatest(b.sub(low.position, s.window - 1), 0)
-            first = b.sub(oldest, b.rem(oldest, KV_BLOCK))
-        end = b.add(low.position, low.rows)
+        first, end = self.reach()
 
         def block(start: SSAValue, _: list[SSAValue]) -> list[Index]:
             self.block(start, b.least(b.sub(end, start), KV_BLOCK))
@@ -188,19 +198,31 @@ class Attend:
         b.loop(first, end, KV_BLOCK, block)
         b.vbin("div", self.acc, self.acc, self.running_view(1, s.head_dim, repeat=True))
 
+    def reach(self) -> tuple[Index, Index]:
+        """The first block's start and the end of the keys that the chunk sees."""
+        b, low, window = self.b, self.low, self.shape.window
+        first: Index = 0
+        if window is not None:
+            oldest = b.greatest(b.sub(low.position, window - 1), 0)
+            first = b.sub(oldest, b.rem(oldest, KV_BLOCK))
+        return first, b.add(low.position, low.rows)
+
+    def visibility(self, start: SSAValue) -> tuple[Index, Index]:
+        """`first` and `window` of vsmx for the block from `start`."""
+        return self.b.sub(self.low.position, start), self.shape.window or UNLIMITED
+
     def block(self, start: SSAValue, keys: Index) -> None:
         """One KV block of `keys` positions from `start`."""
-        b, s, op = self.b, self.shape, self.op
+        b, s = self.b, self.shape
         slot = b.rem(start, s.capacity) if s.window is not None else start
         self.tiles(keys, lambda first, count: self.score_tile(slot, first, count))
         scores = self.score_view(self.scores, "f32", keys)
         if self.cache.k_scale is not None:
             b.vbin("mul", scores, scores, self.entry_scales(self.cache.k_scale, slot, keys))
-        if op.softcap is not None:
-            cap = op.softcap.value.data
-            b.vbin("mul", scores, scores, 1 / cap)
+        if self.softcap is not None:
+            b.vbin("mul", scores, scores, 1 / self.softcap)
             b.vun("tanh", scores, scores)
-            b.vbin("mul", scores, scores, cap)
+            b.vbin("mul", scores, scores, self.softcap)
         self.softmax(scores, start, slot, keys)
         b.vbin("mul", self.acc, self.acc, self.running_view(2, s.head_dim, repeat=True))
         self.tiles(keys, lambda first, count: self.value_tile(slot, first, count))
@@ -210,7 +232,7 @@ class Attend:
         b, s = self.b, self.shape
         target = self.score_view(self.probabilities, s.dtype, keys)
         scaled = self.cache.v_scale is not None
-        first, window = b.value(b.sub(self.low.position, start)), b.value(s.window or UNLIMITED)
+        first, window = (b.value(value) for value in self.visibility(start))
         p = scores if scaled else target
         b.insert(tile.VsmxOp(operands=[p, scores, self.running_view(0, 4), first, window]))
         if self.cache.v_scale is not None:
@@ -236,14 +258,17 @@ class Attend:
         b, s, size = self.b, self.shape, element_bytes(self.shape.cache_dtype)
         tile_keys = min(s.key_tile, KV_BLOCK)
         place = Place("sram", b.alloc("entries", s.group * tile_keys * s.entry_bytes, stream=True))
-        offset = b.add(base, b.mul(b.add(slot, first), s.entry_bytes))
-        offset = b.add(offset, b.mul(self.head, s.capacity * s.entry_bytes))
         extents: list[Index] = [s.head_dim, count, s.group]
-        source = b.view(
-            Place("kv", offset=offset), s.cache_dtype, extents, [size, s.entry_bytes, s.capacity * s.entry_bytes]
-        )
-        b.load(b.view(place, s.cache_dtype, extents, [size, s.entry_bytes, tile_keys * s.entry_bytes]), source)
+        target = b.view(place, s.cache_dtype, extents, [size, s.entry_bytes, tile_keys * s.entry_bytes])
+        b.load(target, self.entries(base, b.add(slot, first), extents))
         return place
+
+    def entries(self, base: SSAValue, first: Index, extents: list[Index]) -> SSAValue:
+        """Keys or values from position `first` on where they lie in DRAM, [head_dim, count, group]."""
+        b, s, size = self.b, self.shape, element_bytes(self.shape.cache_dtype)
+        offset = b.add(b.add(base, b.mul(first, s.entry_bytes)), b.mul(self.head, s.capacity * s.entry_bytes))
+        strides = [size, s.entry_bytes, s.capacity * s.entry_bytes]
+        return b.view(Place("kv", offset=offset), s.cache_dtype, extents, strides)
 
     def score_tile(self, slot: Index, first: Index, count: Index) -> None:
         """scores[.., first + j] = q . k_j."""

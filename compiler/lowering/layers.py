@@ -27,12 +27,7 @@ def lower_layers(low: Lowering, op: slm.LayersOp, lower_block: Callable[[Lowerin
     def layer(index: SSAValue, _: list[SSAValue]) -> list[Index]:
         low.layer = index
         b.mark(MARK_LAYER, index)
-        if len(op.kinds) == 1:
-            lower_kind(low, op, 0, carried, lower_block)
-        else:
-            what = {"group": op.group, "kinds": op.order}
-            kind = b.insert(tile.KindOp(operands=[index], properties=what, result_types=[IndexType()])).results[0]
-            choose_kind(low, op, 0, kind, carried, lower_block)
+        kind_chain(low, op, index, lambda kind: lower_kind(low, op, kind, carried, lower_block))
         return []
 
     b.loop(0, count, 1, layer)
@@ -52,20 +47,22 @@ def carried_tensor(low: Lowering, op: slm.LayersOp, value: SSAValue) -> Tensor:
     return copy
 
 
-def choose_kind(
-    low: Lowering, op: slm.LayersOp, kind: int, value: SSAValue, carried: list[Tensor],
-    lower_block: Callable[[Lowering, Block], None],
-) -> None:  # fmt: skip
-    """A chain of comparisons; the last kind needs none."""
+def kind_chain(low: Lowering, op: slm.LayersOp, layer: SSAValue, body: Callable[[int], None]) -> None:
+    """Runs the body of the layer's kind: a chain of comparisons; the last kind needs none."""
     b = low.builder
-    if kind == len(op.kinds) - 1:
-        lower_kind(low, op, kind, carried, lower_block)
+    if len(op.kinds) == 1:
+        body(0)
         return
-    b.when(
-        b.compare("eq", value, kind),
-        lambda: lower_kind(low, op, kind, carried, lower_block),
-        lambda: choose_kind(low, op, kind + 1, value, carried, lower_block),
-    )
+    what = {"group": op.group, "kinds": op.order}
+    value = b.insert(tile.KindOp(operands=[layer], properties=what, result_types=[IndexType()])).results[0]
+
+    def choose(kind: int) -> None:
+        if kind == len(op.kinds) - 1:
+            body(kind)
+        else:
+            b.when(b.compare("eq", value, kind), lambda: body(kind), lambda: choose(kind + 1))
+
+    choose(0)
 
 
 def lower_kind(

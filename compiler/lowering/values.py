@@ -72,6 +72,12 @@ class Lowering:
     values: dict[SSAValue, Tensor] = field(default_factory=dict[SSAValue, Tensor])
     rotary_tables: dict[RotaryAttr, SSAValue] = field(default_factory=dict[RotaryAttr, SSAValue])
 
+    @staticmethod
+    def without_tokens(builder: TileBuilder, plan: TilePlan) -> Lowering:
+        """For a function that works on no tokens: it has no position and no sampler, and no op of it asks for them."""
+        none = builder.value(0)
+        return Lowering(builder, plan, 0, 0, 0, none, none, Sampler(none, none, none, none))
+
     def place(self, kind: type[Operation], what: Mapping[str, Attribute], name: str) -> SSAValue:
         """The DRAM offset of a weight, state or table; where its name has their indices in it, of the current layer and expert."""
         if EXPERT in name:

@@ -2,7 +2,8 @@
 
     func.return %logits   ->   %token = slmq.sample %logits ; func.return %token
 Behind the last op that mixes tokens every op works row by row, so slmq.select_rows goes right there. Ops that make rows of
-tokens or positions are moved before it, since only there are all rows at hand.
+tokens or positions are moved before it, since only there are all rows at hand. A function
+that encodes an image has no logits and stays as it is.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from compiler.dialects import slmq
 from compiler.dialects.slm import has_tokens
 from compiler.errors import CompileError
 from compiler.locations import named
+from compiler.program import ENCODER
 
 
 def mixes_tokens(op: Operation) -> bool:
@@ -61,7 +63,7 @@ class AddSamplingPass(ModulePass):
     name = "add-sampling"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for function in [f for f in op.walk() if isinstance(f, FuncOp)]:
+        for function in [f for f in op.walk() if isinstance(f, FuncOp) and f.sym_name.data != ENCODER]:
             last = function.body.block.last_op
             if not isinstance(last, ReturnOp) or len(last.arguments) != 1:
                 raise CompileError("a model function returns its logits, and nothing else")

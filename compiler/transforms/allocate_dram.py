@@ -38,8 +38,13 @@ REGIONS_ATTRIBUTE = "tile.regions"
 LAYER_TABLE_ATTRIBUTE = "tile.layer_table"
 PLACES_ATTRIBUTE = "tile.places"
 LOGITS_ATTRIBUTE = "tile.logits_offset"
-PLACE_OPS = (tile.WeightOp, tile.StateOp, tile.TableOp)
-REGION_OF: dict[type[Operation], str] = {tile.WeightOp: "weight", tile.StateOp: "kv", tile.TableOp: "table"}
+REGION_OF: dict[type[Operation], str] = {
+    tile.WeightOp: "weight",
+    tile.StateOp: "kv",
+    tile.TableOp: "table",
+    tile.ScratchOp: "scratch",
+    tile.InputOp: "io",
+}
 
 
 @dataclass
@@ -62,19 +67,20 @@ def item_of(op: Operation) -> Item:
     sizes: dict[type[Operation], Callable[[DictionaryAttr], int]] = {
         tile.WeightOp: packed_bytes,
         tile.TableOp: table_bytes,
-        tile.StateOp: state_bytes,
     }
-    return Item(REGION_OF[type(op)], what, indices, sizes[type(op)](what))
+    return Item(REGION_OF[type(op)], what, indices, sizes.get(type(op), stated_bytes)(what))
 
 
-def state_bytes(what: DictionaryAttr) -> int:
+def stated_bytes(what: DictionaryAttr) -> int:
     size = what.data["size_bytes"]
     return size.value.data if isinstance(size, IntegerAttr) else 0
 
 
-def assign(items: list[Item]) -> dict[str, int]:
-    """Offsets in access order: what comes before the layers, the layers one after the other, what comes after. Sizes by region."""
-    tops: dict[str, int] = {"weight": 0, "kv": 0, "table": 0}
+def assign(items: list[Item], tops: dict[str, int]) -> None:
+    """Offsets in access order: what comes before the layers, the layers one after the other, what comes after.
+
+    `tops` has the end of each region so far, and grows.
+    """
     first = next((n for n, item in enumerate(items) if item.layers), len(items))
     last = max((n for n, item in enumerate(items) if item.layers), default=-1)
     most = max((max(item.layers) + 1 for item in items if item.layers), default=0)
@@ -85,14 +91,12 @@ def assign(items: list[Item]) -> dict[str, int]:
     for item, layer in order:
         item.offsets[layer] = tops[item.region]
         tops[item.region] += to_granules(item.size_bytes)
-    return tops
 
 
 @dataclass
 class LayerTable:
-    """The rows are layers, the columns 8-byte words; `buffer` is its place in SMEM."""
+    """The rows are layers, the columns 8-byte words; all functions share it."""
 
-    buffer: SSAValue
     columns: list[dict[int, int]] = field(default_factory=list[dict[int, int]])
 
     def column(self, values: dict[int, int]) -> int:
@@ -106,13 +110,23 @@ class LayerTable:
         return [column.get(layer, 0) for layer in range(rows) for column in self.columns]
 
 
-def replace_places(ops: list[tuple[Operation, dict[int, int]]], table: LayerTable) -> None:
+@dataclass(frozen=True)
+class Placed:
+    """A place and its offsets by layer, -1 being no layer; `table` is the layer table's buffer in its function."""
+
+    op: Operation
+    offsets: dict[int, int]
+    table: SSAValue
+
+
+def replace_places(places: list[Placed], table: LayerTable) -> None:
     """Constants, or reads of the layer table."""
-    columns = [-1 if -1 in offsets else table.column(offsets) for _, offsets in ops]
+    columns = [-1 if -1 in place.offsets else table.column(place.offsets) for place in places]
     record_bytes = 8 * len(table.columns)
-    for (op, offsets), column in zip(ops, columns, strict=True):
+    for place, column in zip(places, columns, strict=True):
+        op = place.op
         if column < 0:
-            new: list[Operation] = [ConstantOp(IntegerAttr(offsets[-1], IndexType()))]
+            new: list[Operation] = [ConstantOp(IntegerAttr(place.offsets[-1], IndexType()))]
         else:
             size = ConstantOp(IntegerAttr(record_bytes, IndexType()))
             record = MuliOp(op.operands[0], size.result)
@@ -120,7 +134,7 @@ def replace_places(ops: list[tuple[Operation, dict[int, int]]], table: LayerTabl
                 "width": IntegerAttr(8, i64),
                 "displacement": IntegerAttr(8 * column, i64),
             }
-            read = tile.LdsOp(operands=[table.buffer, record.result], properties=properties, result_types=[IndexType()])
+            read = tile.LdsOp(operands=[place.table, record.result], properties=properties, result_types=[IndexType()])
             new = [size, record, read]
         for inserted in new:
             inserted.location = op.location
@@ -138,24 +152,37 @@ class AllocateDramPass(ModulePass):
     name = "allocate-dram"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for function in [f for f in op.walk() if isinstance(f, FuncOp)]:
-            self.allocate(op, function)
-
-    def allocate(self, module: ModuleOp, function: FuncOp) -> None:
-        ops = [inner for inner in function.walk() if isinstance(inner, PLACE_OPS)]
+        functions = [f for f in op.walk() if isinstance(f, FuncOp)]
+        context = TilePlan.of(op).context if functions else 0
+        tops = {"weight": 0, "kv": 0, "table": 0, "io": to_granules(TOKEN_BUFFER_OFFSET + 4 * context), "scratch": 0}
         items: dict[DictionaryAttr, Item] = {}
-        for op in ops:
-            item = item_of(op)
-            items.setdefault(item.what, item)
-        tops = assign(list(items.values()))
-        placed: list[tuple[Operation, dict[int, int]]] = [(op, items[item_of(op).what].offsets) for op in ops]
-        placed += [(inner, kind_values(inner)) for inner in function.walk() if isinstance(inner, tile.KindOp)]
-        buffer = self.table_buffer(function)
-        table = LayerTable(buffer.result)
-        replace_places(placed, table)
+        places: list[Placed] = []
+        buffers = [self.table_buffer(function) for function in functions]
+        for function, buffer in zip(functions, buffers, strict=True):
+            places += self.placed(function, buffer.result, items, tops)
+        table = LayerTable()
+        replace_places(places, table)
         words = table.words()
-        buffer.properties["size_bytes"] = IntegerAttr(max(8 * len(words), 8), i64)
-        self.record(module, list(items.values()), tops, words)
+        for buffer in buffers:
+            buffer.properties["size_bytes"] = IntegerAttr(max(8 * len(words), 8), i64)
+        if functions:
+            self.record(op, list(items.values()), tops, words)
+
+    def placed(
+        self, function: FuncOp, table: SSAValue, items: dict[DictionaryAttr, Item], tops: dict[str, int]
+    ) -> list[Placed]:
+        """The places of one function; what an earlier function has too is shared."""
+        ops = [inner for inner in function.walk() if isinstance(inner, tile.PLACE_OPS)]
+        found = [item_of(inner) for inner in ops]
+        new: dict[DictionaryAttr, Item] = {}
+        for item in found:
+            if item.what not in items:
+                new.setdefault(item.what, item)
+        assign(list(new.values()), tops)
+        items |= new
+        kinds = [inner for inner in function.walk() if isinstance(inner, tile.KindOp)]
+        offsets = [items[item.what].offsets for item in found] + [kind_values(kind) for kind in kinds]
+        return [Placed(op, values, table) for op, values in zip([*ops, *kinds], offsets, strict=True)]
 
     def table_buffer(self, function: FuncOp) -> tile.AllocOp:
         op = tile.AllocOp(
@@ -171,12 +198,9 @@ class AllocateDramPass(ModulePass):
         return op
 
     def record(self, module: ModuleOp, items: list[Item], tops: dict[str, int], words: list[int]) -> None:
-        context = TilePlan.of(module).context
-        logits_offset = to_granules(TOKEN_BUFFER_OFFSET + 4 * context)
-        sizes = {**tops, "io": logits_offset, "scratch": 0}
-        module.attributes[REGIONS_ATTRIBUTE] = DictionaryAttr({k: IntegerAttr(v, i64) for k, v in sizes.items()})
+        module.attributes[REGIONS_ATTRIBUTE] = DictionaryAttr({k: IntegerAttr(v, i64) for k, v in tops.items()})
         module.attributes[LAYER_TABLE_ATTRIBUTE] = DenseArrayBase.from_list(i64, words)
-        module.attributes[LOGITS_ATTRIBUTE] = IntegerAttr(logits_offset, i64)
+        module.attributes[LOGITS_ATTRIBUTE] = IntegerAttr(tops["io"], i64)
         places: list[Attribute] = [
             DictionaryAttr(
                 {

@@ -113,14 +113,14 @@ class AllocateRegistersPass(ModulePass):
     name = "allocate-registers"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
+        tops = [d.address.value.data + TD_BYTES for d in op.walk() if isinstance(d, DescriptorOp)]
         for program in [p for p in op.walk() if isinstance(p, ProgramOp)]:
-            self.allocate(program)
+            self.allocate(program, max(tops, default=SMEM_IMAGE_OFFSET))
 
-    def allocate(self, program: ProgramOp) -> None:
+    def allocate(self, program: ProgramOp, spill_address: int) -> None:
         ops = list(program.body.block.ops)
-        tops = [d.address.value.data + TD_BYTES for d in ops if isinstance(d, DescriptorOp)]
         numbers = [o.number(f) for o in ops if isinstance(o, InstructionOp) for f in X_FIELDS if f in o.used()]
-        spills = Spills(max(tops, default=SMEM_IMAGE_OFFSET), max([VIRTUAL, *numbers]) + 1)
+        spills = Spills(spill_address, max([VIRTUAL, *numbers]) + 1)
         scalars = allocate_scalars(program, spills)
         descriptors = color(list(program.body.block.ops), td_access, TD_AVAILABLE)
         if descriptors.failed:

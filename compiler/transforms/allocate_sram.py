@@ -1,6 +1,7 @@
 """allocate-sram: gives every buffer its offset in SRAM or SMEM; the module records how much is used and how far that is from the bound.
 
 %b = tile.alloc "hidden" in "sram" bytes 32768   ->   %b = tile.alloc "hidden" in "sram" bytes 32768 at 0
+Functions run one at a time: each has the memories to itself, but for the layer table, which all find at the same address.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
 from compiler.analysis.buffer_lifetimes import buffer_lifetimes
-from compiler.analysis.sram_solver import check, solve
+from compiler.analysis.sram_solver import Placement, check, solve
 from compiler.errors import SMEM_HINT, CompileError
 from compiler.sizes import to_granules
 from isa.abi import SMEM_IMAGE_OFFSET
@@ -31,11 +32,16 @@ class AllocateSramPass(ModulePass):
     size_bytes: int = 1 << 21
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for function in [f for f in op.walk() if isinstance(f, FuncOp)]:
-            self.allocate_sram(op, function)
-            self.allocate_smem(op, function)
+        functions = [f for f in op.walk() if isinstance(f, FuncOp)]
+        placements = [self.allocate_sram(function) for function in functions]
+        if placements:
+            largest = max(placements, key=lambda placement: placement.size_bytes)
+            usage = {"used": largest.size_bytes, "lower_bound": largest.lower_bound_bytes, "size": self.size_bytes}
+            op.attributes[USAGE_ATTRIBUTE] = DictionaryAttr({k: IntegerAttr(v, i64) for k, v in usage.items()})
+            top = max(self.allocate_smem(function) for function in functions)
+            op.attributes[SMEM_TOP_ATTRIBUTE] = IntegerAttr(top, i64)
 
-    def allocate_sram(self, module: ModuleOp, function: FuncOp) -> None:
+    def allocate_sram(self, function: FuncOp) -> Placement:
         allocs, lifetimes = buffer_lifetimes(function, "sram")
         placement = solve(lifetimes)
         check(lifetimes, placement)
@@ -45,11 +51,10 @@ class AllocateSramPass(ModulePass):
             )
         for alloc, offset in zip(allocs, placement.offsets, strict=True):
             alloc.properties["offset"] = IntegerAttr(offset, i64)
-        usage = {"used": placement.size_bytes, "lower_bound": placement.lower_bound_bytes, "size": self.size_bytes}
-        module.attributes[USAGE_ATTRIBUTE] = DictionaryAttr({k: IntegerAttr(v, i64) for k, v in usage.items()})
+        return placement
 
-    def allocate_smem(self, module: ModuleOp, function: FuncOp) -> None:
-        """SMEM buffers are few and small: one after the other, the layer table first, behind the mailbox."""
+    def allocate_smem(self, function: FuncOp) -> int:
+        """SMEM buffers are few and small: one after the other, the layer table first, behind the mailbox. Their end."""
         allocs, _ = buffer_lifetimes(function, "smem")
         top = SMEM_IMAGE_OFFSET
         for alloc in sorted(allocs, key=lambda a: a.label.data != "layer_table"):
@@ -57,4 +62,4 @@ class AllocateSramPass(ModulePass):
             top += to_granules(alloc.size_bytes.value.data)
         if top > SMEM_BYTES:
             raise CompileError(f"the program needs {top} bytes of SMEM, there are {SMEM_BYTES}", hint=SMEM_HINT)
-        module.attributes[SMEM_TOP_ATTRIBUTE] = IntegerAttr(top, i64)
+        return top

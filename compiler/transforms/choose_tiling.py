@@ -38,7 +38,7 @@ def attention_sizes(module: ModuleOp, chunk: int, share_bytes: int) -> tuple[int
     """(kv_heads, key_tile) such that scores and streamed entries stay within the share, as far as possible."""
     kv_heads, key_tile = 1 << 20, KV_BLOCK
     for op in module.walk():
-        if isinstance(op, slmq.AttentionOp):
+        if isinstance(op, slmq.AttentionOp | slmq.FullAttentionOp):
             _, heads, head_dim = slm.shape_of(op.q)
             groups = slm.shape_of(op.k)[1]
             score_bytes = chunk * (heads // groups) * KV_BLOCK * 4

@@ -20,6 +20,7 @@ from xdsl.rewriter import Rewriter
 
 from compiler.conversion.attention import ConvertAttention
 from compiler.conversion.elementwise import ConvertActivation, ConvertBinary
+from compiler.conversion.images import ConvertFullAttention, ConvertImageRows
 from compiler.conversion.matrix import ConvertLinear
 from compiler.conversion.norms import ConvertNorm
 from compiler.conversion.recurrent import ConvertConvolution, ConvertScan
@@ -51,7 +52,7 @@ class ConvertSlmToSlmqPass(ModulePass):
         patterns: list[RewritePattern] = [
             ConvertEmbedding(scheme), ConvertLinear(scheme, routers(op)), ConvertAttention(scheme), ConvertNorm(), ConvertRope(),
             ConvertSinusoid(), ConvertActivation(), ConvertBinary(), ConvertRouting(), ConvertTensor(),
-            ConvertConvolution(), ConvertScan(),
+            ConvertConvolution(), ConvertScan(), ConvertImageRows(), ConvertFullAttention(scheme),
         ]  # fmt: skip
         applier = GreedyRewritePatternApplier(patterns)
         PatternRewriteWalker(applier, apply_recursively=False).rewrite_module(op)

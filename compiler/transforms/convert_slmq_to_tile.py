@@ -1,7 +1,8 @@
 """convert-slmq-to-tile: the step function becomes a device program: buffers, copies, tile compute, loops, the generate loop.
 
     func.func @forward(%tokens) { .. }   ->   func.func @generate() { scf.while .. scf.for (layers) .. scf.for (strips) .. }
-Needs the plan of choose-tiling. The lowering of each op is in compiler/lowering.
+The encoder of an image becomes a program of its own, @encode_image. Needs the plan of choose-tiling. The lowering of each op is in
+compiler/lowering.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from compiler.locations import named, source_of
 from compiler.lowering.attention import lower_attention
 from compiler.lowering.builder import TileBuilder
 from compiler.lowering.elementwise import lower_elementwise, lower_quantize, lower_round
+from compiler.lowering.encoder import Encoder
 from compiler.lowering.generate import build_generate
+from compiler.lowering.images import lower_l2_normalize, lower_replace
 from compiler.lowering.layers import lower_layers
 from compiler.lowering.mixture import lower_mixture
 from compiler.lowering.norms import lower_layer_norm, lower_rms_norm
@@ -37,6 +40,8 @@ from compiler.lowering.sampling import chosen_rows, lower_sample, read_sampler
 from compiler.lowering.strips import lower_strips
 from compiler.lowering.tensors import lower_tensor
 from compiler.lowering.values import Lowering
+from compiler.program import ENCODER
+from isa.abi import EVENT_IMAGE
 
 LOWERINGS: dict[type[Operation], Callable[[Lowering, Any], None]] = {
     slmq.EmbedOp: lower_embed,
@@ -57,6 +62,8 @@ LOWERINGS: dict[type[Operation], Callable[[Lowering, Any], None]] = {
     slmq.StripsOp: lower_strips,
     slmq.SampleOp: lower_sample,
     slmq.TensorOp: lower_tensor,
+    slmq.ReplaceOp: lower_replace,
+    slmq.L2NormalizeOp: lower_l2_normalize,
     **dict.fromkeys((slmq.ScaleOp, slmq.OffsetOp, slmq.ActivationOp, *slmq.BINARY_FUNCTIONS), lower_elementwise),
 }
 
@@ -123,6 +130,19 @@ def lower_function(function: FuncOp, plan: TilePlan) -> FuncOp:
     return program
 
 
+def lower_encoder(function: FuncOp, plan: TilePlan) -> FuncOp:
+    """The device program that makes the rows of an image, and says so to the host."""
+    body = Block()
+    location = named("encoder", function.location)
+    builder = TileBuilder(body, location)
+    rows = Encoder(Lowering.without_tokens(builder, plan), lower_op).run(function.body.block)
+    builder.event(EVENT_IMAGE, rows)
+    builder.insert(ReturnOp())
+    program = FuncOp(ENCODER, ((), ()), Region(body))
+    program.location = location
+    return program
+
+
 @dataclass(frozen=True)
 class ConvertSlmqToTilePass(ModulePass):
     """See the module docstring."""
@@ -132,6 +152,7 @@ class ConvertSlmqToTilePass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         plan = TilePlan.of(op)
         for function in [f for f in op.walk() if isinstance(f, FuncOp)]:
-            program = lower_function(function, plan)
+            lower = lower_encoder if function.sym_name.data == ENCODER else lower_function
+            program = lower(function, plan)
             Rewriter.insert_op(program, InsertPoint.before(function))
             Rewriter.erase_op(function)

@@ -19,9 +19,10 @@ from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
-from compiler.dialects.isa import ProgramOp
+from compiler.dialects.isa import DescriptorOp, ProgramOp
 from compiler.selection.selector import Selector
 from compiler.transforms.allocate_sram import SMEM_TOP_ATTRIBUTE
+from isa.spec import TD_BYTES
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class ConvertTileToIsaPass(ModulePass):
         constants_address = top.value.data if isinstance(top, IntegerAttr) else 0
         for function in [f for f in op.walk() if isinstance(f, FuncOp)]:
             ops = Selector(function, constants_address).select()
+            constants_address += TD_BYTES * sum(isinstance(each, DescriptorOp) for each in ops)
             program = ProgramOp(function.sym_name.data, ops)
             program.location = function.location
             Rewriter.insert_op(program, InsertPoint.before(function))

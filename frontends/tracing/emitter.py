@@ -91,8 +91,11 @@ class Emitter:
         self.layer: Layer | None = None
         self.expert: Expert | None = None
 
-    def located(self, operation: Operation, place: Place) -> Operation:
+    def locate(self, operation: Operation, place: Place) -> None:
         operation.location = FileLineColLoc(StringAttr(self._file_name), IntAttr(place.line), IntAttr(place.column))
+
+    def located(self, operation: Operation, place: Place) -> Operation:
+        self.locate(operation, place)
         self.block.add_op(operation)
         return operation
 
@@ -190,6 +193,29 @@ class Emitter:
         """Operands u, dt, A, B, C."""
         properties: dict[str, Attribute] = {"state": self._state("scan", number)}
         return self._tensor(slm.SelectiveScanOp, place, operands[0].shape, operands, properties)
+
+    def full_attention(
+        self, place: Place, qkv: tuple[Tensor, Tensor, Tensor], scale: float, softcap: float | None
+    ) -> Tensor:
+        properties: dict[str, Attribute] = {"scale": _float(scale)}
+        if softcap is not None:
+            properties["softcap"] = _float(softcap)
+        return self._tensor(slm.FullAttentionOp, place, qkv[0].shape, qkv, properties)
+
+    def patches(self, place: Place, image: Tensor, size: int) -> Tensor:
+        """Raises VerifyException if the image is smaller than a patch."""
+        shape = slm.patches_shape(image.shape, size)
+        return self._tensor(slm.PatchesOp, place, shape, (image,), {"size": IntegerAttr(size, i64)})
+
+    def concat(self, place: Place, a: Tensor, b: Tensor) -> Tensor:
+        """Raises VerifyException if the rows differ or are those of tokens."""
+        return self._tensor(slm.ConcatOp, place, slm.concat_shape(a.shape, b.shape), (a, b), {})
+
+    def l2_normalize(self, place: Place, x: Tensor) -> Tensor:
+        return self._tensor(slm.L2NormalizeOp, place, x.shape, (x,), {})
+
+    def replace(self, place: Place, x: Tensor, mask: Tensor, rows: Tensor) -> Tensor:
+        return self._tensor(slm.ReplaceOp, place, x.shape, (x, mask, rows), {})
 
     def activation(self, place: Place, kind: str, x: Tensor) -> Tensor:
         return self._tensor(slm.ActivationOp, place, x.shape, (x,), {"kind": StringAttr(kind)})

@@ -23,6 +23,8 @@ from frontends.language.source import Place
 from frontends.language.syntax import ArchitectureFile
 from frontends.tracing.emitter import TOKENS, Emitter, Positions, Tensor
 
+IMAGE_OPERATIONS = ("patches", "concat", "l2_normalize", "replace")
+
 
 class OperationTracer(Evaluator):
     """Weights, functions and operations applied to tensors. expressions.py evaluates what they are applied to."""
@@ -70,8 +72,10 @@ class OperationTracer(Evaluator):
         if x.is_index or x.shape[len(x.shape) - len(takes) :] != takes:
             found = f"[..., {', '.join(str(dimension) for dimension in takes)}], found {token_shape(x)}"
             raise self.error(place, f'"{weight.name}" takes {found}')
-        if x.shape[0] != TOKENS or weight.kind in ("linear", "causal_conv") and len(x.shape) != len(takes) + 1:
-            raise self.unavailable(place, f"a {weight.kind} on other than one row for each token")
+        dimensions = len(x.shape) - len(takes)
+        one_row_each = weight.kind in ("linear", "causal_conv")
+        if dimensions < 1 or one_row_each and dimensions > 1 or weight.kind == "causal_conv" and x.shape[0] != TOKENS:
+            raise self.unavailable(place, f"a {weight.kind} on other than rows")
         if weight.kind in ("rms_norm", "layer_norm"):
             return self.emitter.norm(place, x, weight)
         if weight.kind == "causal_conv":
@@ -101,6 +105,8 @@ class OperationTracer(Evaluator):
         if name == "selective_scan":
             operands = tuple(self.tensor_of(place, values[key]) for key in ("u", "dt", "A", "B", "C"))
             return self.emitter.selective_scan(place, operands, self._next_state())
+        if name in IMAGE_OPERATIONS:
+            return self._image_operation(place, name, values, bound)
         raise self.unavailable(place, name)
 
     def _sinusoid(self, place: Place, positions: Any, dim: Any, expression: syntax.Expression) -> Tensor:
@@ -128,6 +134,32 @@ class OperationTracer(Evaluator):
             raise self.unavailable(place, f"top_k of more than {slm.MOST_CHOSEN}")
         return self.emitter.top_k(place, x, count)
 
+    def _image_operation(
+        self, place: Place, name: str, values: dict[str, Any], bound: dict[str, syntax.Expression]
+    ) -> Tensor:
+        """Operations on the rows of an image."""
+        tensors = {key: self.tensor_of(place, value) for key, value in values.items() if key != "patch"}
+        if name == "l2_normalize":
+            return self.emitter.l2_normalize(place, tensors["x"])
+        if name == "replace":
+            return self._replace(place, tensors["x"], tensors["mask"], tensors["rows"])
+        try:
+            if name == "concat":
+                return self.emitter.concat(place, tensors["a"], tensors["b"])
+            with self.located(place, bound["patch"]):
+                size = positive_integer(values["patch"], "the size of a patch")
+            return self.emitter.patches(place, tensors["image"], size)
+        except VerifyException as error:
+            raise self.error(place, str(error)) from error
+
+    def _replace(self, place: Place, x: Tensor, mask: Tensor, rows: Tensor) -> Tensor:
+        if self.emitter.layer is not None or x.shape[0] != TOKENS or not mask.is_index or mask.shape != (TOKENS,):
+            raise self.unavailable(place, "replace other than of tokens' rows by an input's mask, outside of loops")
+        if rows.shape[1:] != x.shape[1:] or rows.shape[0] == TOKENS:
+            found = f"{token_shape(x)} and {token_shape(rows)}"
+            raise self.error(place, f"replace takes x [T, d] and rows [n, d], found {found}")
+        return self.emitter.replace(place, x, mask, rows)
+
     def _softcap(self, place: Place, x: Tensor, cap: Any, expression: syntax.Expression) -> Tensor:
         """c tanh(x / c)."""
         if cap is None:
@@ -147,8 +179,12 @@ class OperationTracer(Evaluator):
                 f"attention needs a multiple of the k/v heads, found {q.shape[1]} heads and {k.shape[1]} k/v heads"
             )
             raise self.error(place, message)
-        if values.get("causal", True) is not True or q.shape[0] != TOKENS or k.shape[0] != TOKENS:
-            raise self.unavailable(place, "attention that is not causal over the tokens")
+        causal, fixed = values.get("causal", True), TOKENS not in (q.shape[0], k.shape[0])
+        over_tokens = q.shape[0] == k.shape[0] == TOKENS
+        if causal is not (not fixed) or not fixed and not over_tokens or fixed and values.get("window") is not None:
+            raise self.unavailable(
+                place, "attention other than causal over the tokens, or full over a fixed number of rows"
+            )
         window, scale, softcap = (values.get(key) for key in ("window", "scale", "softcap"))
         with self.located(place, bound.get("window")):
             width = None if window is None else positive_integer(window, "a window")
@@ -156,6 +192,8 @@ class OperationTracer(Evaluator):
             factor = q.shape[2] ** -0.5 if scale is None else number(scale, "the attention scale")
         with self.located(place, bound.get("softcap")):
             cap = None if softcap is None else positive_number(softcap, "a softcap")
+        if fixed:
+            return self.emitter.full_attention(place, (q, k, v), factor, cap)
         return self.emitter.attention(place, (q, k, v), self._next_state(), factor, width, cap)
 
     def _next_state(self) -> int:

@@ -14,9 +14,11 @@ from compiler.program import WeightStore
 from frontends.configuration.declared import Group, Scope
 from frontends.configuration.evaluator import Evaluator
 from frontends.language import syntax
+from frontends.language.catalogue import TOKEN_COUNT
 from frontends.language.syntax import ArchitectureFile
 from frontends.tracing.emitter import TOKENS, Emitter, Layer, Tensor
 from frontends.tracing.expressions import ExpressionTracer
+from frontends.tracing.images import split_images
 from frontends.tracing.layer_scales import spread_scales, text_without_scales
 from frontends.tracing.operations import token_shape
 
@@ -118,6 +120,19 @@ class Tracer(ExpressionTracer):
             raise self.error(statement.place, f'"{name}" enters the loop as a number and leaves it as a tensor')
         return after
 
+    def input(self, parameter: syntax.Parameter) -> Tensor:
+        """A further argument of forward: an image [C, h, w], or its mask [T]."""
+        assert parameter.shape is not None
+        sides = parameter.shape.items if isinstance(parameter.shape, syntax.ListOf) else (parameter.shape,)
+        counts = [isinstance(side, syntax.Name) and side.name == TOKEN_COUNT for side in sides]
+        is_mask = counts == [True]
+        if not parameter.optional or not is_mask and (any(counts) or len(sides) != 3):
+            raise self.unavailable(parameter.place, f'the input "{parameter.name}"')
+        shape = (TOKENS,) if is_mask else self.dimensions(parameter.shape, self.globals)
+        block = self.emitter.block
+        argument = block.insert_arg(TensorType(i32 if is_mask else f32, shape), len(block.args))
+        return Tensor(argument, shape, is_index=is_mask)
+
 
 def _carried(before: dict[str, Tensor], layers: list[_TracedLayer]) -> list[str]:
     """The tensors that some layer reads, changes or hands on to another one."""
@@ -155,28 +170,52 @@ def _distinct_layers(
     return regions, order
 
 
+@dataclass(frozen=True)
+class _Model:
+    """What is traced: a file with its config and weights."""
+
+    file: ArchitectureFile
+    config: dict[str, Any]
+    scope: Scope
+    store: WeightStore
+    origins: Evaluator
+
+
 def trace(
     file: ArchitectureFile, config: dict[str, Any], scope: Scope, store: WeightStore, origins: Evaluator
 ) -> ModuleOp:
-    """The module with `func.func @forward`: tokens [T] i32 -> logits [T, V] f32."""
+    """The module with `func.func @forward`: tokens [T] i32 -> logits [T, V] f32.
+
+    If forward has an optional image, there are two more inputs, places [T] i32 and rows [n, d] f32, and the function
+    @encode_image: pixels [C, h, w] f32 -> rows (frontends/tracing/images.py).
+    """
+    model = _Model(file, config, scope, store, origins)
+    forward = _forward(model, with_inputs=False)
+    functions = [forward]
+    if len(file.functions["forward"].parameters) > 1:
+        functions = split_images(file, _forward(model, with_inputs=True), forward)
+    module = ModuleOp(functions)
+    module.verify()
+    return module
+
+
+def _forward(model: _Model, with_inputs: bool) -> FuncOp:
+    """forward as a function; the optional inputs are its further arguments, or absent."""
+    file = model.file
     forward = file.functions["forward"]
     block = Block(arg_types=[TensorType(i32, [TOKENS])])
-    emitter = Emitter(file.source.name, store, block)
-    tracer = Tracer(file, config, scope, emitter, origins)
+    emitter = Emitter(file.source.name, model.store, block)
+    tracer = Tracer(file, model.config, model.scope, emitter, model.origins)
     environment = dict(tracer.globals)
-    for position, parameter in enumerate(forward.parameters):
-        if position and not parameter.optional:
-            raise tracer.unavailable(parameter.place, f'the input "{parameter.name}"')
-        environment[parameter.name] = None if position else Tensor(block.args[0], (TOKENS,), True)
+    environment[forward.parameters[0].name] = Tensor(block.args[0], (TOKENS,), True)
+    for parameter in forward.parameters[1:]:
+        given = with_inputs or not parameter.optional
+        environment[parameter.name] = tracer.input(parameter) if given else None
     logits = tracer.run(forward.body, environment)
     if not isinstance(logits, Tensor) or len(logits.shape) != 2 or logits.shape[0] != TOKENS:
         found = token_shape(logits) if isinstance(logits, Tensor) else "no tensor"
         raise file.source.error(forward.place, f"forward must return logits [T, V], found {found}")
     emitter.located(ReturnOp(logits.value), forward.place)
-    function_type = ([TensorType(i32, [TOKENS])], [TensorType(f32, logits.shape)])
-    function = FuncOp("forward", function_type, Region(block))
-    module = ModuleOp([])
-    emitter.block = module.body.block
-    emitter.located(function, forward.place)
-    module.verify()
-    return module
+    function = FuncOp("forward", (list(block.arg_types), [TensorType(f32, logits.shape)]), Region(block))
+    emitter.locate(function, forward.place)
+    return function

@@ -66,6 +66,7 @@ def build_report(
         prefill=phases["prefill"],
         decode=phases["decode"],
         rest=phases["rest"],
+        encode=phases["encode"],
         engines=[_seq_report(timing), *(_engine_report(timing, engine) for engine in ENGINES)],
         bytes_by_region={
             region.name: {direction: actions[f"{direction}.{region.name}"] for direction in DIRECTIONS}
@@ -114,10 +115,10 @@ def phase_report(machine: Machine, energy: EnergyModel, name: str, part: Section
 
 
 def _phases(timing: Records) -> dict[str, Section]:
-    """The three phases and their sum. Only token events count as tokens."""
+    """The phases and their sum. Only token events count as tokens."""
     found = timing.phases
-    parts = {name: found.get(name, Section()) for name in ("prefill", "decode", "rest")}
-    parts["rest"].visits = 0
+    parts = {name: found.get(name, Section()) for name in ("encode", "prefill", "decode", "rest")}
+    parts["encode"].visits = parts["rest"].visits = 0
     total = Section()
     for part in parts.values():
         total.visits += part.visits

@@ -95,6 +95,7 @@ class Report:
     prefill: PhaseReport
     decode: PhaseReport
     rest: PhaseReport
+    encode: PhaseReport
     engines: list[EngineReport]
     bytes_by_region: dict[str, dict[str, int]]
     dram: dict[str, float]

@@ -10,7 +10,7 @@ from rich.table import Table
 from simulator.report.model import EngineReport, PhaseReport, Report, SectionReport
 
 MAX_ROWS = 12
-LABELS = {0: "layer", 1: "phase"}  # what the compiler marks; others are shown by number
+LABELS = {0: "layer", 1: "phase", 2: "image layer"}  # what the compiler marks; others are shown by number
 _SI = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n"), (1e-12, "p"))
 BAR_WIDTH = 12
 NARROW = 110
@@ -81,7 +81,7 @@ def _count(number: int | float | None, narrow: bool) -> str:
 def _phases(report: Report, narrow: bool) -> Table:
     per_token, floor = ("per token", ()) if narrow else ("cycles/token", ("floor",))
     table = _table("Time", "phase", "tokens", "cycles", per_token, "J/token", "W", *floor, "x floor", "bound")
-    for phase in (report.prefill, report.decode, report.rest, report.total):
+    for phase in (report.encode, report.prefill, report.decode, report.rest, report.total):
         if phase.cycles:
             table.add_row(*_phase_row(phase, narrow), style="bold" if phase is report.total else "")
     return table

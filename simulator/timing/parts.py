@@ -8,11 +8,12 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from isa.abi import EVENT_TOKEN
+from isa.abi import EVENT_IMAGE, EVENT_TOKEN
 from simulator.timing.actions import ACTIONS
 from simulator.timing.profile import ENGINE_SLOTS
 
 MAX_SECTIONS = 1 << 16
+ENCODE, REST = "encode", "rest"  # phases that end at halt
 Snapshot = NDArray[np.int64]
 """Running totals, [SNAPSHOT_LENGTH]: cycle, instructions, busy cycles by engine, counts by action index."""
 
@@ -71,6 +72,7 @@ class Parts:
         self._phases = _Sums[str]()
         self._phase_begin = _ZERO
         self._tokens_in_run = 0
+        self._ends_as = REST
 
     def mark(self, label: int, value: int, totals: Snapshot) -> None:
         """The section of this label ends, the one with this value begins."""
@@ -86,19 +88,22 @@ class Parts:
         if kind == EVENT_TOKEN:
             self._end_phase("decode" if self._tokens_in_run else "prefill", totals)
             self._tokens_in_run += 1
+        elif kind == EVENT_IMAGE:
+            self._ends_as = ENCODE
 
     def halt(self, totals: Snapshot) -> None:
         """The run ends."""
-        self._end_phase("rest", totals)
-        self._tokens_in_run = 0
+        self._end_phase(self._ends_as, totals)
+        self._tokens_in_run, self._ends_as = 0, REST
 
     def phases(self, now: Snapshot) -> dict[str, Section]:
         """Sections by phase: `prefill` up to the first token event of each run, `decode` between token events, `rest`
-        from the last one to halt or now. Visits count tokens (runs, for `rest`); cycles add up to the total.
+        from the last one to halt or now; `encode`: a run that encodes an image. Visits count tokens (runs, for `rest`
+        and `encode`); cycles add up to the total.
         """
         sums = _Sums(self._phases)
         if now[0] > self._phase_begin[0]:
-            sums.extend("rest", self._phase_begin, now)
+            sums.extend(REST, self._phase_begin, now)
         return {name: part.section() for name, part in sums.items()}
 
     def sections(self, now: Snapshot) -> dict[SectionKey, Section]:

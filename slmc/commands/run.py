@@ -31,6 +31,13 @@ from slmc.streaming import Request, check_folders, print_report, stream, write_r
 @click.option("--chat", is_flag=True, help="The prompt is a message in the model's chat template; print the answer.")
 @click.option("--system", metavar="TEXT", help="With --chat: a message to the model before the prompt.")
 @click.option("--tokens", type=TOKENS, metavar="1,2,3|@ids.json", help="Token ids to continue; no stop tokens.")
+@click.option("--image", type=FILE, metavar="FILE", help="A picture that stands before the text of the prompt.")
+@click.option(
+    "--image-at",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Where among --tokens the rows of the image begin; with --timing-only no file is needed.",
+)
 @click.option("-n", "--max-new", type=click.IntRange(1), metavar="N", help="Most tokens to generate.  [default: 128]")
 @target_options(None, None)
 @checkpoint_options
@@ -55,6 +62,8 @@ def run(
     chat: bool,
     system: str | None,
     tokens: list[int] | None,
+    image: Path | None,
+    image_at: int | None,
     max_new: int | None,
     machine: str | None,
     scheme: str | None,
@@ -82,6 +91,10 @@ def run(
         raise click.UsageError("expected one of --prompt TEXT, --tokens IDS and --prompt-length N")
     if prompt_length is not None and not timing_only:
         raise click.UsageError("--prompt-length goes with --timing-only")
+    if image is not None and chat:
+        raise click.UsageError("--image does not go with --chat: a chat template does not say where an image stands")
+    if (image is not None and prompt is None) != (image_at is not None) and not (timing_only and image is None):
+        raise click.UsageError("--image goes with --prompt, or together with --image-at N with --tokens")
     if logits is not None and timing_only:
         raise click.UsageError("a run with --timing-only has no logits to write")
     if engine == "fast" and not timing_only:
@@ -94,7 +107,7 @@ def run(
     check_folders(logits, stats)
     given = prompt if prompt is not None else tokens if tokens is not None else [0] * (prompt_length or 0)
     sampling = (temperature, top_k or 0, 1.0 if top_p is None else top_p, seed)
-    request = Request(given, max_new, *sampling, chat=chat, system=system)
+    request = Request(given, max_new, *sampling, chat=chat, system=system, image=image, image_at=image_at)
     absent = Virtual.IF_ABSENT if timing_only else Virtual.NEVER
     virtual = Virtual.ALWAYS if virtual_weights else absent
     source = checkpoint_of(executable, random_seed, settings, allow_unread, virtual)

@@ -32,6 +32,20 @@ from compiler.dialects.slm.elementwise import (
     SubOp,
     broadcast,
 )
+from compiler.dialects.slm.images import (
+    ConcatBase,
+    ConcatOp,
+    FullAttentionOp,
+    L2NormalizeBase,
+    L2NormalizeOp,
+    PatchesBase,
+    PatchesOp,
+    ReplaceBase,
+    ReplaceOp,
+    check_full_attention,
+    concat_shape,
+    patches_shape,
+)
 from compiler.dialects.slm.layers import LayersOp, YieldOp, at_layer
 from compiler.dialects.slm.mixture import MixtureOp, is_expert_column
 from compiler.dialects.slm.norms import LayerNormOp, RmsNormOp
@@ -48,12 +62,15 @@ __all__ = [
     "SelectiveScanOp", "Shape", "SinusoidOp", "Slm", "SoftmaxOp", "SubOp", "TensorOp", "TopKOp", "WeightAttr",
     "YieldOp", "at_layer", "broadcast", "check_sinusoid", "has_tokens", "is_expert_column", "row_shape", "shape_of",
     "stored_name",
+    "ConcatBase", "ConcatOp", "FullAttentionOp", "L2NormalizeBase", "L2NormalizeOp", "PatchesBase", "PatchesOp",
+    "ReplaceBase", "ReplaceOp", "check_full_attention", "concat_shape", "patches_shape",
 ]  # fmt: skip
 
 SLM_OPS: list[type[Operation]] = [
     EmbeddingOp, PositionsOp, SinusoidOp, LinearOp, RmsNormOp, LayerNormOp, RopeOp, AttentionOp, ActivationOp,
     ConstantOp, AddOp, SubOp, MulOp, DivOp, TensorOp, LayersOp, SoftmaxOp, ReduceSumOp, TopKOp, ColumnOp, MixtureOp,
     CausalConvOp, SelectiveScanOp, YieldOp,
+    PatchesOp, ConcatOp, L2NormalizeOp, FullAttentionOp, ReplaceOp,
 ]  # fmt: skip
 STRUCTURE_OPS = (LayersOp, MixtureOp, YieldOp)
 """What stays around the operations of slmq."""

@@ -20,6 +20,15 @@ from compiler.dialects.slmq.elementwise import (
     SubOp,
 )
 from compiler.dialects.slmq.formats import WEIGHT_FORMATS, QuantizeOp, RoundOp, element_of
+from compiler.dialects.slmq.images import (
+    ConcatOp,
+    FullAttentionOp,
+    L2NormalizeOp,
+    PatchesOp,
+    ReplaceOp,
+    RowsOp,
+    of_chunk,
+)
 from compiler.dialects.slmq.matrix import MatmulOp
 from compiler.dialects.slmq.norms import LayerNormOp, RmsNormOp
 from compiler.dialects.slmq.positions import PositionRowsOp, SinusoidOp
@@ -35,12 +44,14 @@ __all__ = [
     "ColumnOp", "DivOp", "EmbedOp", "LayerNormOp", "MatmulOp", "MulOp", "OffsetOp", "PositionRowsOp", "QuantizeOp",
     "ReduceSumOp", "RmsNormOp", "RopeOp", "RoundOp", "SampleOp", "ScaleOp", "SelectRowsOp", "SelectiveScanOp",
     "SinusoidOp", "Slmq", "SoftmaxOp", "StripsOp", "SubOp", "TensorOp", "TopKOp", "YieldOp", "element_of",
+    "ConcatOp", "FullAttentionOp", "L2NormalizeOp", "PatchesOp", "ReplaceOp", "RowsOp", "of_chunk",
 ]  # fmt: skip
 
 SLMQ_OPS: list[type[Operation]] = [
     EmbedOp, PositionRowsOp, SinusoidOp, RmsNormOp, LayerNormOp, QuantizeOp, RoundOp, MatmulOp, RopeOp, ScaleOp,
     OffsetOp, ActivationOp, AddOp, SubOp, MulOp, DivOp, AttentionOp, SelectRowsOp, SampleOp, StripsOp, TensorOp,
     SoftmaxOp, ReduceSumOp, TopKOp, ColumnOp, CausalConvOp, SelectiveScanOp, YieldOp,
+    PatchesOp, ConcatOp, L2NormalizeOp, FullAttentionOp, ReplaceOp, RowsOp,
 ]  # fmt: skip
 MIXING_OPS = (AttentionOp, CausalConvOp, SelectiveScanOp)
 """Those whose row of a token depends on other tokens, through a state. All other ops work row by row."""

@@ -14,6 +14,7 @@ from compiler.dialects import slm
 from compiler.dialects.slm import shape_of
 from compiler.interpreters.errors import InterpreterError
 from compiler.interpreters.rotary import rotary_tables_f64
+from compiler.interpreters.slm.images import IMAGE_HANDLERS
 from compiler.interpreters.slm.norms import NORM_HANDLERS
 from compiler.interpreters.slm.positions import POSITION_HANDLERS
 from compiler.interpreters.slm.recurrent import RECURRENT
@@ -156,4 +157,5 @@ HANDLERS: Handlers = {
     **dict.fromkeys(BINARY, binary),
     **ROUTING,
     **RECURRENT,
+    **IMAGE_HANDLERS,
 }

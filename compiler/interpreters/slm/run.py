@@ -13,8 +13,10 @@ from xdsl.ir import Block, Operation, SSAValue
 
 from compiler.dialects import slm
 from compiler.dialects.slm import RotaryAttr, WeightAttr, shape_of
+from compiler.images import ImageInput, encoder_of
 from compiler.interpreters.errors import InterpreterError
 from compiler.program import WeightStore
+from isa.abi import NO_IMAGE_ROW
 
 Array = NDArray[np.floating[Any]]
 Handlers = Mapping[type[Operation], Callable[["SlmRun", Any], None]]
@@ -26,6 +28,23 @@ def forward_function(module: ModuleOp) -> Block:
         if isinstance(op, func.FuncOp) and op.sym_name.data == "forward" and op.body.blocks:
             return op.body.block
     raise InterpreterError("the module has no function @forward")
+
+
+def encoder_function(module: ModuleOp) -> Block:
+    """The body of the function that makes rows of an image. Raises InterpreterError for a model without images."""
+    function = encoder_of(module)
+    if function is None:
+        raise InterpreterError("the model takes no image")
+    return function.body.block
+
+
+def check_image(body: Block, image: ImageInput, tokens: int) -> None:
+    """Raises InterpreterError if an image does not go with a function of pixels and so many tokens."""
+    expected, found = tuple(shape_of(body.args[0])), image.pixels.shape
+    if found != expected or image.pixels.dtype != np.float32:
+        raise InterpreterError(f"the image is {image.pixels.dtype} {found}, expected float32 {expected}")
+    if image.places.shape != (tokens,) or image.places.dtype != np.int32:
+        raise InterpreterError(f"{tokens} tokens have int32 places, found {image.places.dtype} {image.places.shape}")
 
 
 class SlmRun:
@@ -43,11 +62,25 @@ class SlmRun:
         self.rotary: dict[RotaryAttr, tuple[Array, Array]] = {}
         self.handlers = handlers
 
-    def run(self, module: ModuleOp) -> NDArray[np.float32]:
+    def run(self, module: ModuleOp, image: ImageInput | None = None) -> NDArray[np.float32]:
         body = forward_function(module)
-        self.values[body.args[0]] = self.tokens
+        inputs: list[Any] = [self.tokens]
+        if len(body.args) > 1:
+            shape = shape_of(body.args[2])
+            none = np.full(len(self.tokens), NO_IMAGE_ROW, np.int32)
+            inputs += [none, np.zeros(shape, self.dtype)] if image is None else self.encoded(module, image)
+        elif image is not None:
+            raise InterpreterError("the model takes no image")
+        self.values.update(zip(body.args, inputs, strict=True))
         logits = self.block(body)[0]
         return logits.astype(np.float32)
+
+    def encoded(self, module: ModuleOp, image: ImageInput) -> list[Any]:
+        """The places and the rows of an image."""
+        body = encoder_function(module)
+        check_image(body, image, len(self.tokens))
+        self.values[body.args[0]] = image.pixels.astype(self.dtype)
+        return [image.places, self.block(body)[0]]
 
     def block(self, block: Block) -> list[Array]:
         """Runs the operations and returns the operands of the terminator."""

@@ -15,6 +15,7 @@ from compiler.interpreters import slmq_kernels as kernels
 from compiler.interpreters.errors import InterpreterError
 from compiler.interpreters.rotary import rotary_tables, table_lengths
 from compiler.interpreters.sampling import sample_token
+from compiler.interpreters.slmq.images import IMAGE_HANDLERS
 from compiler.interpreters.slmq.norms import NORM_HANDLERS
 from compiler.interpreters.slmq.positions import POSITION_HANDLERS
 from compiler.interpreters.slmq.recurrent import RECURRENT
@@ -162,4 +163,5 @@ HANDLERS: Handlers = {
     slmq.SampleOp: _sample,
     **ROUTING,
     **RECURRENT,
+    **IMAGE_HANDLERS,
 }

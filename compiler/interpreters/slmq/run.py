@@ -14,15 +14,17 @@ from xdsl.ir import Block, Operation, SSAValue
 
 from compiler.dialects import slm, slmq
 from compiler.dialects.slm import RotaryAttr, WeightAttr
+from compiler.images import ImageInput
 from compiler.interpreters.errors import InterpreterError
 from compiler.interpreters.rotary import longest_context, restart_lengths
 from compiler.interpreters.sampling import SamplerSettings, sample_token
-from compiler.interpreters.slm.run import forward_function
+from compiler.interpreters.slm.run import check_image, encoder_function, forward_function
 from compiler.interpreters.slmq.weights import PreparedWeights
 from compiler.interpreters.slmq_attention import BLOCK_KEYS, KeyValueState
 from compiler.interpreters.slmq_functions import F32, canonical
 from compiler.interpreters.slmq_recurrent import RecurrentState
 from compiler.program import WeightStore
+from isa.abi import NO_IMAGE_ROW
 
 MAX_CONTEXT = 1 << 20
 """Rotary tables are made for the whole context: at most a few hundred MB."""
@@ -48,6 +50,7 @@ class SlmqRun:
     def __init__(self, module: ModuleOp, weights: WeightStore, context: int, handlers: Handlers):
         if not 1 <= context <= MAX_CONTEXT:
             raise InterpreterError(f"the context must be 1 .. {MAX_CONTEXT}, found {context}")
+        self.module = module
         self.body = forward_function(module)
         self.handlers = handlers
         self.prepared = PreparedWeights(weights)
@@ -61,8 +64,10 @@ class SlmqRun:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets the sequence: position 0, empty states."""
+        """Forgets the sequence: position 0, empty states, no image."""
         self.tokens: list[int] = []
+        self.places = np.full(self.context, NO_IMAGE_ROW, np.int32)
+        self.image_rows: F32 | None = None
         self.restart()
 
     def restart(self) -> None:
@@ -75,6 +80,30 @@ class SlmqRun:
         self.logits: F32 | None = None
         self.sampled: int | None = None
         self.all_rows = True
+
+    def show(self, image: ImageInput) -> None:
+        """Encodes an image; its rows take the positions, counted from the start of the sequence, that its places name.
+
+        Raises InterpreterError for a model without images, and for pixels that do not fit it.
+        """
+        body = encoder_function(self.module)
+        check_image(body, image, len(image.places))
+        if len(image.places) > self.context:
+            raise InterpreterError(f"an image for {len(image.places)} positions, the context has {self.context}")
+        self.values[body.args[0]] = image.pixels
+        with np.errstate(all="ignore"):
+            self.image_rows = self.run_block(body)[0]
+        self.places[: len(image.places)] = image.places
+
+    def inputs(self, tokens: Sequence[int]) -> list[NDArray[Any]]:
+        """The arguments of @forward for a chunk at the current position."""
+        ids = np.asarray(tokens, np.int64)
+        if len(self.body.args) == 1:
+            return [ids]
+        rows = self.image_rows
+        if rows is None:
+            rows = np.zeros(slm.shape_of(self.body.args[2]), np.float32)
+        return [ids, self.places[self.position : self.position + len(ids)], rows]
 
     def run(self, tokens: Sequence[int], chunk: int = BLOCK_KEYS, all_rows: bool = True) -> F32:
         """Appends tokens [T] to the sequence, in steps of at most `chunk` that never cross a multiple of 256 positions.
@@ -103,7 +132,7 @@ class SlmqRun:
         Gives logits float32 [T, V], or [1, V] of the last token unless all_rows.
         """
         self.all_rows, self.logits, self.sampled = all_rows, None, None
-        self.values[self.body.args[0]] = np.asarray(tokens, np.int64)
+        self.values.update(zip(self.body.args, self.inputs(tokens), strict=True))
         with np.errstate(all="ignore"):
             results = self.run_block(self.body)
         self.position += len(tokens)
