@@ -14,8 +14,8 @@ from frontends.files import MIB
 MAX_TOKENIZER_BYTES = 64 * MIB
 MAX_TEXT_CHARACTERS = 16 * MIB
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-MAX_PENDING_TOKENS = 8
-"""A character is at most four bytes, so tokens that show none after this many are no valid UTF-8."""
+MAX_PENDING_TOKENS = 64
+"""A character is at most four bytes; text that is no valid UTF-8 is held back in the hope of an end, but not for ever."""
 
 
 @contextmanager
@@ -83,15 +83,13 @@ class StreamDecoder:
         self._tokens: list[int] = []
         """Those given out last, as context, and after them those that wait."""
         self._context = 0
-        self._waiting = 0
-        """Tokens with text of their own that wait; special ones have none."""
 
     def push(self, token: int) -> str:
         """The text that is complete now and was not before; may be empty."""
         self._tokens.append(token)
-        self._waiting += self._tokenizer.decode([token]) != ""
         text = self._text_after_context()
-        if text.endswith(REPLACEMENT) and self._waiting < MAX_PENDING_TOKENS:
+        pending = len(self._tokens) - self._context
+        if text.endswith(REPLACEMENT) and pending < MAX_PENDING_TOKENS:
             return ""
         return self._give(text)
 
@@ -107,5 +105,4 @@ class StreamDecoder:
     def _give(self, text: str) -> str:
         self._tokens = self._tokens[self._context :]
         self._context = len(self._tokens)
-        self._waiting = 0
         return text

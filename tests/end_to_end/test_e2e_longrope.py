@@ -409,7 +409,7 @@ def test_nothing_is_processed_twice_without_need() -> None:
         list(session.generate(prompt_of(length, VOCABULARY), new))
         rows = [
             (rows or 0) * part.visits
-            for (label, rows), part in timing.records().sections().items()
+            for (label, rows), part in timing.records().sections.items()
             if label == MARK_CHUNK
         ]
         processed.append(sum(rows))
