@@ -87,7 +87,7 @@ def test_special_tokens_give_no_text() -> None:
 
 
 def test_invalid_bytes_do_not_wait_forever() -> None:
-    """A continuation byte without its start is given out as U+FFFD after at most 64 tokens: with 8 the pieces could differ from the text."""
+    """A continuation byte without its start is given out as U+FFFD after at most 64 tokens: after 8 the pieces could differ."""
     (token,) = [t for t in range(300) if byte_level().token_text(t) == "¢"]  # byte 0xA2 in the byte-level alphabet
     pieces = _streamed(byte_level(), [token] * 80)
     assert pieces[63] and "".join(pieces) == "\N{REPLACEMENT CHARACTER}" * 80
