@@ -94,7 +94,9 @@ class FastEngine:
         elif code == Exit.FORGET:
             self.timing.forget()
         elif code == Exit.LIMIT or (code == Exit.GROW and not tables.grow(self.timing.block)):
-            raise LimitError(f"the run is longer than the fast engine can count, at pc {pc}")
+            raise LimitError(
+                f"more cycles, counts or accesses in flight than the fast engine holds, at pc {pc}: take the reference engine"
+            )
         elif code != Exit.GROW:
             self._trap(pc, watchdog_fault(self.options.watchdog) if code == Exit.WATCHDOG else None)
 

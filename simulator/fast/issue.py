@@ -16,7 +16,10 @@ LEARN, FAULT, FORGET = int(Exit.LEARN), int(Exit.FAULT), int(Exit.FORGET)
 @compiled
 def issue(s: Block, values: Ints, by_pc: Ints, i: Any, pc: int) -> int:
     """Executes an engine instruction. Returns 0, or the Exit because of which nothing was done."""
-    sa, sb, sc, sd = shape_of(s, i.ta), shape_of(s, i.tb), shape_of(s, i.tc), shape_of(s, i.td)
+    tds = s.tds
+    sa, sb, sc, sd = tds[i.ta, Td.SHAPE], tds[i.tb, Td.SHAPE], tds[i.tc, Td.SHAPE], tds[i.td, Td.SHAPE]
+    if sa == 0 or sb == 0 or sc == 0 or sd == 0:
+        sa, sb, sc, sd = shape_of(s, i.ta), shape_of(s, i.tb), shape_of(s, i.tc), shape_of(s, i.td)
     if sa == 0 or sb == 0 or sc == 0 or sd == 0:
         return FORGET
     found = find_form(s, by_pc[pc, ByPc.FORM], pc, sa, sb, sc, sd)
@@ -41,7 +44,7 @@ def issue(s: Block, values: Ints, by_pc: Ints, i: Any, pc: int) -> int:
     return 0
 
 
-@compiled
+@inlined
 def fits(s: Block, form: int) -> bool:
     """The checks that depend on bases: alignment, bounds, overlap. Notes where the operands are."""
     forms = s.forms

@@ -1,7 +1,4 @@
-"""How the fast engine keeps its state: arrays that the compiled loop and the host share, and the names of their columns.
-
-Rows are int64. The host allocates and grows everything; the loop never allocates.
-"""
+"""How the fast engine keeps its state: the names of the columns of the arrays that the compiled loop and the host share."""
 
 from __future__ import annotations
 
@@ -10,11 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from isa.spec import ALU, MAX_TOPK, TD_FUNCTIONS, TD_REGISTERS, X_REGISTERS, Region
+from isa.spec import ALU, TD_FUNCTIONS, TD_REGISTERS
 from isa.spec import BRANCH as CONDITIONS
 from simulator.state import DISCARD
-from simulator.timing.actions import ACTIONS
-from simulator.timing.parts import SNAPSHOT_LENGTH
 from simulator.timing.profile import ENGINE_SLOTS
 
 # Numba checks the types of the compiled code; for pyright these are anything.
@@ -22,6 +17,8 @@ Ints = Any
 """An array of int64."""
 Program = Any
 """A record array of PROGRAM_DTYPE."""
+Block = Any
+"""A record of BLOCK_DTYPE (block.py)."""
 
 # A decoded instruction, 16 bytes. `op` is one of Op or an ALU function; registers that are not used name a register that
 # is never written. `b` is a place in `values`: the second register, or a constant behind the registers.
@@ -30,7 +27,6 @@ PROGRAM_DTYPE = np.dtype(
 )
 
 FIRST_CONSTANT = DISCARD + 1
-VALUE_REGISTERS = X_REGISTERS
 NO_TD = TD_REGISTERS
 """The descriptor register behind the last one, for operands an instruction does not have."""
 
@@ -226,40 +222,3 @@ ENGINE_COUNT, MAX_QUEUE_DEPTH = 4, 64
 RINGS = 2 * ENGINE_COUNT
 FIRST_TOTAL = 2
 """Column of the log where the totals begin, behind label and value."""
-
-BLOCK_DTYPE = np.dtype(
-    [
-        (name, "<i8", shape)
-        for name, shape in (
-            ("core", (Core.LENGTH,)),
-            ("tds", (TD_REGISTERS + 1, Td.LENGTH)),
-            ("memories", (len(Region), 2)),  # address or 0, size in bytes
-            ("profile", (ENGINE_SLOTS, Profile.LENGTH)),
-            ("starts", (ENGINE_SLOTS, MAX_QUEUE_DEPTH)),  # of the last instructions in a queue
-            ("ring_ends", (RINGS,)),  # accesses so far
-            ("ring_peaks", (RINGS,)),  # the latest finish
-            ("steps", (2, 2)),  # first and end of those in use; of SRAM, of DRAM
-            ("transfer_count", (2,)),  # in use, and how many there may be before they are looked through
-            ("lows", (4,)),  # the operands of the instruction at hand: rounded outwards, the region above ADDRESS_BITS
-            ("highs", (4,)),
-            ("actions", (len(ACTIONS),)),
-            ("moved", (2, MAX_TOPK)),  # room for the shuffle of vtopk
-            ("forms", (MAX_FORMS, Form.LENGTH)),
-            ("form_table", (2 * MAX_FORMS,)),  # by hash: a row and one, or 0
-            ("costs", (MAX_COSTS, Cost.LENGTH)),
-            ("cost_table", (2 * MAX_COSTS,)),
-            ("shapes", (MAX_SHAPES, 4)),  # packed fields
-            ("shape_table", (2 * MAX_SHAPES,)),
-            ("touched", (MAX_COSTS,)),  # rows of costs with NEW > 0
-            ("log", (LOG_ROWS, FIRST_TOTAL + SNAPSHOT_LENGTH)),  # label, value and totals of each mark
-            ("times", (2, MAX_STEPS)),
-            ("loads", (2, MAX_STEPS)),
-            ("transfers", (MAX_TRANSFERS, 3)),  # start, end, write
-            ("accesses", (RINGS, MAX_RING, Access.LENGTH)),
-        )
-    ]
-)
-"""Everything of fixed size, as one record: the loop needs one address. Pages that are never touched cost nothing."""
-
-Block = Any
-"""A record of BLOCK_DTYPE."""

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from isa.encoding import Decoded
+from simulator.fast.block import BLOCK_DTYPE
 from simulator.fast.compiled import INTERPRETED
 from simulator.fast.layout import (
-    BLOCK_DTYPE,
     MAX_COSTS,
     MAX_FORMS,
     MAX_RING,
@@ -58,6 +58,8 @@ def made(instructions: Sequence[Decoded | None], model: CostModel, queue_depth: 
 
 def forget(block: Block, by_pc: Ints) -> None:
     """Empties the tables of shapes, forms and costs."""
+    if block.core[Core.SHAPES] == 0:
+        return
     for table in (block.form_table, block.cost_table, block.shape_table):
         table[:] = 0
     by_pc[:, ByPc.FORM] = 0

@@ -53,16 +53,12 @@ def transfers_have_room(s: Block, now: int) -> bool:
 
 @compiled
 def drop_transfers(s: Block, now: int) -> None:
-    """Keeps the transfers whose gap can still matter, and the last one to end."""
-    transfers, count = s.transfers, s.transfer_count[IN_USE]
-    newest = 0
-    for row in range(count):
-        if transfers[row, END] > transfers[newest, END]:
-            newest = row
+    """Keeps the transfers whose gap can still matter; nothing begins before `now` any more."""
+    transfers = s.transfers
     horizon = now - max(s.core[Core.READ_TO_WRITE], s.core[Core.WRITE_TO_READ])
     kept = 0
-    for row in range(count):
-        if transfers[row, END] > horizon or row == newest:
+    for row in range(s.transfer_count[IN_USE]):
+        if transfers[row, END] > horizon:
             for column in range(3):
                 transfers[kept, column] = transfers[row, column]
             kept += 1

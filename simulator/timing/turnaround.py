@@ -31,9 +31,8 @@ class Turnaround:
         return extra
 
     def add(self, start: int, end: int, write: bool, now: int) -> None:
-        """Records a transfer. Nothing begins before `now` any more, so only the last one before that still matters."""
+        """Records a transfer. Nothing begins before `now` any more, so those a gap before that no longer matter."""
         if len(self._transfers) > PRUNE_LENGTH:
-            newest = max(self._transfers, key=lambda transfer: transfer[1])
             horizon = now - max(self._gap.values())
-            self._transfers = [t for t in self._transfers if t[1] > horizon or t is newest]
+            self._transfers = [transfer for transfer in self._transfers if transfer[1] > horizon]
         self._transfers.append((start, end, write))

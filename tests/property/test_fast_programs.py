@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 from isa.descriptor import Descriptor
 from isa.encoding import decode_text, encode
 from isa.machine import load_machine
-from isa.spec import Flag, Region
+from isa.spec import BY_MNEMONIC, Flag, Region, used_fields
 from simulator.state import State
-from tests.property.chaos_programs import X_VALUES
+from tests.property.chaos_programs import BY_NAME, MIX, X_VALUES, Draft, Layout, drafted
+from tests.property.chaos_streams import SIZES as CHAOS_SIZES
 from tests.property.chaos_streams import filled_memory, random_program
 from tests.property.lockstep import TIMING_ABSENT, Outcome, random_machine, run_both
 from tests.property.random_programs import instructions, prepared, registers, x_values
@@ -98,6 +100,65 @@ def test_many_streams_take_the_same_time() -> None:
 @given(programs)
 def test_many_programs_end_alike(program: tuple[object, ...]) -> None:
     run_program(*program)
+
+
+def moved_base(rng: random.Random, draft: Draft, name: str) -> int:
+    """A base for an operand: at, before or behind another one, off its alignment, at an end of its region, or as it was."""
+    own, other = draft.tds[name], draft.tds[rng.choice(sorted(draft.tds))]
+    low, high = own.interval()
+    near = rng.choice(other.interval()) - rng.choice((0, high - own.base, low - own.base))
+    end = CHAOS_SIZES.get(own.region, 8192) - (high - own.base)
+    base = rng.choice((own.base, near, other.base, own.base + 64, end, 0, own.base - low)) + rng.choice(
+        (0, 0, 0, 1, -1, 4, -64)
+    )
+    return max(0, base)
+
+
+def run_twice(seed: int) -> Outcome:
+    """A legal instruction, then the same one with an operand somewhere else: what depends on bases is checked each time."""
+    rng = random.Random(seed)
+    draft = drafted(rng, rng.choice(BY_NAME[rng.choice(MIX)]), Layout(rng, 512, apart=True, first_smem=1024))
+    draft.fields.pop("rs", None)
+    registers = {name: place for place, name in enumerate(draft.tds)}
+    if "rs" in used_fields(BY_MNEMONIC[draft.form.mnemonic], draft.form.fl):
+        draft.fields["rs"] = 1
+    name = rng.choice(sorted(draft.tds))
+    words = [
+        draft.text(registers),
+        encode("tdset", fn="base", fl=Flag(0), ta=registers[name], rs=2),
+        encode("br", fn="ne", rs=3, rt=0, imm=5),
+        encode("alu", fn="add", fl=Flag.I, rd=3, rs=0, imm=1),
+        encode("jal", rd=0, imm=0),
+        encode("halt"),
+    ]
+
+    def state() -> State:
+        made = State(filled_memory(), 0)
+        made.x[1], made.x[2] = 40, base
+        for place, d in enumerate(draft.tds.values()):
+            made.set_descriptor(place, d)
+        return made
+
+    base = moved_base(rng, draft, name)
+    return run_both(b"".join(words), MACHINES["tiny"], state, seed=seed)
+
+
+def check_twice(seeds: range) -> Counter[str]:
+    ends = Counter[str]()
+    for seed in seeds:
+        outcome = run_twice(seed)
+        ends["passes" if not outcome.end else outcome.end[0][0].name] += outcome.records.per_pc.get(0) is not None
+    return ends
+
+
+def test_an_instruction_with_known_shapes_and_another_base_traps_alike() -> None:
+    ends = check_twice(range(400))
+    assert min(ends[name] for name in ("passes", "MISALIGNED", "OUT_OF_BOUNDS", "ILLEGAL_OVERLAP")) > 10, ends
+
+
+@pytest.mark.long
+def test_many_instructions_with_another_base_trap_alike() -> None:
+    check_twice(range(1000, 9000))
 
 
 EXTREMES = st.one_of(

@@ -1,0 +1,64 @@
+"""All state of fixed size as one record: the compiled loop needs one address. Its columns are named in layout.py.
+
+The host allocates it once; pages that are never touched cost nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from isa.spec import MAX_TOPK, TD_REGISTERS, Region
+from simulator.fast.layout import (
+    FIRST_TOTAL,
+    LOG_ROWS,
+    MAX_COSTS,
+    MAX_FORMS,
+    MAX_QUEUE_DEPTH,
+    MAX_RING,
+    MAX_SHAPES,
+    MAX_STEPS,
+    MAX_TRANSFERS,
+    RINGS,
+    Access,
+    Core,
+    Cost,
+    Form,
+    Profile,
+    Td,
+)
+from simulator.timing.actions import ACTIONS
+from simulator.timing.parts import SNAPSHOT_LENGTH
+from simulator.timing.profile import ENGINE_SLOTS
+
+BLOCK_DTYPE = np.dtype(
+    [
+        (name, "<i8", shape)
+        for name, shape in (
+            ("core", (Core.LENGTH,)),
+            ("tds", (TD_REGISTERS + 1, Td.LENGTH)),
+            ("memories", (len(Region), 2)),  # address or 0, size in bytes
+            ("profile", (ENGINE_SLOTS, Profile.LENGTH)),
+            ("starts", (ENGINE_SLOTS, MAX_QUEUE_DEPTH)),  # of the last instructions in a queue
+            ("ring_ends", (RINGS,)),  # accesses so far
+            ("ring_peaks", (RINGS,)),  # the latest finish
+            ("steps", (2, 2)),  # first and end of those in use; of SRAM, of DRAM
+            ("transfer_count", (2,)),  # in use, and how many there may be before they are looked through
+            ("lows", (4,)),  # the operands of the instruction at hand: rounded outwards, the region above ADDRESS_BITS
+            ("highs", (4,)),
+            ("actions", (len(ACTIONS),)),
+            ("moved", (2, MAX_TOPK)),  # room for the shuffle of vtopk
+            ("forms", (MAX_FORMS, Form.LENGTH)),
+            ("form_table", (2 * MAX_FORMS,)),  # by hash: a row and one, or 0
+            ("costs", (MAX_COSTS, Cost.LENGTH)),
+            ("cost_table", (2 * MAX_COSTS,)),
+            ("shapes", (MAX_SHAPES, 4)),  # packed fields
+            ("shape_table", (2 * MAX_SHAPES,)),
+            ("touched", (MAX_COSTS,)),  # rows of costs with NEW > 0
+            ("log", (LOG_ROWS, FIRST_TOTAL + SNAPSHOT_LENGTH)),  # label, value and totals of each mark
+            ("times", (2, MAX_STEPS)),
+            ("loads", (2, MAX_STEPS)),
+            ("transfers", (MAX_TRANSFERS, 3)),  # start, end, write
+            ("accesses", (RINGS, MAX_RING, Access.LENGTH)),
+        )
+    ]
+)
