@@ -75,13 +75,15 @@ class Expert:
     def add_chosen(self, weights: Tensor, lists: Tensor) -> None:
         """The body on the rows that chose the expert, if there are any."""
         low, b = self.low, self.b
-        rows = [low.new("gathered", value.dtype, value.shape, 0) for value in self.values]
+        own = [value for value in self.values if not value.shared]
+        rows = [low.new("gathered", value.dtype, value.shape, 0) for value in own]
         members = b.alloc("members", low.plan.chunk * MEMBER_BYTES, "smem")
-        count = self.gather(lists, rows, members)
+        count = self.gather(lists, list(zip(own, rows, strict=True)), members)
 
         def run() -> None:
             outer, low.rows = low.rows, count
-            y = self.body([Tensor(tensor.place, tensor.dtype, tensor.shape, count) for tensor in rows])
+            gathered = iter(Tensor(tensor.place, tensor.dtype, tensor.shape, count) for tensor in rows)
+            y = self.body([value if value.shared else next(gathered) for value in self.values])
             low.rows = outer
             self.add_rows(weights, y, members)
 
@@ -91,12 +93,12 @@ class Expert:
         """The view of one row, flat."""
         return self.b.view(tensor.place, tensor.dtype, [tensor.columns], offset=self.b.mul(row, tensor.row_bytes))
 
-    def gather(self, lists: Tensor, targets: Sequence[Tensor], members: SSAValue) -> SSAValue:
-        """Copies the rows whose list holds the expert; how many there are. A list holds an expert once at most."""
+    def gather(self, lists: Tensor, pairs: Sequence[tuple[Tensor, Tensor]], members: SSAValue) -> SSAValue:
+        """Copies the rows whose list holds the expert, (from, to); how many there are. A list holds an expert once at most."""
         b = self.b
 
         def take(row: SSAValue, count: SSAValue) -> Index:
-            for source, target in zip(self.values, targets, strict=True):
+            for source, target in pairs:
                 b.vun("mov", self.row(target, count), self.row(source, row))
             b.sts(MEMBER_BYTES, row, b.mul(count, MEMBER_BYTES), members)
             return b.add(count, 1)

@@ -137,9 +137,9 @@ def ancestor_in(block: Block, op: Operation) -> Operation | None:
 
 
 def is_shared(value: SSAValue) -> bool:
-    """Whether all experts of a mixture read the same rows: those of a mixture without choices."""
+    """Whether all experts of a mixture read the same rows: those of a mixture without choices, and what has no tokens."""
     mixture = value.owner.parent_op() if isinstance(value.owner, Block) else None
-    return isinstance(mixture, slm.MixtureOp) and mixture.chosen is None
+    return isinstance(mixture, slm.MixtureOp) and (mixture.chosen is None or not has_tokens(value))
 
 
 def dies_at(value: SSAValue, op: Operation) -> bool:

@@ -17,8 +17,8 @@ from frontends.tracing.emitter import Expert, Tensor
 from frontends.tracing.operations import OperationTracer, token_shape
 
 ROW_OPS = (
-    slm.LinearOp, slm.RmsNormOp, slm.ActivationOp, slm.ConstantOp, slm.AddOp, slm.SubOp, slm.MulOp, slm.DivOp,
-    slm.SoftmaxOp, slm.ReduceSumOp, slm.TopKOp, slm.ColumnOp,
+    slm.LinearOp, slm.RmsNormOp, slm.LayerNormOp, slm.ActivationOp, slm.ConstantOp, slm.TensorOp,
+    slm.AddOp, slm.SubOp, slm.MulOp, slm.DivOp, slm.SoftmaxOp, slm.ReduceSumOp, slm.TopKOp, slm.ColumnOp,
 )  # fmt: skip
 """What an expert may do: work row by row, as it is given some of the rows only."""
 
@@ -63,7 +63,7 @@ class MixtureTracer(OperationTracer):
         outside = self.emitter.block, self.emitter.expert
         self.emitter.block, self.emitter.expert = Block(), Expert(group.path, index, expression.variable)
         inner = {**environment, **group.members[index], expression.variable: index}
-        result = self.tensor_of(expression.place, self.known(expression.element, inner))
+        result = self.rows_of(expression.place, "a sum over a group", self.known(expression.element, inner))
         block = self.emitter.block
         result, weights = self._without_weights(expression, block, result, len(group.members))
         self.emitter.block, self.emitter.expert = outside

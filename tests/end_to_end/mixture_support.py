@@ -48,6 +48,14 @@ MODELS: dict[str, tuple[str, str, str, str]] = {
         f"{SPARSE}\n    x += sum(p[e] * post(down(relu(up(pre(h))) + gate(h))) for e in experts)",
         EXPERTS.replace("gate,", "pre, post: rms_norm(d, 1e-5)\n      gate,"), "", "",
     ),
+    "tensors": (
+        f"{SPARSE}\n    x += sum(p[e] * (after({GATED}) * scale + relu(shift)) for e in experts)",
+        EXPERTS.replace("gate,", "after: layer_norm(d, 1e-5)\n      shift: tensor(d)\n      gate,") + "\n    scale: tensor(d)", "", "",
+    ),
+    "tensors for all": (
+        f"p = softmax(router(h))\n    s = relu(scale)\n    x += sum(p[e] * ({GATED} * s + shift) for e in experts)",
+        EXPERTS.replace("gate,", "shift: tensor(d)\n      gate,") + "\n    scale: tensor(d)", "", "",
+    ),
     "heads": (
         f"{SPARSE}\n    y = k(h)\n    x += o(sum(part(h) * y for e in experts)) + sum(p[e] * {GATED} for e in more)",
         "experts[e < E] { part: linear(d -> [H, hd]) }\n    " + EXPERTS.replace("experts", "more"), "", "",

@@ -62,6 +62,10 @@ CASES: dict[str, tuple[str, str, str, str, str | None]] = {
         PLAIN.replace(" }", "; look: embedding(V, d) }"), SUM.replace("up(x)", "up(look(tokens))"), "2",
         f"13:8: error: embedding {LATER}", None,
     ),
+    "a sum without tokens": (
+        PLAIN.replace(" }", "; shift: tensor(d) }"), "sum(shift for e in experts) + sum(p[e] * up(x) for e in experts)", "2",
+        "13:8: error: a sum over a group of [8] is in the language, but the compiler does not have it yet", None,
+    ),
     "softmax over tokens": (
         FLAT, "softmax(flat(x)) * " + SUM, "2", "13:8: error: softmax over the last dimension of [T]", MIXING,
     ),

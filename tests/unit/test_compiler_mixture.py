@@ -83,7 +83,7 @@ def test_matrices_that_decide_a_choice(name: str) -> None:
     """The routers of a top_k, no others."""
     layer, last = "layers.{i}.router.weight", "last.weight"
     expected = {
-        "dense": set(), "unweighted": set(), "columns": set(), "values in place": set(),
+        "dense": set(), "unweighted": set(), "columns": set(), "values in place": set(), "tensors for all": set(),
         "outside of the layers": {layer, last}, "chosen before the layers": {last}, "no mixture": {"layers.{i}.q.weight"},
     }  # fmt: skip
     assert router_keys(program_of(architecture(name))) == expected.get(name, {layer})

@@ -18,7 +18,7 @@ from xdsl.irdl import (
 )
 from xdsl.utils.exceptions import VerifyException
 
-from compiler.dialects.slm.attributes import shape_of
+from compiler.dialects.slm.attributes import has_tokens, shape_of
 from compiler.dialects.slm.layers import LayersOp, YieldOp
 from compiler.dialects.slm.routing import MIXTURE, ColumnBase
 
@@ -27,8 +27,9 @@ from compiler.dialects.slm.routing import MIXTURE, ColumnBase
 class MixtureOp(IRDLOperation):
     """sum over e of weights[:, e] * body(values), `{e}` in weight names of the body being e; experts are added in ascending order.
 
-    `values` [T, ..] are all that the body reads. `weights` [T, E] is absent where the sum has no weights. With `chosen` [T, k], the
-    indices of a top_k, a row runs only the experts among its own: the body is then given only the rows that chose expert e.
+    `values` are all that the body reads: rows [T, ..], or without a token count what every row reads. `weights` [T, E] is absent
+    where the sum has no weights. With `chosen` [T, k], the indices of a top_k, a row runs only the experts among its own: the body is
+    then given only the rows that chose expert e.
     """
 
     name = MIXTURE
@@ -86,6 +87,8 @@ class MixtureOp(IRDLOperation):
             raise VerifyException("the body of a mixture takes the values of the mixture, at least one")
         if self.yielded.type != self.result.type or self.result.type != TensorType(f32, shape_of(self.result)):
             raise VerifyException(f"a mixture of {self.yielded.type} is f32 of that shape, found {self.result.type}")
+        if not has_tokens(self.result) or not any(has_tokens(value) for value in self.values):
+            raise VerifyException(f"a mixture has a row for each token, found {self.result.type}")
         self.check_routing()
         for op in self.body.walk():
             if isinstance(op, MixtureOp | LayersOp):

@@ -33,15 +33,16 @@ def column(run: SlmRun, op: slm.ColumnOp) -> None:
 
 def mixture(run: SlmRun, op: slm.MixtureOp) -> None:
     """Each expert on the rows that chose it."""
-    values = [run.values[value] for value in op.values]
-    total = np.zeros((len(values[0]), *slm.shape_of(op.result)[1:]), run.dtype)
+    first = next(value for value in op.values if slm.has_tokens(value))
+    total = np.zeros((len(run.values[first]), *slm.shape_of(op.result)[1:]), run.dtype)
     chosen = None if op.chosen is None else run.values[op.chosen]
     for expert in range(op.count):
         rows = np.arange(len(total)) if chosen is None else np.flatnonzero((chosen == expert).any(axis=-1))
         if not len(rows):
             continue
         run.expert = expert
-        run.values.update(zip(op.block.args, (value[rows] for value in values), strict=True))
+        for argument, value in zip(op.block.args, op.values, strict=True):
+            run.values[argument] = run.values[value][rows] if slm.has_tokens(value) else run.values[value]
         y = run.block(op.block)[0]
         if op.weights is not None:
             y = y * run.values[op.weights][rows, expert].reshape(-1, *[1] * (y.ndim - 1))

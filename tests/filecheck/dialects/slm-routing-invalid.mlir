@@ -128,3 +128,12 @@ func.func @f(%x: tensor<?x8xf32>) {
   } : tensor<?x8xf32> -> tensor<?x8xf32>
   func.return
 }
+// -----
+// CHECK: error: slm.mixture: a mixture has a row for each token, found tensor<8xf32>
+func.func @f(%x: tensor<8xf32>) {
+  %y = slm.mixture "experts" 2(%x) {
+  ^bb0(%h: tensor<8xf32>):
+    slm.yield %h : tensor<8xf32>
+  } : tensor<8xf32> -> tensor<8xf32>
+  func.return
+}
