@@ -407,7 +407,11 @@ def test_nothing_is_processed_twice_without_need() -> None:
     processed: list[int] = []
     for length, new in ((12, 1), (ORIGINAL - 13, 1), (0, 1), (0, 2)):
         list(session.generate(prompt_of(length, VOCABULARY), new))
-        rows = [(rows or 0) * part.visits for (label, rows), part in timing.sections().items() if label == MARK_CHUNK]
+        rows = [
+            (rows or 0) * part.visits
+            for (label, rows), part in timing.records().sections.items()
+            if label == MARK_CHUNK
+        ]
         processed.append(sum(rows))
     assert processed == [12, ORIGINAL, ORIGINAL + ORIGINAL + 1, ORIGINAL + ORIGINAL + 3]
 

@@ -38,7 +38,7 @@ def test_tiny_binary_with_the_compilers_plan(variant: str) -> None:
 
 def check(variant: str, machine: str, chunk: int) -> None:
     program = load_program(PUBLISHED / variant)
-    executable = build(program, options(machine, "fp32", min(CONTEXT, program.max_positions), chunk))
+    executable = build(program, options(machine, "fp32", min(CONTEXT, program.max_positions or CONTEXT), chunk))
     golden = np.load(PUBLISHED / variant / "golden.npz")
     prompt, greedy = golden["tokens"].tolist(), golden["greedy"].tolist()
     session = Session(executable, check_uninitialised=True)

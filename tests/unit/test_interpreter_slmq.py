@@ -186,7 +186,7 @@ def converted(name, scheme, sampling=False):
         AddSamplingPass().apply(Context(), program.module)
         FuseStripsPass().apply(Context(), program.module)
     program.module.verify()
-    return SlmqInterpreter(program.module, program.weights, min(512, program.max_positions))
+    return SlmqInterpreter(program.module, program.weights, min(512, program.max_positions or 512))
 
 
 @pytest.mark.parametrize("directory", sorted(p.parent for p in PUBLISHED.glob("*/golden.npz")), ids=lambda p: p.name)
