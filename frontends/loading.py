@@ -93,10 +93,7 @@ def load_program(
     document, fixed = apply_overrides(file, document, overrides or {})
     config, evaluator = resolve_config(file, document, fixed)
     mentioned = mentioned_fields((file, shared))
-    mentioned |= read_fields(rows, mentioned)
-    unread = unread_fields(files.document.values, mentioned)
-    error = unread_error(files.document, unread, mentioned, file.source.name) if unread else None
-    _report(error, allow_unread, notes)
+    _report(_unread(file, files.document, mentioned | read_fields(rows, mentioned)), allow_unread, notes)
     model = _Model(file, shared, files.format, config, declare(file, evaluator, config), evaluator)
     if without_values:
         store: WeightStore = VirtualWeights(model.scope, _aliases(model))
@@ -122,6 +119,11 @@ def load_program(
         notes=[*notes, *text.notes],
         virtual_weights=without_values,
     )
+
+
+def _unread(file: ArchitectureFile, document: Document, read: set[tuple[str, ...]]) -> FrontendError | None:
+    unread = unread_fields(document.values, read)
+    return unread_error(document, unread, read, file.source.name) if unread else None
 
 
 def _report(error: FrontendError | None, allowed: bool, notes: list[str]) -> None:
