@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import prod
 
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Operation
 
@@ -18,13 +19,14 @@ from compiler.errors import CompileError
 from compiler.locations import source_of
 from compiler.lowering.attention import cache_capacity
 from compiler.lowering.builder import element_bytes
-from compiler.program import Program, WeightStore
+from compiler.program import ENCODER, Program, WeightStore
 from compiler.schemes import Scheme
 
 SCALE_BYTES = 4  # f32: of a row of an int8 matrix, of an int8 cache entry
 VECTOR_BYTES = 4  # norms and biases are f32 in every scheme
 PER_ELEMENT_OPS = (
     slm.RmsNormOp, slm.RopeOp, slm.ActivationOp, slm.ConstantOp, slm.AddOp, slm.SubOp, slm.MulOp, slm.DivOp,
+    slm.ReplaceOp, slm.L2NormalizeOp,
 )  # fmt: skip
 
 
@@ -119,17 +121,17 @@ def model_costs(program: Program) -> ModelCosts:
     """Raises CompileError for an operation with regions that is not known here."""
     costs = ModelCosts(parameters=stored_parameters(program.weights))
     stored: set[tuple[str, int]] = set()
-    for op, layers in repeated(program.module.body.block, 1):
+    for op, layers, per_token in operations(program.module):
         if isinstance(op, slm.AttentionOp):
             _, query_heads, head_dim = slm.shape_of(op.q)
             window = None if op.window is None else op.window.value.data
             costs.caches.append(Cache(layers, query_heads, slm.shape_of(op.k)[1], head_dim, window))
-        elif not isinstance(op, slm.LinearOp | slm.EmbeddingOp) and not isinstance(op, PER_ELEMENT_OPS):
+        elif per_token and not isinstance(op, (slm.LinearOp, slm.EmbeddingOp, *PER_ELEMENT_OPS)):
             costs.uncounted.add(op.name)
         for key, role, rows, columns in weights_of(op):
             scope = (key, id(op.parent) if LAYER in key else 0)
             first = 0 if scope in stored else layers if LAYER in key else 1
-            costs.parts.append(Part(key, role, rows, columns, first, layers))
+            costs.parts.append(Part(key, role, rows, columns, first, per_token))
             stored.add(scope)
     idle = sum(max(0, part.layers - part.per_token) * part.rows * part.columns for part in costs.parts)
     costs.active_parameters = costs.parameters - idle
@@ -141,14 +143,20 @@ def stored_parameters(weights: WeightStore) -> int:
     return sum(prod(weights.shape(name)) for name in weights.names() if weights.alias_of(name) is None)
 
 
+def operations(module: ModuleOp) -> Iterator[tuple[Operation, int, int]]:
+    """The operations with the number of layers each stands for, and how often a token runs it: the encoder of an image, never."""
+    for function in [op for op in module.ops if isinstance(op, FuncOp)]:
+        is_encoder = function.sym_name.data == ENCODER
+        for op, layers in repeated(function.body.block, 1):
+            yield op, layers, 0 if is_encoder else layers
+
+
 def repeated(block: Block, layers: int) -> Iterator[tuple[Operation, int]]:
     """The operations of a block and of the layers in it, each with the number of layers it stands for."""
     for op in block.ops:
         if isinstance(op, slm.LayersOp):
             for kind in range(len(op.kinds)):
                 yield from repeated(op.body(kind), layers * op.layer_kinds.count(kind))
-        elif isinstance(op, FuncOp):
-            yield from repeated(op.body.block, layers)
         elif op.regions:
             raise CompileError(f"the costs of {op.name} are not known", source_of(op.location))
         elif not isinstance(op, slm.YieldOp | ReturnOp):
