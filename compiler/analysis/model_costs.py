@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import prod
 
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Operation
 
@@ -19,7 +20,7 @@ from compiler.errors import CompileError
 from compiler.locations import source_of
 from compiler.lowering.attention import cache_capacity
 from compiler.lowering.builder import element_bytes
-from compiler.program import Program, WeightStore
+from compiler.program import ENCODER, Program, WeightStore
 from compiler.schemes import Scheme
 
 SCALE_BYTES = 4  # f32: of a row of an int8 matrix, of an int8 cache entry
@@ -27,6 +28,7 @@ VECTOR_BYTES = 4  # norms and biases are f32 in every scheme
 PER_ELEMENT_OPS = (
     slm.RmsNormOp, slm.LayerNormOp, slm.RopeOp, slm.ActivationOp, slm.ConstantOp, slm.TensorOp, slm.PositionsOp,
     slm.SinusoidOp, slm.SoftmaxOp, slm.ReduceSumOp, slm.TopKOp, slm.ColumnOp, slm.AddOp, slm.SubOp, slm.MulOp, slm.DivOp,
+    slm.ReplaceOp, slm.L2NormalizeOp,
 )  # fmt: skip
 
 
@@ -136,12 +138,12 @@ def model_costs(program: Program) -> ModelCosts:
     costs = ModelCosts(parameters=stored_parameters(program.weights))
     stored: set[tuple[str, int]] = set()
     deciding = routers(program.module)
-    for op, times in repeated(program.module.body.block, Times()):
+    for op, times in operations(program.module):
         if isinstance(op, slm.AttentionOp):
             _, query_heads, head_dim = slm.shape_of(op.q)
             window = None if op.window is None else op.window.value.data
             costs.caches.append(Cache(times.per_token, query_heads, slm.shape_of(op.k)[1], head_dim, window))
-        elif not isinstance(op, slm.LinearOp | slm.EmbeddingOp) and not isinstance(op, PER_ELEMENT_OPS):
+        elif times.per_token and not isinstance(op, (slm.LinearOp, slm.EmbeddingOp, *PER_ELEMENT_OPS)):
             costs.uncounted.add(op.name)
         for key, role, rows, columns in weights_of(op):
             scope = (key, id(op.parent) if LAYER in key else 0)
@@ -159,6 +161,13 @@ def stored_parameters(weights: WeightStore) -> int:
     return sum(prod(weights.shape(name)) for name in weights.names() if weights.alias_of(name) is None)
 
 
+def operations(module: ModuleOp) -> Iterator[tuple[Operation, Times]]:
+    """The operations with how often each is stored and run: the encoder of an image is stored, and no token runs it."""
+    for function in [op for op in module.ops if isinstance(op, FuncOp)]:
+        is_encoder = function.sym_name.data == ENCODER
+        yield from repeated(function.body.block, Times(per_token=0) if is_encoder else Times())
+
+
 def repeated(block: Block, times: Times) -> Iterator[tuple[Operation, Times]]:
     """The operations of a block, of the layers and of the mixtures in it, each with how often it is there."""
     for op in block.ops:
@@ -169,8 +178,6 @@ def repeated(block: Block, times: Times) -> Iterator[tuple[Operation, Times]]:
         elif isinstance(op, slm.MixtureOp):
             chosen = op.count if op.chosen is None else slm.shape_of(op.chosen)[-1]
             yield from repeated(op.block, times.times(op.count, chosen))
-        elif isinstance(op, FuncOp):
-            yield from repeated(op.body.block, times)
         elif op.regions:
             raise CompileError(f"the costs of {op.name} are not known", source_of(op.location))
         elif not isinstance(op, slm.YieldOp | ReturnOp):

@@ -21,7 +21,6 @@ VARIANTS = {  # name: model_type
     "opt": "opt", "opt_350m": "opt", "opt_no_bias": "opt", "phi": "phi", "phi_qk_norm": "phi", "stablelm": "stablelm",
     "stablelm_parallel": "stablelm",
 }  # fmt: skip
-IGNORED = {"kosmos-2": ("vision_model.", "image_to_text_projection.")}  # no image is read
 
 # Hub names of weights outside of layers, and the prefix of layers, written down here a second time.
 OUTER = {
@@ -34,7 +33,15 @@ OUTER = {
         "project_in": "model.decoder.project_in", "project_out": "model.decoder.project_out",
     },
     "gpt2": {"embed": "transformer.wte", "pos": "transformer.wpe", "ln_f": "transformer.ln_f"},
-    "kosmos-2": {"embed": "text_model.model.embed_tokens", "norm": "text_model.model.layer_norm"},
+    "kosmos-2": {
+        "embed": "text_model.model.embed_tokens", "norm": "text_model.model.layer_norm",
+        "patch": "vision_model.model.embeddings.patch_embedding", "class": "vision_model.model.embeddings.class_embedding",
+        "vpos": "vision_model.model.embeddings.position_embedding.weight", "v_pre": "vision_model.model.pre_layrnorm",
+        "v_post": "vision_model.model.post_layernorm", "to_text": "image_to_text_projection.dense",
+        "latents": "image_to_text_projection.latent_query", "rq": "image_to_text_projection.x_attn.q_proj",
+        "rk": "image_to_text_projection.x_attn.k_proj", "rv": "image_to_text_projection.x_attn.v_proj",
+        "ro": "image_to_text_projection.x_attn.out_proj",
+    },
 }  # fmt: skip
 PREFIX = {
     "phi": "model.layers", "stablelm": "model.layers", "gpt_neox": "gpt_neox.layers", "opt": "model.decoder.layers",
@@ -64,6 +71,10 @@ INNER = {
         "o": "self_attn.out_proj", "fc1": "ffn.fc1", "fc2": "ffn.fc2", "mlp_ln": "ffn.ffn_layernorm",
     },
 }  # fmt: skip
+EYES = QKV | {
+    "norm1": "layer_norm1", "norm2": "layer_norm2", "o": "self_attn.out_proj", "fc1": "mlp.fc1", "fc2": "mlp.fc2",
+}  # fmt: skip
+"""Of the vision tower of KOSMOS-2."""
 Tensors = dict[str, Any]
 
 
@@ -99,9 +110,13 @@ def stacked(raw: Tensors, prefix: str, which: str) -> tuple[Any, set[str]]:
 def expected(raw: Tensors, config: dict[str, Any], name: str) -> tuple[Any, set[str]]:
     """The array behind a weight's name, and the tensors it is made of."""
     kind = config["model_type"]
+    if name.startswith("vision_layers."):
+        _, layer, weight, part = name.split(".")
+        stored = f"vision_model.model.encoder.layers.{layer}.{EYES[weight]}.{part}"
+        return raw[stored], {stored}
     if not name.startswith("layers."):
-        weight, part = name.split(".")
-        stored = f"{OUTER[kind][weight]}.{part}"
+        weight, *part = name.split(".")
+        stored = ".".join([OUTER[kind][weight], *part])
         return raw[stored], {stored}
     _, layer, weight, part = name.split(".")
     prefix = f"{PREFIX[kind]}.{layer}"
@@ -132,8 +147,7 @@ def test_variant(variant: str) -> None:
             array, names = expected(raw, config, name)
             assert np.array_equal(program.weights.load(name), array.reshape(program.weights.shape(name)))
             used |= names
-    ignored = IGNORED.get(config["model_type"], ())
-    assert {name for name in raw if not name.startswith(ignored)} == used
+    assert raw.keys() == used
 
 
 def logits_of(directory: Path) -> Any:

@@ -39,8 +39,9 @@ KV_BYTES = {
     "qwen2.5-0.5b": 12288, "qwen2.5-1.5b": 28672, "qwen3-0.6b": 114688, "qwen3-1.7b": 114688, "smollm2-1.7b": 196608,
     "smollm2-135m": 23040, "smollm3-3b": 73728, "solar-10.7b": 196608, "stablelm-2-1_6b": 196608, "tinyllama-1.1b": 22528,
 }  # fmt: skip
-ACTIVE = {"mixtral-8x7b": 12_879_925_248}
-"""Of all others every parameter is active. 2 of 8 experts of 3 x 4096 x 14336 in 32 layers: 46.7e9 - 6 x 32 x 176,160,768."""
+ACTIVE = {"mixtral-8x7b": 12_879_925_248, "kosmos-2": 1_342_289_920}
+"""Of all others every parameter is active. 2 of 8 experts of 3 x 4096 x 14336 in 32 layers: 46.7e9 - 6 x 32 x 176,160,768. No token
+runs the encoder of images: 65037 x 2048 + 24 x 50,378,752 + 4096 are left."""
 
 
 def model_type(name: str) -> str:
