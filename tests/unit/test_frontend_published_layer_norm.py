@@ -21,7 +21,6 @@ VARIANTS = {  # name: model_type
     "opt": "opt", "opt_350m": "opt", "opt_no_bias": "opt", "phi": "phi", "phi_qk_norm": "phi", "stablelm": "stablelm",
     "stablelm_parallel": "stablelm",
 }  # fmt: skip
-
 # Hub names of weights outside of layers, and the prefix of layers, written down here a second time.
 OUTER = {
     "phi": {"embed": "model.embed_tokens", "norm": "model.final_layernorm", "head": "lm_head"},
@@ -35,18 +34,21 @@ OUTER = {
     "gpt2": {"embed": "transformer.wte", "pos": "transformer.wpe", "ln_f": "transformer.ln_f"},
     "kosmos-2": {
         "embed": "text_model.model.embed_tokens", "norm": "text_model.model.layer_norm",
-        "patch": "vision_model.model.embeddings.patch_embedding", "class": "vision_model.model.embeddings.class_embedding",
-        "vpos": "vision_model.model.embeddings.position_embedding.weight", "v_pre": "vision_model.model.pre_layrnorm",
+        "patch": "vision_model.model.embeddings.patch_embedding", "v_pre": "vision_model.model.pre_layrnorm",
         "v_post": "vision_model.model.post_layernorm", "to_text": "image_to_text_projection.dense",
-        "latents": "image_to_text_projection.latent_query", "rq": "image_to_text_projection.x_attn.q_proj",
-        "rk": "image_to_text_projection.x_attn.k_proj", "rv": "image_to_text_projection.x_attn.v_proj",
-        "ro": "image_to_text_projection.x_attn.out_proj",
+        "rq": "image_to_text_projection.x_attn.q_proj", "rk": "image_to_text_projection.x_attn.k_proj",
+        "rv": "image_to_text_projection.x_attn.v_proj", "ro": "image_to_text_projection.x_attn.out_proj",
     },
 }  # fmt: skip
 PREFIX = {
     "phi": "model.layers", "stablelm": "model.layers", "gpt_neox": "gpt_neox.layers", "opt": "model.decoder.layers",
-    "gpt2": "transformer.h", "kosmos-2": "text_model.model.layers",
+    "gpt2": "transformer.h", "kosmos-2": "text_model.model.layers", "vision": "vision_model.model.encoder.layers",
 }  # fmt: skip
+TENSORS = {  # weights without parts
+    "class": "vision_model.model.embeddings.class_embedding",
+    "vpos": "vision_model.model.embeddings.position_embedding.weight",
+    "latents": "image_to_text_projection.latent_query",
+}
 QKV = {name: f"self_attn.{name}_proj" for name in "qkv"}
 INNER = {
     "phi": QKV | {
@@ -70,11 +72,10 @@ INNER = {
         "attn_norm": "self_attn_layer_norm", "attn_ln": "self_attn.inner_attn_ln", "mlp_norm": "final_layer_norm",
         "o": "self_attn.out_proj", "fc1": "ffn.fc1", "fc2": "ffn.fc2", "mlp_ln": "ffn.ffn_layernorm",
     },
+    "vision": QKV | {
+        "norm1": "layer_norm1", "norm2": "layer_norm2", "o": "self_attn.out_proj", "fc1": "mlp.fc1", "fc2": "mlp.fc2",
+    },
 }  # fmt: skip
-EYES = QKV | {
-    "norm1": "layer_norm1", "norm2": "layer_norm2", "o": "self_attn.out_proj", "fc1": "mlp.fc1", "fc2": "mlp.fc2",
-}  # fmt: skip
-"""Of the vision tower of KOSMOS-2."""
 Tensors = dict[str, Any]
 
 
@@ -110,15 +111,12 @@ def stacked(raw: Tensors, prefix: str, which: str) -> tuple[Any, set[str]]:
 def expected(raw: Tensors, config: dict[str, Any], name: str) -> tuple[Any, set[str]]:
     """The array behind a weight's name, and the tensors it is made of."""
     kind = config["model_type"]
-    if name.startswith("vision_layers."):
-        _, layer, weight, part = name.split(".")
-        stored = f"vision_model.model.encoder.layers.{layer}.{EYES[weight]}.{part}"
+    if name.count(".") < 2:
+        weight, _, part = name.partition(".")
+        stored = f"{OUTER[kind][weight]}.{part}" if part else TENSORS[weight]
         return raw[stored], {stored}
-    if not name.startswith("layers."):
-        weight, *part = name.split(".")
-        stored = ".".join([OUTER[kind][weight], *part])
-        return raw[stored], {stored}
-    _, layer, weight, part = name.split(".")
+    group, layer, weight, part = name.split(".")
+    kind = kind if group == "layers" else "vision"
     prefix = f"{PREFIX[kind]}.{layer}"
     if kind == "gpt_neox" and weight in "qkv":
         return interleaved(raw, prefix, part, "qkv".index(weight), heads_of(config))

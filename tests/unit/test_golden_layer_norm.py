@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.unit.test_frontend_published_layer_norm import VARIANTS
-from tests.unit.test_golden_data import MAX_DISTANCE, read_config, read_golden, read_weights, rotate
+from tests.unit.test_golden_data import MAX_DISTANCE, read_config, read_golden, read_weights
 
 Config = dict[str, Any]
 Array = np.ndarray
@@ -45,7 +45,9 @@ class Model:
         theta = stored.get("rope_theta", stored.get("rotary_emb_base"))
         dim = int(x.shape[2] * share)
         angles = np.outer(np.arange(len(x)), theta ** (-np.arange(0, dim, 2) / dim))
-        return np.concatenate([rotate(x[..., :dim], angles), x[..., dim:]], axis=-1)
+        first, second = np.split(x[..., :dim], 2, axis=-1)
+        rotated = (first + 1j * second) * np.exp(1j * angles)[:, None]
+        return np.concatenate([rotated.real, rotated.imag, x[..., dim:]], axis=-1)
 
 
 def erf(x: Array) -> Array:
