@@ -29,7 +29,11 @@ def describe_model(program: Program, context: int) -> dict[str, Any]:
     """
     check_context(program, context)
     costs = model_costs(program)
-    macs = {"matrices": costs.matrix_macs, "attention": costs.attention_macs(context)}
+    macs = {
+        "matrices": costs.matrix_macs,
+        "attention": costs.attention_macs(context),
+        "recurrent": costs.recurrent_macs,
+    }
     return {
         "source": program.source,
         "architecture": program.architecture,
@@ -58,8 +62,11 @@ def scheme_costs(costs: ModelCosts, scheme: Scheme, context: int) -> dict[str, i
         "weight_bytes": weights,
         "kv_bytes_per_token": costs.cache_bytes_per_token(scheme),
         "kv_bytes": cache,
-        "memory_bytes": weights + cache,
-        "read_bytes_per_token": costs.weight_bytes_read(scheme) + costs.cache_bytes_read(scheme, context),
+        "state_bytes": costs.state_bytes,
+        "memory_bytes": weights + cache + costs.state_bytes,
+        "read_bytes_per_token": costs.weight_bytes_read(scheme)
+        + costs.cache_bytes_read(scheme, context)
+        + costs.state_bytes,
     }
 
 
@@ -98,9 +105,10 @@ def show_model(description: dict[str, Any], console: Console) -> None:
 
 def _show_costs(d: dict[str, Any], console: Console) -> None:
     macs = d["macs_per_token"]
+    recurrent = f", {quantity(macs['recurrent'], 'MAC')} in recurrence" if macs["recurrent"] else ""
     console.print(
         f"One token at the end of {d['context']:,} positions: {quantity(d['flops_per_token'], 'FLOP')} "
-        f"({quantity(macs['matrices'], 'MAC')} with weights, {quantity(macs['attention'], 'MAC')} in attention)"
+        f"({quantity(macs['matrices'], 'MAC')} with weights, {quantity(macs['attention'], 'MAC')} in attention{recurrent})"
     )
     if d["not_counted"]:
         console.print(f"  not counted: {', '.join(d['not_counted'])}")

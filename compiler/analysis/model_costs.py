@@ -24,6 +24,7 @@ from compiler.program import ENCODER, Program, WeightStore
 from compiler.schemes import Scheme
 
 SCALE_BYTES = 4  # f32: of a row of an int8 matrix, of an int8 cache entry
+STATE_BYTES = 4  # f32 in every scheme
 VECTOR_BYTES = 4  # norms and biases are f32 in every scheme
 PER_ELEMENT_OPS = (
     slm.RmsNormOp, slm.LayerNormOp, slm.RopeOp, slm.ActivationOp, slm.ConstantOp, slm.TensorOp, slm.PositionsOp,
@@ -68,6 +69,15 @@ class Cache:
         return 2 * self.layers * self.heads * (self.head_dim * element_bytes(scheme.cache) + scale)
 
 
+@dataclass(frozen=True)
+class State:
+    """What one recurrent operation carries from token to token: `elements` f32 in each layer, and its work for a token."""
+
+    layers: int
+    elements: int
+    macs: int
+
+
 @dataclass
 class ModelCosts:
     """Of one token, if not said otherwise; `uncounted` names operations whose work is not in the numbers."""
@@ -76,6 +86,7 @@ class ModelCosts:
     active_parameters: int = 0
     parts: list[Part] = field(default_factory=list[Part])
     caches: list[Cache] = field(default_factory=list[Cache])
+    states: list[State] = field(default_factory=list[State])
     uncounted: set[str] = field(default_factory=set[str])
 
     @property
@@ -87,6 +98,15 @@ class ModelCosts:
     def attention_macs(self, context: int) -> int:
         """Scores and weighted values of a token that is the last of `context` positions."""
         return sum(2 * c.layers * c.query_heads * c.head_dim * c.seen(context) for c in self.caches)
+
+    @property
+    def recurrent_macs(self) -> int:
+        return sum(state.layers * state.macs for state in self.states)
+
+    @property
+    def state_bytes(self) -> int:
+        """Of all recurrent states; a token reads and writes them once."""
+        return sum(state.layers * state.elements * STATE_BYTES for state in self.states)
 
     def weight_bytes(self, scheme: Scheme) -> int:
         """All weights as the scheme stores them; a tied head is stored apart from the table."""
@@ -143,6 +163,8 @@ def model_costs(program: Program) -> ModelCosts:
             _, query_heads, head_dim = slm.shape_of(op.q)
             window = None if op.window is None else op.window.value.data
             costs.caches.append(Cache(times.per_token, query_heads, slm.shape_of(op.k)[1], head_dim, window))
+        elif isinstance(op, slm.CausalConvOp | slm.SelectiveScanOp):
+            costs.states.append(state_of(op, times.per_token))
         elif times.per_token and not isinstance(op, (slm.LinearOp, slm.EmbeddingOp, *PER_ELEMENT_OPS)):
             costs.uncounted.add(op.name)
         for key, role, rows, columns in weights_of(op):
@@ -182,6 +204,15 @@ def repeated(block: Block, times: Times) -> Iterator[tuple[Operation, Times]]:
             raise CompileError(f"the costs of {op.name} are not known", source_of(op.location))
         elif not isinstance(op, slm.YieldOp | ReturnOp):
             yield op, times
+
+
+def state_of(op: slm.CausalConvOp | slm.SelectiveScanOp, layers: int) -> State:
+    """A convolution of K taps keeps K - 1 rows; an entry of a scan's [m, N] takes one MAC to decay and add, one to be read."""
+    if isinstance(op, slm.CausalConvOp):
+        channels, taps = op.weight.shape
+        return State(layers, channels * (taps - 1), channels * taps)
+    entries = prod(slm.shape_of(op.a))
+    return State(layers, entries, 2 * entries)
 
 
 def weights_of(op: Operation) -> Iterator[tuple[str, str, int, int]]:

@@ -100,6 +100,6 @@ def test_weights_that_differ_in_their_indices_share_a_row(own: Path) -> None:
     description = describe_model(load_program(own, virtual=Virtual.IF_ABSENT), 512)
     assert len(description["weights"]) == 3 + 3 * 6
     rows = {row[0]: row[1:] for row in grouped(description["weights"])}
-    assert rows["layers.{}.q.weight"] == (3, [32, 16], "bf16", 3 * 512, "")
+    assert rows["layers.{}.q.weight"] == (3, [32, 16], "BF16", 3 * 512, "")
     assert rows["twice.weight"][0] == 1
     assert sum(row[3] for row in rows.values()) == description["parameters"]
