@@ -154,7 +154,8 @@ def test_inspect_says_what_a_model_costs() -> None:
     assert shown["parameters"] == 1_100_048_384
     assert shown["context"] == 2048
     # All matrices but the table, and 22 layers of 2 x 32 heads x 64 for each of 2,048 positions.
-    assert shown["macs_per_token"] == {"matrices": 1_034_420_224, "attention": 22 * 2 * 32 * 64 * 2048}
+    attention = 22 * 2 * 32 * 64 * 2048
+    assert shown["macs_per_token"] == {"matrices": 1_034_420_224, "attention": attention, "recurrent": 0}
     assert shown["flops_per_token"] == 2 * sum(shown["macs_per_token"].values())
     assert shown["schemes"]["bf16"]["kv_bytes"] == 22_528 * 2048
     assert shown["schemes"]["w8a8"]["memory_bytes"] == shown["schemes"]["w8a8"]["weight_bytes"] + 22_528 * 2048
