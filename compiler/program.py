@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp
 
+from compiler.formats import Quantized
 from isa.abi import ENCODE_ENTRY
 
 ENCODER = ENCODE_ENTRY
@@ -41,6 +42,10 @@ class WeightStore(Protocol):
 
     def load(self, name: str) -> NDArray[np.float32]:
         """The tensor as float32, in its declared shape (a view of the mapped file where no conversion is needed)."""
+        ...
+
+    def quantized(self, name: str) -> Quantized | None:
+        """The matrix as it is stored, [out, in], if that is an integer format of the hardware; `load` gives its values then."""
         ...
 
 

@@ -14,7 +14,7 @@ from rich.markup import escape
 from compiler.analysis.model_costs import ModelCosts, model_costs
 from compiler.driver import check_context
 from compiler.program import Program
-from compiler.schemes import SCHEMES, Scheme
+from compiler.schemes import SHOWN, Scheme, find_scheme
 from simulator.report.render import quantity
 from slmc.tables import table_of
 
@@ -48,7 +48,7 @@ def describe_model(program: Program, context: int) -> dict[str, Any]:
         "macs_per_token": macs,
         "flops_per_token": 2 * sum(macs.values()),
         "not_counted": sorted(costs.uncounted),
-        "schemes": {scheme.name: scheme_costs(costs, scheme, context) for scheme in SCHEMES.values()},
+        "schemes": {scheme.name: scheme_costs(costs, scheme, context) for scheme in map(find_scheme, SHOWN)},
         "config": program.config,
         "weights": list(weights_of(program)),
         "notes": program.notes,

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from compiler.schemes import SCHEMES
+from compiler.schemes import BASES, MODIFIERS
 from frontends import Virtual
 from slmc.building import DEFAULT_MACHINE, DEFAULT_SCHEME, Checkpoint
 from slmc.inputs import SETTING
@@ -101,9 +101,9 @@ def scheme_option(default: str | None = DEFAULT_SCHEME) -> Callable[[F], F]:
     return click.option(
         "-q",
         "--scheme",
-        type=click.Choice(list(SCHEMES)),
         default=default,
-        help=f"Number formats of weights and activations.  [default: {DEFAULT_SCHEME}]",
+        metavar="SCHEME",
+        help=f"Number formats of weights and activations: {', '.join(BASES)}, with {MODIFIERS}.  [default: {DEFAULT_SCHEME}]",
     )
 
 

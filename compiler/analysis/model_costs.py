@@ -139,7 +139,8 @@ def part_bytes(part: Part, scheme: Scheme) -> int:
         return elements * VECTOR_BYTES
     if part.role == "table":
         return elements * element_bytes(scheme.table)
-    return elements * element_bytes(scheme.weights) + (part.rows * SCALE_BYTES if scheme.weights == "i8" else 0)
+    weights = scheme.matrix_of(part.key).weights
+    return part.rows * (weights.row_bytes(part.columns) + weights.scale_bytes(part.columns))
 
 
 @dataclass(frozen=True)

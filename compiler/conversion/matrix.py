@@ -15,7 +15,7 @@ from xdsl.pattern_rewriter import (
 from compiler.conversion.formats import quantize, rounded
 from compiler.dialects import slm, slmq
 from compiler.locations import replace_keep_loc
-from compiler.schemes import Scheme
+from compiler.schemes import ROUTING, Scheme
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,14 @@ class ConvertLinear(RewritePattern):
     def match_and_rewrite(self, op: slm.LinearOp, rewriter: PatternRewriter) -> None:
         ops: list[Operation] = []
         scale: SSAValue | None = None
-        weights = self.scheme.routing if op in self.routers else self.scheme.weights
-        if weights == "i8":
+        form = ROUTING if op in self.routers else self.scheme.matrix_of(op.weight.key.data)
+        if form.inputs == "i8":
             quantized = quantize(op.x, len(slm.shape_of(op.x)) - 1)
             ops.append(quantized)
             x, scale = quantized.q, quantized.scale
         else:
-            ops, x = rounded(op.x, weights)
-        properties: dict[str, Attribute] = {"weight": op.weight, "format": StringAttr(weights)}
+            ops, x = rounded(op.x, form.inputs)
+        properties: dict[str, Attribute] = {"weight": op.weight, "format": StringAttr(str(form.weights))}
         if op.bias is not None:
             properties["bias"] = op.bias
         matmul = slmq.MatmulOp(operands=[x, scale], properties=properties, result_types=[op.result.type])

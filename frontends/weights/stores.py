@@ -12,6 +12,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from compiler.formats import Quantized
 from frontends.configuration.declared import Scope, all_weights
 from frontends.errors import FrontendError
 from frontends.weights.checkpoint import TensorSource
@@ -59,6 +60,9 @@ class CheckpointWeights:
 
     def load(self, name: str) -> NDArray[np.float32]:
         return self._recipes[name].load()
+
+    def quantized(self, name: str) -> Quantized | None:
+        return None
 
 
 def _unshaped(recipe: Recipe) -> Recipe:
@@ -112,6 +116,9 @@ class DeclaredWeights:
 
     def alias_of(self, name: str) -> str | None:
         return self._aliases.get(name)
+
+    def quantized(self, name: str) -> Quantized | None:
+        return None
 
 
 class VirtualWeights(DeclaredWeights):

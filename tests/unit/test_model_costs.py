@@ -11,7 +11,7 @@ from compiler.analysis.model_costs import model_costs
 from compiler.driver import lower
 from compiler.emit.executable import region_sizes
 from compiler.errors import CompileError
-from compiler.schemes import SCHEMES
+from compiler.schemes import find_scheme
 from frontends import Virtual, load_program
 from slmc.model_inspection import describe_model, grouped
 from tests.end_to_end.e2e_support import options, tiny_program
@@ -58,7 +58,7 @@ def test_a_small_model_by_hand(own: Path) -> None:
     assert costs.matrix_macs == MATRICES + 5 * 16 * 16  # `twice` runs six times and is stored once
     # Two layers see 100 positions, the one with a window 20: scores and sums of 4 heads of 8.
     assert costs.attention_macs(100) == 2 * 4 * 8 * (100 + 100 + 20)
-    w8a8, kv8 = SCHEMES["w8a8"], SCHEMES["w8a8-kv8"]
+    w8a8, kv8 = find_scheme("w8a8"), find_scheme("w8a8-kv8")
     rows = 3 * (32 + 16 + 16 + 16) + 16 + 50
     vectors, table = 3 * (16 + 32) * 4, 50 * 16 * 2
     assert costs.weight_bytes(w8a8) == MATRICES + rows * 4 + vectors + table
@@ -72,7 +72,7 @@ def test_a_small_model_by_hand(own: Path) -> None:
     assert costs.uncounted == set()
 
 
-@pytest.mark.parametrize("scheme", sorted(SCHEMES))
+@pytest.mark.parametrize("scheme", ["fp32", "bf16", "w8a8", "w8a8-kv8"])
 @pytest.mark.parametrize(
     "changes",
     [
@@ -85,8 +85,8 @@ def test_the_compiler_adds_padding_alone(changes: dict[str, Any], scheme: str) -
     """Each weight is rounded up to 64 bytes, and a strip's header to the rows of a strip."""
     program = tiny_program(hidden_size=64, head_dim=64, intermediate_size=192, **changes)
     costs, sizes = model_costs(program), region_sizes(lower(program, options("edge", scheme, 1024)))
-    assert sizes["kv"] == costs.cache_bytes(SCHEMES[scheme], 1024)
-    stated = costs.weight_bytes(SCHEMES[scheme])
+    assert sizes["kv"] == costs.cache_bytes(find_scheme(scheme), 1024)
+    stated = costs.weight_bytes(find_scheme(scheme))
     padding = sum(part.stored * (64 + 2 * 4 * 512) for part in costs.parts)
     assert stated <= sizes["weight"] < stated + padding
 

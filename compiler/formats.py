@@ -1,0 +1,117 @@
+"""Number formats of matrices: what each element is, which columns share a scale, and the values of a quantised matrix.
+
+Written `i8`, `i4-g64`, `i4-g32-zp`, `i8-g128-s24`, `bf16`: element, columns of a group, offsets, 2:4 sparsity.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isa.spec import ELEMENT_BITS, Dtype
+
+FLOATS = ("f32", "f16", "bf16")
+INTEGERS = ("i8", "i4")
+GROUPS = (32, 64, 128)
+LARGEST = {"i8": 127, "i4": 7}
+"""Of the symmetric formats; stored blocks may use the number below the negative of it too."""
+OFFSET_LEVELS = 15
+"""An i4 with offsets stands for 0 .. 15; it is stored as that minus 8."""
+_TEXT = re.compile(r"(f32|f16|bf16|i8|i4)(?:-g(32|64|128))?(-zp)?(-s24)?")
+
+
+@dataclass(frozen=True)
+class WeightFormat:
+    """group: columns that share an f16 scale; 0: no scale (floats), or one f32 scale for a row (i8).
+
+    offsets: each group also has an f16 offset m: a weight is s * (q + 8) + m. sparse: of four consecutive columns at most two
+    are not zero. Raises ValueError for a combination that the hardware does not have.
+    """
+
+    element: str
+    group: int = 0
+    offsets: bool = False
+    sparse: bool = False
+
+    def __post_init__(self) -> None:
+        if self.element not in (*FLOATS, *INTEGERS) or self.group not in (0, *GROUPS):
+            raise ValueError(f'there is no weight format "{self}"')
+        if self.element in FLOATS and (self.group or self.offsets or self.sparse):
+            raise ValueError(f"weights in {self.element} have no groups, offsets or sparsity")
+        if self.element == "i4" and not self.group:
+            raise ValueError("int4 weights have groups of " + ", ".join(map(str, GROUPS)))
+        if self.offsets and self.element != "i4":
+            raise ValueError("only int4 weights have offsets")
+        if self.offsets and self.sparse:
+            raise ValueError("a weight of 2:4 sparsity has no offsets: they would make its zeros something else")
+
+    @staticmethod
+    def of(text: str) -> WeightFormat:
+        """The format written so. Raises ValueError."""
+        found = _TEXT.fullmatch(text)
+        if found is None:
+            raise ValueError(f'there is no weight format "{text}"')
+        element, group, offsets, sparse = found.groups()
+        return WeightFormat(element, int(group or 0), bool(offsets), bool(sparse))
+
+    def __str__(self) -> str:
+        group = f"-g{self.group}" if self.group else ""
+        return f"{self.element}{group}{'-zp' * self.offsets}{'-s24' * self.sparse}"
+
+    @property
+    def is_integer(self) -> bool:
+        return self.element in INTEGERS
+
+    @property
+    def per_row(self) -> bool:
+        """Whether each row has one f32 scale."""
+        return self.is_integer and not self.group
+
+    def problem(self, columns: int) -> str | None:
+        """Why a matrix of so many columns cannot have the format."""
+        if self.group and columns % self.group:
+            fitting = [str(group) for group in GROUPS if columns % group == 0]
+            others = f"groups of {' or '.join(fitting)} would" if fitting else "no group does"
+            return f"groups of {self.group} do not divide its {columns} columns; {others}"
+        if self.sparse and columns % 8:
+            return f"2:4 sparsity takes columns by eights, and it has {columns}"
+        return None
+
+    def row_bytes(self, columns: int) -> int:
+        """The elements of a row, with the positions of kept ones."""
+        bits = columns * ELEMENT_BITS[Dtype[self.element.upper()]]
+        return bits // 16 + columns // 8 if self.sparse else bits // 8
+
+    def scale_bytes(self, columns: int) -> int:
+        """Scales and offsets of a row."""
+        if self.per_row:
+            return 4
+        return columns // self.group * (4 if self.offsets else 2) if self.group else 0
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A matrix in an integer format.
+
+    q int8 [N, K]: for `i4` within -8 .. 7; 2:4 sparse ones hold their zeros. scales: float32 [N], or float16 [N, K / group];
+    offsets: float16 [N, K / group] if the format has them.
+    """
+
+    format: WeightFormat
+    q: NDArray[np.int8]
+    scales: NDArray[np.float32] | NDArray[np.float16]
+    offsets: NDArray[np.float16] | None = None
+
+    def values(self) -> NDArray[np.float32]:
+        """The matrix that it stands for, [N, K], each operation rounded to f32."""
+        if not self.format.group:
+            return self.q * self.scales.astype(np.float32)[:, None]
+        rows, columns = self.q.shape
+        q = self.q.reshape(rows, -1, self.format.group).astype(np.float32)
+        scales = self.scales.astype(np.float32)[..., None]
+        if self.offsets is None:
+            return (q * scales).reshape(rows, columns)
+        return ((q + np.float32(8)) * scales + self.offsets.astype(np.float32)[..., None]).reshape(rows, columns)

@@ -1,0 +1,1 @@
+"""Bringing matrices into the number formats of compiler/formats.py."""

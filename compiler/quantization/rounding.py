@@ -1,0 +1,80 @@
+"""Round to nearest: the integer form of a matrix, from its values alone. docs/numerics.md section 8 has the formulas."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.errors import CompileError
+from compiler.formats import LARGEST, OFFSET_LEVELS, Quantized, WeightFormat
+
+F32 = NDArray[np.float32]
+F16 = NDArray[np.float16]
+KEPT, SPARSE_GROUP = 2, 4
+
+
+def quantize(matrix: F32, form: WeightFormat, name: str) -> Quantized:
+    """The matrix [N, K] in an integer format. Raises CompileError, naming it, for a shape or a size the format does not take."""
+    problem = form.problem(matrix.shape[1])
+    if problem is not None:
+        raise CompileError(f'weight "{name}": {problem}')
+    if form.sparse:
+        matrix = pruned(matrix, np.abs(matrix))
+    if form.per_row:
+        return _by_row(matrix, form)
+    grouped = matrix.reshape(len(matrix), -1, form.group)
+    return _with_offsets(grouped, form, name) if form.offsets else _symmetric(grouped, form, name)
+
+
+def pruned(matrix: F32, importance: F32) -> F32:
+    """The matrix with the two least important of each four columns set to 0; of equal ones the later go."""
+    groups = importance.reshape(len(matrix), -1, SPARSE_GROUP)
+    order = np.argsort(-groups, axis=-1, kind="stable")
+    kept = np.zeros(groups.shape, np.bool_)
+    np.put_along_axis(kept, order[..., :KEPT], True, axis=-1)
+    return np.where(kept.reshape(matrix.shape), matrix, np.float32(0))
+
+
+def _by_row(matrix: F32, form: WeightFormat) -> Quantized:
+    largest = LARGEST[form.element]
+    scales = np.abs(matrix).max(axis=1) * np.float32(1 / largest)
+    scales = np.where(scales == 0, np.float32(1), scales).astype(np.float32)
+    return Quantized(form, _rounded(matrix / scales[:, None], -largest, largest), scales)
+
+
+def _symmetric(grouped: F32, form: WeightFormat, name: str) -> Quantized:
+    largest = LARGEST[form.element]
+    scales = to_f16(np.abs(grouped).max(axis=2) * np.float32(1 / largest), name)
+    q = _rounded(grouped / scales.astype(np.float32)[..., None], -largest, largest)
+    return Quantized(form, q.reshape(len(q), -1), scales)
+
+
+def _with_offsets(grouped: F32, form: WeightFormat, name: str) -> Quantized:
+    lowest, highest = grouped.min(axis=2), grouped.max(axis=2)
+    offsets = lowest.astype(np.float16)
+    if np.isinf(offsets).any():
+        raise too_large(name)
+    m = offsets.astype(np.float32)
+    scales = to_f16(np.maximum(highest - m, np.float32(0)) * np.float32(1 / OFFSET_LEVELS), name)
+    levels = _rounded((grouped - m[..., None]) / scales.astype(np.float32)[..., None], 0, OFFSET_LEVELS)
+    q = (levels - np.int8((OFFSET_LEVELS + 1) // 2)).astype(np.int8)
+    return Quantized(form, q.reshape(len(q), -1), scales, offsets)
+
+
+def to_f16(scales: F32, name: str) -> F16:
+    """Group scales as they are stored, 1 where that would be 0. Raises CompileError if one is too large for f16."""
+    with np.errstate(over="ignore"):
+        stored = scales.astype(np.float16)
+    if np.isinf(stored).any():
+        raise too_large(name)
+    return np.where(stored == 0, np.float16(1), stored)
+
+
+def too_large(name: str) -> CompileError:
+    return CompileError(
+        f'weight "{name}" has numbers too large for the f16 scales of groups', hint="use a scheme without groups"
+    )
+
+
+def _rounded(quotients: F32, lowest: int, highest: int) -> NDArray[np.int8]:
+    return np.clip(np.rint(quotients), lowest, highest).astype(np.int8)
