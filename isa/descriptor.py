@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, replace
 
-from isa.spec import BLOCK_ROWS, ELEMENT_BITS, FMT_BLOCKED, TD_FIELDS, Dtype, Region
+from isa.spec import BLOCK_ROWS, ELEMENT_BITS, FMT_BLOCKED, FMT_SPARSE, TD_FIELDS, Dtype, Region
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,10 @@ class Descriptor:
         """Bytes of one run along dimension 0 of a dense tensor (i4: packed nibbles)."""
         return self.extents[0] * ELEMENT_BITS[self.dtype] // 8
 
+    def sparse_row_bytes(self) -> int:
+        """Bytes of a 2:4 sparse row: K/2 values and K/8 bytes of positions."""
+        return self.row_bytes() // 2 + self.extents[0] // 8
+
     def block_bytes(self) -> int:
         """Bytes of one block of 16 rows (fmt bit 1); K is padded to whole groups of 4 (i8) or 8 (i4)."""
         if self.dtype in (Dtype.I8, Dtype.I4):
@@ -89,6 +93,8 @@ class Descriptor:
         s0, s1, s2, s3 = self.strides
         if self.fmt & FMT_BLOCKED:
             span, reaches = self.block_bytes(), ((-(-e1 // BLOCK_ROWS) - 1) * s1, (e2 - 1) * s2, (e3 - 1) * s3)
+        elif self.fmt & FMT_SPARSE:
+            span, reaches = self.sparse_row_bytes(), ((e1 - 1) * s1, (e2 - 1) * s2, (e3 - 1) * s3)
         elif self.dtype == Dtype.I4:
             span, reaches = self.row_bytes(), ((e1 - 1) * s1, (e2 - 1) * s2, (e3 - 1) * s3)
         else:

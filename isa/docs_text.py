@@ -73,7 +73,8 @@ Plain i4: g = 2^glog2 >= 32, e0 is a multiple of g, s0 = 0. A nibble stores valu
 Blocked (fmt bit 1): k = i0, n = i1, `r = n mod 16`, `block = base + (n div 16)*s1 + i2*s2 + i3*s3`; s1 is the number of
 bytes from one block of 16 rows to the next, s0 = 0, e0 = K, e1 = N. Storage is padded with zeros, N to 16 and K to 8. Only
 weights and their scales are blocked; a tile starts at a block. Values never depend on the format.
-Sparse rows (fmt bit 0, feature SPARSE): K/2 kept values, then K/8 bytes of 2-bit positions; e0 = K.
+Sparse rows (fmt bit 0, feature SPARSE): K/2 kept values, then K/8 bytes of 2-bit positions; e0 = K. Kept i4 values
+lie in pairs, the first in the low nibble, and s0 = 0.
 
 The bounding interval of a tensor, used by bounds checks and interlocks, runs from its lowest to its highest byte.
 """

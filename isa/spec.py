@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
-ISA_VERSION = (1, 0)
+ISA_VERSION = (1, 1)
 INSTRUCTION_BYTES = 16
 X_REGISTERS = 32
 TD_REGISTERS = 128
@@ -124,6 +124,8 @@ TD_FIELDS = (
     ("s0", 32, True), ("s1", 32, True), ("s2", 32, True), ("s3", 32, True),
 )  # fmt: skip
 TD_BYTES = 32
+MIN_GLOG2_I4 = 5
+"""i4 tensors come in groups of 32 or more."""
 FMT_SPARSE = 1
 FMT_BLOCKED = 2
 BLOCK_ROWS = 16

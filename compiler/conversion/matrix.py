@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 from xdsl.dialects.builtin import StringAttr
 from xdsl.ir import Attribute, Operation, SSAValue
@@ -12,9 +13,10 @@ from xdsl.pattern_rewriter import (
     op_type_rewrite_pattern,
 )
 
-from compiler.conversion.formats import quantize, rounded
+from compiler.conversion.formats import group_sums, quantize, rounded
 from compiler.dialects import slm, slmq
-from compiler.locations import replace_keep_loc
+from compiler.errors import CompileError
+from compiler.locations import replace_keep_loc, source_of
 from compiler.schemes import ROUTING, Scheme
 
 
@@ -29,6 +31,7 @@ class ConvertLinear(RewritePattern):
     def match_and_rewrite(self, op: slm.LinearOp, rewriter: PatternRewriter) -> None:
         ops: list[Operation] = []
         scale: SSAValue | None = None
+        sums: SSAValue | None = None
         form = ROUTING if op in self.routers else self.scheme.matrix_of(op.weight.key.data)
         if form.inputs == "i8":
             quantized = quantize(op.x, len(slm.shape_of(op.x)) - 1)
@@ -36,8 +39,15 @@ class ConvertLinear(RewritePattern):
             x, scale = quantized.q, quantized.scale
         else:
             ops, x = rounded(op.x, form.inputs)
+        problem = form.weights.problem(prod(slm.shape_of(op.x)[1:]))
+        if problem is not None:
+            raise CompileError(f'weight "{op.weight.key.data}": {problem}', source_of(op.location))
+        if form.weights.offsets:
+            summed = group_sums(x, form.weights.group)
+            ops.append(summed)
+            sums = summed.result
         properties: dict[str, Attribute] = {"weight": op.weight, "format": StringAttr(str(form.weights))}
         if op.bias is not None:
             properties["bias"] = op.bias
-        matmul = slmq.MatmulOp(operands=[x, scale], properties=properties, result_types=[op.result.type])
+        matmul = slmq.MatmulOp(operands=[x, scale, sums], properties=properties, result_types=[op.result.type])
         replace_keep_loc(rewriter, op, [*ops, matmul])

@@ -40,7 +40,7 @@ from xdsl.printer import Printer
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
-from isa.spec import SMEM_WIDTHS, VBIN, VMAD, VRED, VUN, Dtype, Region
+from isa.spec import MIN_GLOG2_I4, SMEM_WIDTHS, VBIN, VMAD, VRED, VUN, Dtype, Region
 
 DYNAMIC = -(1 << 62)  # an extent or stride given by an operand
 SPACES = {region.name.lower(): region for region in Region}
@@ -87,7 +87,8 @@ class AllocOp(IRDLOperation):
 class ViewOp(IRDLOperation):
     """A tensor descriptor: `tile.view %buffer + %offset + 64 as i8 [64, %T, 1, 1] strides [1, 64, 0, 0]`.
 
-    Without a buffer the first word names a DRAM region, and the base is relative to it.
+    Without a buffer the first word names a DRAM region, and the base is relative to it. `as i4 group 64 sparse`: the elements
+    that share a scale, which for i4 are also those stored together, and 2:4 sparse rows.
     """
 
     name = "tile.view"
@@ -97,6 +98,8 @@ class ViewOp(IRDLOperation):
     dynamic_strides = var_operand_def(IndexType)
     space = prop_def(StringAttr)
     dtype = prop_def(StringAttr)
+    group = opt_prop_def(IntegerAttr[i64])
+    sparse = opt_prop_def(UnitAttr)
     static_base = prop_def(IntegerAttr[i64])
     extents = prop_def(DenseArrayBase[i64])
     strides = prop_def(DenseArrayBase[i64])
@@ -122,6 +125,14 @@ class ViewOp(IRDLOperation):
                 raise VerifyException("a view has four extents and four strides, one operand for each dynamic one")
         if any(extent < 1 for extent in self.extents.get_values() if extent != DYNAMIC):
             raise VerifyException(f"an extent is at least 1, found {self.extents.get_values()}")
+        group = self.group_size
+        if group & (group - 1) or (self.dtype.data == "i4" and group < 1 << MIN_GLOG2_I4):
+            raise VerifyException(f"groups are powers of two, those of i4 32 or more, found {group}")
+
+    @property
+    def group_size(self) -> int:
+        """Elements of a group, 1 if the view does not say."""
+        return 1 if self.group is None else self.group.value.data
 
     def print(self, printer: Printer) -> None:
         printer.print_string(" ")
@@ -133,7 +144,10 @@ class ViewOp(IRDLOperation):
         if self.base is not None:
             printer.print_string(" + ")
             printer.print_ssa_value(self.base)
-        printer.print_string(f" + {self.static_base.value.data} as {self.dtype.data} [")
+        printer.print_string(f" + {self.static_base.value.data} as {self.dtype.data} ")
+        if self.group is not None:
+            printer.print_string(f"group {self.group.value.data} ")
+        printer.print_string("sparse [" if self.sparse is not None else "[")
         printer.print_list(self.full_extents(), lambda value: print_mixed(printer, value))
         printer.print_string("] strides [")
         printer.print_list(self.full_strides(), lambda value: print_mixed(printer, value))
@@ -154,15 +168,19 @@ class ViewOp(IRDLOperation):
         operands.append([parser.resolve_operand(base, IndexType())] if base is not None else [])
         static_base = parser.parse_integer()
         parser.parse_keyword("as")
-        dtype = parser.parse_identifier()
+        properties: dict[str, Attribute] = {"dtype": StringAttr(parser.parse_identifier())}
+        if parser.parse_optional_keyword("group") is not None:
+            properties["group"] = IntegerAttr(parser.parse_integer(), i64)
+        if parser.parse_optional_keyword("sparse") is not None:
+            properties["sparse"] = UnitAttr()
         extents, dynamic_extents = parse_mixed(parser)
         parser.parse_keyword("strides")
         strides, dynamic_strides = parse_mixed(parser)
         return cls(
             operands=[*operands, dynamic_extents, dynamic_strides],
             properties={
+                **properties,
                 "space": StringAttr(space),
-                "dtype": StringAttr(dtype),
                 "static_base": IntegerAttr(static_base, i64),
                 "extents": DenseArrayBase.from_list(i64, extents),
                 "strides": DenseArrayBase.from_list(i64, strides),
@@ -303,6 +321,19 @@ class MmOp(IRDLOperation):
     b = operand_def(ViewType)
     accumulate = opt_prop_def(UnitAttr)
     assembly_format = "$c `,` $a `,` $b (`accumulate` $accumulate^)? attr-dict"
+
+
+@irdl_op_definition
+class MmgOp(IRDLOperation):
+    """c (+)= sum over the groups of b of (a * b transposed) * scales."""
+
+    name = "tile.mmg"
+    c = operand_def(ViewType)
+    a = operand_def(ViewType)
+    b = operand_def(ViewType)
+    scales = operand_def(ViewType)
+    accumulate = opt_prop_def(UnitAttr)
+    assembly_format = "$c `,` $a `,` $b `scales` $scales (`accumulate` $accumulate^)? attr-dict"
 
 
 class _Vector(IRDLOperation):
@@ -495,7 +526,7 @@ class TrapOp(IRDLOperation):
     assembly_format = "$code attr-dict"
 
 
-ENGINE_OPS = (LoadOp, StoreOp, MmOp, VbinOp, VmadOp, VunOp, VredOp, VsmxOp, VtopkOp, VrngOp)
+ENGINE_OPS = (LoadOp, StoreOp, MmOp, MmgOp, VbinOp, VmadOp, VunOp, VredOp, VsmxOp, VtopkOp, VrngOp)
 TILE_OPS: list[type[Operation]] = [
     AllocOp, ViewOp, *PLACE_OPS, KindOp, LdsOp, StsOp, EventOp, MarkOp, TrapOp, *ENGINE_OPS,
 ]  # fmt: skip

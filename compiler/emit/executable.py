@@ -12,7 +12,8 @@ import numpy as np
 from xdsl.dialects.builtin import ArrayAttr, DenseArrayBase, DictionaryAttr, IntegerAttr, ModuleOp, StringAttr
 
 from compiler.dialects.slm import EXPERT, MixtureOp, stored_name
-from compiler.emit.packing import Bytes, Recipe, pack
+from compiler.emit.packing import Bytes, pack
+from compiler.emit.recipes import Recipe
 from compiler.emit.tables import table_content
 from compiler.emit.text import debug_map, encode_text, entry_points, smem_image
 from compiler.errors import CompileError

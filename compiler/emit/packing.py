@@ -1,99 +1,31 @@
-"""How weights lie in DRAM. A recipe (the `what` of tile.weight) says how; it is carried out when the file is written.
+"""How weights lie in DRAM. A recipe says how; it is carried out when the file is written.
 
 rows     the tensor row-major in `format` (embedding tables)
 vector   w + f32(offset)
 transposed  the matrix in f32, column after column
-strips   for each strip of `strip_rows` output rows: f32 scales (int8), f32 biases, then its rows cut into k-tiles of `k_tile`
-         columns, each k-tile row-major and contiguous. The header always has room for strip_rows entries.
+strips   for each strip of `strip_rows` output rows: a header (compiler/emit/strip_layout.py), then its rows cut into k-tiles of
+         `k_tile` columns, each k-tile row-major and contiguous.
 The members of a group of experts lie one after the other, each in whole granules: at equal distances.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from xdsl.dialects.builtin import DictionaryAttr, FloatAttr, IntegerAttr, StringAttr
 
 from compiler.dialects.slm import stored_name
+from compiler.emit.recipes import Recipe
 from compiler.errors import CompileError
-from compiler.lowering.builder import element_bytes
+from compiler.formats import Quantized
+from compiler.nibbles import pack_i4, pack_sparse
 from compiler.program import WeightStore
-from compiler.sizes import to_granules
+from compiler.quantization.rounding import quantize
 
 Bytes = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A recipe, read from its attribute. `rows` and `columns` are 0 where the weight's own shape decides; `experts` is 0 for a
-    weight that is not one of several experts."""
-
-    kind: str
-    key: str
-    format: str
-    rows: int
-    columns: int
-    strip_rows: int
-    k_tile: int
-    bias: str | None
-    scaled: bool
-    offset: float
-    experts: int = 0
-
-    @staticmethod
-    def of(what: DictionaryAttr) -> Recipe:
-        def text(name: str) -> str | None:
-            value = what.data.get(name)
-            return value.data if isinstance(value, StringAttr) else None
-
-        def number(name: str) -> int:
-            value = what.data.get(name)
-            return value.value.data if isinstance(value, IntegerAttr) else 0
-
-        offset = what.data.get("offset")
-        return Recipe(
-            kind=text("kind") or "",
-            key=text("key") or "",
-            format=text("format") or "f32",
-            rows=number("rows"),
-            columns=number("columns"),
-            strip_rows=number("strip_rows"),
-            k_tile=number("k_tile"),
-            bias=text("bias"),
-            scaled="scaled" in what.data,
-            offset=float(offset.value.data) if isinstance(offset, FloatAttr) else 0.0,
-            experts=number("experts"),
-        )
-
-    @property
-    def header_bytes(self) -> int:
-        return (self.scaled + (self.bias is not None)) * self.strip_rows * 4
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes in DRAM."""
-        return self.experts * self.stride_bytes if self.experts else self.member_bytes
-
-    @property
-    def stride_bytes(self) -> int:
-        """Bytes from one expert to the next."""
-        return to_granules(self.member_bytes)
-
-    @property
-    def member_bytes(self) -> int:
-        """Bytes of one expert, or of the only tensor."""
-        if self.kind == "strips":
-            strips = -(-self.rows // self.strip_rows)
-            return strips * self.header_bytes + self.rows * self.columns * element_bytes(self.format)
-        return self.rows * self.columns * element_bytes(self.format)
-
-
-def packed_bytes(what: DictionaryAttr) -> int:
-    """Bytes that a weight takes in DRAM."""
-    return Recipe.of(what).size_bytes
+ROWS_AT_ONCE = 4096
 
 
 def to_bf16(values: NDArray[np.float32]) -> NDArray[np.uint16]:
@@ -108,17 +40,12 @@ def to_bf16(values: NDArray[np.float32]) -> NDArray[np.uint16]:
     return rounded
 
 
-def quantize_rows(values: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """int8 rows and their f32 scales: s = amax * f32(1/127), 1 if that is 0; q = RNE(w / s)."""
-    scales = np.abs(values).max(axis=1) * np.float32(1 / 127)
-    scales = np.where(scales == 0, np.float32(1), scales).astype(np.float32)
-    quotients = np.rint(values / scales[:, None])
-    return np.clip(quotients, -127, 127).astype(np.int8), scales
-
-
-def as_bytes(values: NDArray[np.float32], number_format: str) -> Bytes:
-    """f32 or bf16 values as raw bytes of the same rows."""
-    stored = to_bf16(values) if number_format == "bf16" else np.ascontiguousarray(values)
+def as_bytes(values: NDArray[np.float32], element: str) -> Bytes:
+    """f32, f16 or bf16 values as raw bytes of the same rows."""
+    if element == "f16":
+        with np.errstate(over="ignore"):
+            return values.astype(np.float16).reshape(-1).view(np.uint8)
+    stored = to_bf16(values) if element == "bf16" else np.ascontiguousarray(values)
     return stored.reshape(-1).view(np.uint8)
 
 
@@ -135,18 +62,19 @@ def pack(recipe: Recipe, weights: WeightStore, layer: int) -> Iterator[Bytes]:
 def pack_member(recipe: Recipe, weights: WeightStore, layer: int, expert: int | None) -> Iterator[Bytes]:
     """The bytes of one tensor."""
     name = stored_name(recipe.key, layer, expert)
+    if recipe.kind == "strips":
+        bias = None if recipe.bias is None else bias_of(weights, stored_name(recipe.bias, layer, expert))
+        yield from strips(recipe, weights, bias, name)
+        return
     tensor = weights.load(name)
     if recipe.kind == "vector":
         yield as_bytes((finite(tensor.reshape(-1), name) + np.float32(recipe.offset)).astype(np.float32), "f32")
     elif recipe.kind == "transposed":
         yield as_bytes(finite(tensor.reshape(recipe.rows, recipe.columns), name).T, "f32")
-    elif recipe.kind == "rows":
-        matrix = tensor.reshape(recipe.rows, recipe.columns)
-        for first in range(0, recipe.rows, 4096):
-            yield as_bytes(finite(matrix[first : first + 4096], name), recipe.format)
     else:
-        bias = None if recipe.bias is None else bias_of(weights, stored_name(recipe.bias, layer, expert))
-        yield from strips(recipe, tensor.reshape(recipe.rows, recipe.columns), bias, name)
+        matrix = tensor.reshape(recipe.rows, recipe.columns)
+        for first in range(0, recipe.rows, ROWS_AT_ONCE):
+            yield as_bytes(finite(matrix[first : first + ROWS_AT_ONCE], name), recipe.format.element)
 
 
 def bias_of(weights: WeightStore, name: str) -> NDArray[np.float32]:
@@ -159,25 +87,70 @@ def finite(values: NDArray[np.float32], name: str) -> NDArray[np.float32]:
     return values
 
 
-def strips(recipe: Recipe, matrix: NDArray[np.float32], bias: NDArray[np.float32] | None, name: str) -> Iterator[Bytes]:
-    """Header and k-tiles of each strip."""
-    size = element_bytes(recipe.format)
+def strips(recipe: Recipe, weights: WeightStore, bias: NDArray[np.float32] | None, name: str) -> Iterator[Bytes]:
+    """Header and k-tiles of each strip; a matrix that is stored in the recipe's format is taken as it is."""
+    known = weights.quantized(name) if recipe.format.is_integer else None
+    stored = known if known is not None and known.format == recipe.format else None
+    matrix = None if stored is not None else weights.load(name).reshape(recipe.rows, recipe.columns)
     for first in range(0, recipe.rows, recipe.strip_rows):
-        rows = np.ascontiguousarray(finite(matrix[first : first + recipe.strip_rows], name))
-        count = len(rows)
-        header = np.zeros(recipe.header_bytes // 4, np.float32)
-        if recipe.scaled:
-            quantized, header[:count] = quantize_rows(rows)
-            stored = quantized.view(np.uint8)
+        part = slice(first, first + recipe.strip_rows)
+        part_bias = None if bias is None else bias[part]
+        if matrix is None or recipe.format.is_integer:
+            quantized = quantized_rows(stored, matrix, part, recipe, name)
+            yield from integer_strip(recipe, quantized, part_bias)
         else:
-            stored = as_bytes(rows, recipe.format).reshape(count, -1)
-        if bias is not None:
-            start = recipe.strip_rows if recipe.scaled else 0
-            header[start : start + count] = bias[first : first + count]
-        if recipe.header_bytes:
-            yield header.view(np.uint8)
-        if recipe.k_tile == recipe.columns:
-            yield stored.reshape(-1)
-            continue
-        for column in range(0, recipe.columns, recipe.k_tile):
-            yield np.ascontiguousarray(stored[:, column * size : (column + recipe.k_tile) * size]).reshape(-1)
+            yield from float_strip(recipe, np.ascontiguousarray(finite(matrix[part], name)), part_bias)
+
+
+def quantized_rows(
+    stored: Quantized | None, matrix: NDArray[np.float32] | None, part: slice, recipe: Recipe, name: str
+) -> Quantized:
+    """Some rows of a matrix, stored or rounded now."""
+    if stored is not None:
+        offsets = None if stored.offsets is None else stored.offsets[part]
+        return replace(stored, q=stored.q[part], scales=stored.scales[part], offsets=offsets)
+    assert matrix is not None
+    return quantize(np.ascontiguousarray(finite(matrix[part], name)), recipe.format, name)
+
+
+def float_strip(recipe: Recipe, rows: NDArray[np.float32], bias: NDArray[np.float32] | None) -> Iterator[Bytes]:
+    yield from header(recipe, bias, None)
+    if recipe.k_tile == recipe.columns:
+        yield as_bytes(rows, recipe.format.element)
+        return
+    for column in range(0, recipe.columns, recipe.k_tile):
+        yield as_bytes(np.ascontiguousarray(rows[:, column : column + recipe.k_tile]), recipe.format.element)
+
+
+def integer_strip(recipe: Recipe, rows: Quantized, bias: NDArray[np.float32] | None) -> Iterator[Bytes]:
+    yield from header(recipe, bias, rows)
+    for column in range(0, recipe.columns, recipe.k_tile):
+        yield packed_rows(np.ascontiguousarray(rows.q[:, column : column + recipe.k_tile]), recipe)
+
+
+def packed_rows(q: NDArray[np.int8], recipe: Recipe) -> Bytes:
+    """The rows of a k-tile."""
+    form = recipe.format
+    if form.sparse:
+        return pack_sparse(q, form.element).reshape(-1)
+    return (q.view(np.uint8) if form.element == "i8" else pack_i4(q, form.group)).reshape(-1)
+
+
+def header(recipe: Recipe, bias: NDArray[np.float32] | None, rows: Quantized | None) -> Iterator[Bytes]:
+    """The header of a strip, if there is one."""
+    layout = recipe.layout
+    if not layout.header_bytes:
+        return
+    result = np.zeros(layout.header_bytes, np.uint8)
+
+    def put(offset: int, values: NDArray[np.generic]) -> None:
+        stored = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
+        result[offset : offset + len(stored)] = stored
+
+    if bias is not None:
+        put(layout.bias_offset, bias)
+    if rows is not None:
+        put(layout.group_scales_offset if layout.groups else 0, rows.scales)
+        if rows.offsets is not None:
+            put(layout.group_offsets_offset, rows.offsets)
+    yield result

@@ -22,6 +22,7 @@ DOUBT = 2.0**-45
 PRECISION_BITS = 256
 CANONICAL_NAN = np.uint32(0x7FC00000)
 CANONICAL_NAN_BF16 = np.uint16(0x7FC0)
+CANONICAL_NAN_F16 = np.uint16(0x7E00).view(np.float16)
 
 
 def canonical(x: F32) -> F32:
@@ -50,9 +51,23 @@ def round_bf16(x: F32) -> F32:
     return bf16_values(bf16_bits(x))
 
 
-def to_i8(x: F32, lowest: int = -128) -> NDArray[np.int8]:
-    """Rounded to nearest even, saturated to [lowest, 127]; NaN gives 0."""
-    return np.where(np.isnan(x), np.float32(0), np.clip(np.rint(x), lowest, 127)).astype(np.int8)
+def f16_stored(x: F32) -> NDArray[np.float16]:
+    """x rounded to IEEE binary16: to nearest even, overflow to infinity, NaN canonical."""
+    with np.errstate(over="ignore"):
+        rounded = x.astype(np.float16)
+    return np.where(np.isnan(x), CANONICAL_NAN_F16, rounded)
+
+
+def rounded_to(element: str, x: F32) -> F32:
+    """x rounded to f16 or bf16, as float32; f32 as it is."""
+    if element == "f32":
+        return x
+    return round_bf16(x) if element == "bf16" else f16_stored(x).astype(np.float32)
+
+
+def to_i8(x: F32, lowest: int = -128, highest: int = 127) -> NDArray[np.int8]:
+    """Rounded to nearest even, saturated to [lowest, highest]; NaN gives 0."""
+    return np.where(np.isnan(x), np.float32(0), np.clip(np.rint(x), lowest, highest)).astype(np.int8)
 
 
 def maximum(a: F32, b: F32) -> F32:

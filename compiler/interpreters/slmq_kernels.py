@@ -5,12 +5,10 @@ float32 operations of NumPy are IEEE operations with one rounding each; BLAS is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.interpreters.slmq_functions import F32, constant, round_bf16, to_i8
+from compiler.interpreters.slmq_functions import F32, constant, rounded_to, to_i8
 
 QUANTUM = 32
 SCRATCH_ELEMENTS = 1 << 17
@@ -94,29 +92,9 @@ def quantize_rows(x: F32) -> tuple[NDArray[np.int8], F32]:
     return to_i8(x / scale), scale
 
 
-@dataclass(frozen=True)
-class QuantizedWeight:
-    """q int8 [N, K], scale float32 [N]."""
-
-    q: NDArray[np.int8]
-    scale: F32
-
-
-def quantize_weight(weight: F32) -> QuantizedWeight:
-    """Scheme w8a8: one scale per output row, 1 where that would be 0; values within -127 .. 127."""
-    q, scale = np.empty(weight.shape, np.int8), np.empty(len(weight), np.float32)
-    step = max(1, CAST_ELEMENTS // weight.shape[1])
-    for first in range(0, len(weight), step):
-        part = weight[first : first + step]
-        raw = np.abs(part).max(axis=1) * INVERSE_127
-        scale[first : first + step] = np.where(raw == 0, np.float32(1), raw)
-        q[first : first + step] = to_i8(part / scale[first : first + step, None], lowest=-127)
-    return QuantizedWeight(q, scale)
-
-
 def columns_first(weight: F32, element: str) -> F32:
-    """A weight [N, K] in its format (f32 or bf16) as float32 [K, N], for matmul_fp."""
-    return np.ascontiguousarray((round_bf16(weight) if element == "bf16" else weight).T)
+    """A weight [N, K] in its format (f32, f16 or bf16) as float32 [K, N], for matmul_fp."""
+    return np.ascontiguousarray(rounded_to(element, weight).T)
 
 
 def rms_norm(x: F32, weight: F32, eps: float, offset: float) -> F32:

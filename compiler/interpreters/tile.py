@@ -164,7 +164,8 @@ class TileInterpreter:
             tuple(value if isinstance(value, int) else self.number(value) for value in values)
             for values in (op.full_extents(), op.full_strides())
         )
-        self.values[op.result] = View(array, base, op.dtype.data, extents, strides)
+        sparse = op.sparse is not None
+        self.values[op.result] = View(array, base, op.dtype.data, extents, strides, op.group_size, sparse)
 
     def source(self, view: SSAValue | None, scalar: SSAValue | None, constant: FloatAttr | None) -> View | float:
         if view is not None:
@@ -263,6 +264,9 @@ HANDLERS: dict[type[Operation], Handler] = {
     tile.LoadOp: lambda t, op: copy(t.seen(op.target), t.seen(op.source)),
     tile.StoreOp: lambda t, op: copy(t.seen(op.target), t.seen(op.source)),
     tile.MmOp: lambda t, op: compute.mm(t.seen(op.c), t.seen(op.a), t.seen(op.b), op.accumulate is not None),
+    tile.MmgOp: lambda t, op: compute.mmg(
+        t.seen(op.c), t.seen(op.a), t.seen(op.b), t.seen(op.scales), op.accumulate is not None
+    ),
     tile.VbinOp: TileInterpreter.vbin,
     tile.VmadOp: TileInterpreter.vmad,
     tile.VunOp: lambda t, op: compute.vun(op.function.data, t.seen(op.target), t.source(op.a, op.scalar, op.constant)),

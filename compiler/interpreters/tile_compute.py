@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from compiler.interpreters.sampling import uniforms_from
 from compiler.interpreters.slmq_attention import softmax_block
+from compiler.interpreters.slmq_formats import matmul_grouped
 from compiler.interpreters.slmq_functions import erf, exp, log, maximum, sigmoid, tanh
-from compiler.interpreters.slmq_kernels import matmul_fp, matmul_i8, sum_fp
+from compiler.interpreters.slmq_kernels import QUANTUM, matmul_fp, matmul_i8, sum_fp
 from compiler.interpreters.tile_memory import F32, View, copy
 
 BINARY: dict[str, Callable[[F32, F32], F32]] = {
@@ -42,12 +43,33 @@ def mm(c: View, a: View, b: View, accumulate: bool) -> None:
         which = batch if b.extents[2] > 1 else 0
         if a.dtype == "i8":
             integers: NDArray[np.int8] = a.elements()[:, batch].reshape(rows, -1)
-            product = matmul_i8(integers, np.ascontiguousarray(b.elements()[0, which]))
+            product = matmul_i8(integers, np.ascontiguousarray(b.integers()[0, which]))
             product = product if start is None else product + start
+        elif b.sparse:
+            product = sparse_product(a.read()[:, batch].reshape(rows, -1), b, which, start)
         else:
             floats = a.read()[:, batch].reshape(rows, -1)
             product = matmul_fp(np.ascontiguousarray(floats.T), np.ascontiguousarray(b.read()[0, which].T), start)
         target[...] = product.reshape(target.shape)
+
+
+def mmg(c: View, a: View, b: View, scales: View, accumulate: bool) -> None:
+    """c[i1, n] (+)= sum over groups g of b of f32(sum_k in g a[i1, k] b[n, k]) * scales[n, g]."""
+    target = c.elements()[0, 0]
+    rows = a.elements()[0, 0] if a.dtype == "i8" else a.read()[0, 0]
+    start = target.copy() if accumulate else None
+    kept = b.kept()[0, 0] if b.sparse else None
+    target[...] = matmul_grouped(rows, b.integers()[0, 0], scales.read()[0, 0], kept, start)
+
+
+def sparse_product(rows: F32, b: View, which: int, start: F32 | None) -> F32:
+    """sum_fp over the kept terms of each row of b, from `start`."""
+    q, kept = b.integers()[0, which].astype(np.float32), b.kept()[0, which]
+    terms = rows[:, kept] * np.take_along_axis(q, kept, axis=1)
+    total = np.zeros(terms.shape[:2], np.float32) if start is None else start
+    for first in range(0, terms.shape[2], QUANTUM):
+        total = total + sum_fp(terms[..., first : first + QUANTUM])[..., 0]
+    return total
 
 
 def vun(function: str, target: View, source: View | float) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.interpreters.errors import InterpreterError
-from compiler.interpreters.slmq_functions import bf16_bits, bf16_values, to_i8
+from compiler.interpreters.slmq_functions import bf16_bits, bf16_values, f16_stored, to_i8
+from compiler.nibbles import pack_i4, unpack_i4, unpack_sparse
 
 Bytes = NDArray[np.uint8]
 F32 = NDArray[np.float32]
@@ -28,32 +29,67 @@ class View:
     dtype: str
     extents: tuple[int, ...]
     strides: tuple[int, ...]
+    group: int = 1
+    sparse: bool = False
 
     def elements(self) -> NDArray[Any]:
-        """The stored elements [e3, e2, e1, e0]; writing to them writes to memory. Raises InterpreterError out of bounds."""
-        dtype = np.dtype(STORAGE[self.dtype])
-        reach = [(extent - 1) * stride for extent, stride in zip(self.extents, self.strides, strict=True)]
+        """The stored elements [e3, e2, e1, e0]; writing to them writes to memory. Raises InterpreterError out of bounds.
+
+        i4 and sparse rows are bytes [e3, e2, e1, bytes of a row].
+        """
+        if self.dtype == "i4" or self.sparse:
+            return self.stored(np.dtype(np.uint8), (self.row_bytes, *self.extents[1:]), (1, *self.strides[1:]))
+        return self.stored(np.dtype(STORAGE[self.dtype]), self.extents, self.strides)
+
+    @property
+    def row_bytes(self) -> int:
+        """Of packed rows."""
+        dense = self.extents[0] // 2 if self.dtype == "i4" else self.extents[0]
+        return dense // 2 + self.extents[0] // 8 if self.sparse else dense
+
+    def stored(self, dtype: np.dtype[Any], extents: tuple[int, ...], strides: tuple[int, ...]) -> NDArray[Any]:
+        reach = [(extent - 1) * stride for extent, stride in zip(extents, strides, strict=True)]
         low = self.base + sum(min(0, r) for r in reach)
         high = self.base + sum(max(0, r) for r in reach) + dtype.itemsize
-        if low < 0 or high > len(self.array) or min(self.extents) < 1:
-            raise InterpreterError(f"a view of bytes [{low}, {high}) of {len(self.array)}, extents {self.extents}")
-        return np.ndarray(self.extents[::-1], dtype, self.array, self.base, self.strides[::-1])
+        if low < 0 or high > len(self.array) or min(extents) < 1:
+            raise InterpreterError(f"a view of bytes [{low}, {high}) of {len(self.array)}, extents {extents}")
+        return np.ndarray(extents[::-1], dtype, self.array, self.base, strides[::-1])
+
+    def integers(self) -> NDArray[np.int8]:
+        """The int8 or int4 elements [e3, e2, e1, e0], with the zeros of sparse rows."""
+        stored = self.elements()
+        if self.sparse:
+            values, columns = unpack_sparse(stored, self.extents[0], self.dtype)
+            result = np.zeros(self.extents[::-1], np.int8)
+            np.put_along_axis(result, columns, values, axis=-1)
+            return result
+        return unpack_i4(stored, self.group) if self.dtype == "i4" else stored
+
+    def kept(self) -> NDArray[np.intp]:
+        """The columns that sparse rows keep, [e3, e2, e1, e0 / 2]."""
+        return unpack_sparse(self.elements(), self.extents[0], self.dtype)[1]
 
     def read(self) -> F32:
         """The elements as f32 (i32 rounded to nearest even)."""
+        if self.dtype == "i4" or self.sparse:
+            return self.integers().astype(np.float32)
         stored = self.elements()
         return bf16_values(np.ascontiguousarray(stored)) if self.dtype == "bf16" else stored.astype(np.float32)
 
     def write(self, values: F32) -> None:
         """Rounds f32 values to the element type, as docs/numerics.md section 1 says."""
         stored = self.elements()
-        wide = np.broadcast_to(values, stored.shape)
+        wide = np.broadcast_to(values, self.extents[::-1])
         if self.dtype == "f32":
             stored[...] = np.where(np.isnan(wide), np.float32(np.nan), wide)
         elif self.dtype == "bf16":
             stored[...] = bf16_bits(np.ascontiguousarray(wide))
         elif self.dtype == "i8":
             stored[...] = to_i8(wide)
+        elif self.dtype == "i4":
+            stored[...] = pack_i4(to_i8(wide, lowest=-8, highest=7), self.group)
+        elif self.dtype == "f16":
+            stored[...] = f16_stored(wide)
         elif self.dtype == "i32":
             exact = np.nan_to_num(np.rint(wide.astype(np.float64)), nan=0.0)
             stored[...] = np.clip(exact, -I32_LIMIT, I32_LIMIT - 1).astype(np.int32)

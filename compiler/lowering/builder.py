@@ -124,8 +124,14 @@ class TileBuilder:
         extents: Sequence[Index],
         strides: Sequence[Index] | None = None,
         offset: Index = 0,
+        *,
+        group: int = 0,
+        sparse: bool = False,
     ) -> SSAValue:
-        """A descriptor; extents and byte strides innermost first, padded to four. Dense strides need static extents."""
+        """A descriptor; extents and byte strides innermost first, padded to four. Dense strides need static extents.
+
+        group: elements that share a scale, for i4 those stored together. sparse: 2:4 sparse rows.
+        """
         if strides is None:
             sizes = [extent if isinstance(extent, int) else 0 for extent in extents[:-1]]
             if any(size == 0 for size in sizes):
@@ -137,6 +143,9 @@ class TileBuilder:
         static = base if isinstance(base, int) else 0
         full_extents = [*extents, *[1] * (4 - len(extents))]
         full_strides = [*strides, *[0] * (4 - len(strides))]
+        properties: dict[str, Attribute] = {"group": IntegerAttr(group, i64)} if group else {}
+        if sparse:
+            properties["sparse"] = UnitAttr()
         op = tile.ViewOp(
             operands=[
                 place.buffer,
@@ -145,6 +154,7 @@ class TileBuilder:
                 [value for value in full_strides if not isinstance(value, int)],
             ],
             properties={
+                **properties,
                 "space": StringAttr(place.space),
                 "dtype": StringAttr(dtype),
                 "static_base": IntegerAttr(static, i64),
@@ -175,6 +185,10 @@ class TileBuilder:
     def mm(self, c: SSAValue, a: SSAValue, b: SSAValue, accumulate: bool = False) -> None:
         properties: dict[str, Attribute] = {"accumulate": UnitAttr()} if accumulate else {}
         self.insert(tile.MmOp(operands=[c, a, b], properties=properties))
+
+    def mmg(self, c: SSAValue, a: SSAValue, b: SSAValue, scales: SSAValue, accumulate: bool = False) -> None:
+        properties: dict[str, Attribute] = {"accumulate": UnitAttr()} if accumulate else {}
+        self.insert(tile.MmgOp(operands=[c, a, b, scales], properties=properties))
 
     def vbin(self, function: str, target: SSAValue, a: SSAValue, b: SSAValue | float, scalar: SSAValue | None = None):
         """b is a view or a constant, unless `scalar` gives fp32 bits."""

@@ -111,6 +111,14 @@ def lower_round(low: Lowering, op: slmq.RoundOp) -> None:
     low.builder.vun("mov", low.view(out), low.view(low.values[op.x]))
 
 
+def lower_group_sums(low: Lowering, op: slmq.GroupSumsOp) -> None:
+    """Sums of consecutive elements."""
+    out, x = low.result(op.result, "group_sums"), low.values[op.x]
+    low.values[op.result] = out
+    groups = (out.columns, op.group.value.data)
+    low.builder.vred("sum", low.view(out, (out.columns, 1)), low.view(x, groups))
+
+
 def lower_quantize(low: Lowering, op: slmq.QuantizeOp) -> None:
     """s = amax(x) * f32(1/127); q = i8(x / s)."""
     b, axes = low.builder, op.axes.value.data

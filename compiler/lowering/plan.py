@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from xdsl.dialects.builtin import DictionaryAttr, IntegerAttr, ModuleOp, i64
 
 from compiler.errors import CompileError
+from compiler.formats import WeightFormat
 from compiler.sizes import padded
 from isa.spec import SUM_QUANTUM
 
@@ -53,7 +54,7 @@ class StripShape:
     k_tile: int
 
 
-def strip_shape(plan: TilePlan, rows: int, columns: int, element_bytes: int, matmuls: int) -> StripShape:
+def strip_shape(plan: TilePlan, rows: int, columns: int, form: WeightFormat, matmuls: int) -> StripShape:
     """The strip of one of `matmuls` weights [rows, columns] that share a loop.
 
     It fills the array: whole rows if the array's number of them fits, else k-tiles of equal size; 16 rows where even that is too much.
@@ -61,13 +62,19 @@ def strip_shape(plan: TilePlan, rows: int, columns: int, element_bytes: int, mat
     budget = plan.strip_bytes // matmuls
     most = padded(rows, STRIP_ROWS_UNIT)
     unit = min(padded(plan.array_rows, STRIP_ROWS_UNIT), most)
-    fitting = budget // (columns * element_bytes)
+    k_unit = max(K_TILE_UNIT, form.group)
+    fitting = budget // streamed_bytes(form, columns)
     if fitting >= unit:
         return StripShape(min(fitting // unit * unit, most, MOST_STRIP_ROWS), columns)
-    if budget // (unit * element_bytes) < K_TILE_UNIT:
+    if budget // unit < streamed_bytes(form, k_unit):
         unit = min(STRIP_ROWS_UNIT, most)
     if fitting >= unit:
         return StripShape(unit, columns)
-    longest = max(SUM_QUANTUM, budget // (unit * element_bytes) // K_TILE_UNIT * K_TILE_UNIT)
-    equal = padded(-(-columns // -(-columns // longest)), min(longest, K_TILE_UNIT))
+    longest = max(SUM_QUANTUM, form.group, budget // unit // streamed_bytes(form, k_unit) * k_unit)
+    equal = padded(-(-columns // -(-columns // longest)), min(longest, k_unit))
     return StripShape(unit, min(equal, columns))
+
+
+def streamed_bytes(form: WeightFormat, columns: int) -> int:
+    """A row of a strip, with what grows with its columns."""
+    return form.row_bytes(columns) + (form.scale_bytes(columns) if form.group else 0)

@@ -1,43 +1,18 @@
-"""Fusion groups: a loop over strips of output columns. Each iteration streams the strip's weights in and finishes its columns.
-
-A strip of a matmul in DRAM is a header (f32 scales of its rows, then f32 biases) followed by its rows; if the rows are too long
-for the buffer they come as k-tiles, and the products accumulate. Weight buffers are marked `stream`: double-buffer rotates them.
-"""
+"""Fusion groups: a loop over strips of output columns. Each iteration streams the strip's weights in and finishes its columns."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from xdsl.dialects.builtin import IntegerAttr, StringAttr, UnitAttr, i64
+from xdsl.dialects.builtin import IntegerAttr, StringAttr, i64
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from compiler.dialects import slm, slmq, tile
-from compiler.lowering.builder import Index, Place, element_bytes
+from compiler.lowering.builder import Index, Place
 from compiler.lowering.elementwise import apply
+from compiler.lowering.matmul import Strip, layout_of, lower_matmul
 from compiler.lowering.plan import StripShape, strip_shape
 from compiler.lowering.sampling import finish_sampling, sample_strip, start_sampling
 from compiler.lowering.tensors import columns_on_chip
 from compiler.lowering.values import Lowering, Tensor, dies_at
-
-
-@dataclass(frozen=True)
-class Strip:
-    """The columns of one iteration: the first one and how many, at most `rows`."""
-
-    rows: int
-    first: SSAValue
-    count: Index
-
-
-def header_bytes(op: slmq.MatmulOp, rows: int) -> int:
-    """Scales and biases of one strip."""
-    parts = (op.format.data == "i8") + (op.bias is not None)
-    return parts * rows * 4
-
-
-def strip_bytes(op: slmq.MatmulOp, rows: int) -> int:
-    """Bytes from one strip to the next."""
-    return header_bytes(op, rows) + rows * op.columns * element_bytes(op.format.data)
 
 
 def lower_strips(low: Lowering, op: slmq.StripsOp) -> None:
@@ -47,7 +22,7 @@ def lower_strips(low: Lowering, op: slmq.StripsOp) -> None:
     matmuls = [member for member in members if isinstance(member, slmq.MatmulOp)]
     end = op.body.block.last_op
     yielded = list(end.operands) if end is not None else []
-    shapes = [strip_shape(low.plan, columns, m.columns, element_bytes(m.format.data), len(matmuls)) for m in matmuls]
+    shapes = [strip_shape(low.plan, columns, m.columns, m.weight_format, len(matmuls)) for m in matmuls]
     rows = min(shape.rows for shape in shapes)
     tiles = {m: StripShape(rows, shape.k_tile) for m, shape in zip(matmuls, shapes, strict=True)}
     for value in yielded:
@@ -62,7 +37,7 @@ def lower_strips(low: Lowering, op: slmq.StripsOp) -> None:
         count = rows if columns % rows == 0 else b.least(b.sub(columns, first), rows)
         strip = Strip(rows, first, count)
         lower_members(low, members, yielded, strip, {m: (tiles[m], o) for m, o in zip(matmuls, offsets, strict=True)})
-        return [b.add(offset, strip_bytes(m, rows)) for m, offset in zip(matmuls, offsets, strict=True)]
+        return [b.add(offset, layout_of(m, rows).strip_bytes) for m, offset in zip(matmuls, offsets, strict=True)]
 
     b.loop(0, columns, rows, body, bases)
     for member in members:
@@ -86,8 +61,6 @@ def recipe(op: slmq.MatmulOp, shape: StripShape) -> dict[str, Attribute]:
     }
     if op.bias is not None:
         what["bias"] = op.bias.key
-    if op.format.data == "i8":
-        what["scaled"] = UnitAttr()
     return what
 
 
@@ -143,87 +116,3 @@ def column_view(low: Lowering, tensor: Tensor, strip: Strip) -> SSAValue:
     """The strip's columns of a whole tensor."""
     place, offset = columns_on_chip(low, tensor, strip.first, strip.count, strip.rows)
     return low.builder.view(place, "f32", [strip.count, low.rows], [4, tensor.row_stride], offset)
-
-
-def lower_matmul(
-    low: Lowering, op: slmq.MatmulOp, shape: StripShape, offset: SSAValue, strip: Strip, final: SSAValue | None
-) -> SSAValue:
-    """Streams one strip of weights and multiplies; returns the f32 view of the strip's columns (`final` if given)."""
-    b, x, rows = low.builder, low.values[op.x], strip.rows
-    integer = op.format.data == "i8"
-    place = Place("sram", b.alloc("products", low.plan.chunk * rows * 4, stream=True))
-    extents: list[Index] = [strip.count, low.rows]
-    products = b.view(place, "i32" if integer else "f32", extents, [4, rows * 4])
-    if not integer and op.bias is None and final is not None:
-        products = final
-    scales = multiply(low, op, shape, offset, strip, x, products)
-    current = products
-    out = final if final is not None else b.view(place, "f32", extents, [4, rows * 4])
-    if integer and op.scale is not None and scales is not None:
-        b.vbin("mul", b.view(place, "f32", extents, [4, rows * 4]), products, b.view(scales, "f32", extents, [4, 0]))
-        last = out if op.bias is None else b.view(place, "f32", extents, [4, rows * 4])
-        row_scale = low.values[op.scale]
-        current = b.view(place, "f32", extents, [4, rows * 4])
-        b.vbin("mul", last, current, b.view(row_scale.place, "f32", extents, [0, row_scale.row_bytes]))
-        current = last
-    if op.bias is not None and scales is not None:
-        bias = b.view(scales, "f32", extents, [4, 0], rows * 4 if integer else 0)
-        b.vbin("add", out, current, bias)
-        current = out
-    return current
-
-
-def multiply(
-    low: Lowering, op: slmq.MatmulOp, shape: StripShape, offset: SSAValue, strip: Strip, x: Tensor, products: SSAValue
-) -> Place | None:
-    """products = x * rows. Returns where the strip's header is: with whole rows it comes in the same load."""
-    header = header_bytes(op, strip.rows)
-    if shape.k_tile == op.columns:
-        return whole_rows(low, op, shape, offset, strip, x, products, header)
-    scales = load_header(low, header, offset) if header else None
-    accumulate_tiles(low, op, shape, low.builder.add(offset, header), strip, x, products)
-    return scales
-
-
-def load_header(low: Lowering, size_bytes: int, offset: SSAValue) -> Place:
-    """The scales and biases of a strip, in SRAM."""
-    b, words = low.builder, size_bytes // 4
-    place = Place("sram", b.alloc("strip_header", size_bytes, stream=True))
-    b.load(b.view(place, "f32", [words]), b.view(Place("weight", offset=offset), "f32", [words]))
-    return place
-
-
-def whole_rows(
-    low: Lowering, op: slmq.MatmulOp, shape: StripShape, offset: SSAValue, strip: Strip, x: Tensor, products: SSAValue,
-    header: int,
-) -> Place | None:  # fmt: skip
-    """One load brings header and rows, one contiguous run in DRAM."""
-    b, dtype, row_bytes = low.builder, op.format.data, op.columns * element_bytes(op.format.data)
-    buffer = Place("sram", b.alloc("weights", header + shape.rows * row_bytes, stream=True))
-    size = b.add(b.mul(strip.count, row_bytes), header)
-    b.load(b.view(buffer, "u8", [size], [1]), b.view(Place("weight", offset=offset), "u8", [size], [1]))
-    strides = [element_bytes(dtype), row_bytes]
-    weights = b.view(buffer, dtype, [op.columns, strip.count], strides, header)
-    b.mm(products, b.view(x.place, dtype, [op.columns, low.rows], [strides[0], x.row_bytes]), weights)
-    return buffer if header else None
-
-
-def accumulate_tiles(
-    low: Lowering, op: slmq.MatmulOp, shape: StripShape, offset: Index, strip: Strip, x: Tensor, products: SSAValue
-) -> None:
-    """The first k-tile starts the sums, the others add to them."""
-    b, dtype, columns = low.builder, op.format.data, op.columns
-    size = element_bytes(dtype)
-
-    def k_tile(first: SSAValue, offsets: list[SSAValue]) -> list[Index]:
-        count = shape.k_tile if columns % shape.k_tile == 0 else b.least(b.sub(columns, first), shape.k_tile)
-        buffer = Place("sram", b.alloc("weights", shape.rows * shape.k_tile * size, stream=True))
-        stride = b.mul(count, size)
-        weights = b.view(buffer, dtype, [count, strip.count], [size, stride])
-        b.load(weights, b.view(Place("weight", offset=offsets[0]), dtype, [count, strip.count], [size, stride]))
-        a = b.view(x.place, dtype, [count, low.rows], [size, x.row_bytes], b.mul(first, size))
-        starts = b.compare("eq", first, 0)
-        b.when(starts, lambda: b.mm(products, a, weights), lambda: b.mm(products, a, weights, accumulate=True))
-        return [b.add(offsets[0], b.mul(b.mul(count, strip.count), size))]
-
-    b.loop(0, columns, shape.k_tile, k_tile, [offset])

@@ -11,7 +11,7 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from compiler.dialects import slm, slmq
 from compiler.dialects.slm import EXPERT, LAYER, RotaryAttr, has_tokens, row_shape
-from compiler.emit.packing import Recipe
+from compiler.emit.recipes import Recipe
 from compiler.lowering.builder import Index, Place, TileBuilder, element_bytes
 from compiler.lowering.plan import TilePlan
 

@@ -24,6 +24,11 @@ def select_mm(s: Emitter, op: tile.MmOp) -> None:
     s.emit(instruction("mm", flags=flags, ta=s.td(op.c), tb=s.td(op.a), tc=s.td(op.b)))
 
 
+def select_mmg(s: Emitter, op: tile.MmgOp) -> None:
+    flags = Flag.ACC if op.accumulate is not None else 0
+    s.emit(instruction("mmg", flags=flags, ta=s.td(op.c), tb=s.td(op.a), tc=s.td(op.b), td=s.td(op.scales)))
+
+
 def last_source(
     s: Emitter, view: SSAValue | None, scalar: SSAValue | None, constant: FloatAttr | None, field: str
 ) -> tuple[int, dict[str, int | float]]:
@@ -104,6 +109,7 @@ ENGINE_SELECTORS: dict[type[Operation], Callable[[Emitter, Any], None]] = {
     tile.LoadOp: select_copy,
     tile.StoreOp: select_copy,
     tile.MmOp: select_mm,
+    tile.MmgOp: select_mmg,
     tile.VbinOp: select_vbin,
     tile.VmadOp: select_vmad,
     tile.VunOp: select_vun,

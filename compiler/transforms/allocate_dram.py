@@ -28,7 +28,7 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from compiler.dialects import tile
-from compiler.emit.packing import packed_bytes
+from compiler.emit.recipes import packed_bytes
 from compiler.emit.tables import table_bytes
 from compiler.lowering.plan import TilePlan
 from compiler.sizes import to_granules

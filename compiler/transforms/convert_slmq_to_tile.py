@@ -24,7 +24,7 @@ from compiler.interpreters.rotary import restart_lengths
 from compiler.locations import named, source_of
 from compiler.lowering.attention import lower_attention
 from compiler.lowering.builder import TileBuilder
-from compiler.lowering.elementwise import lower_elementwise, lower_quantize, lower_round
+from compiler.lowering.elementwise import lower_elementwise, lower_group_sums, lower_quantize, lower_round
 from compiler.lowering.encoder import Encoder
 from compiler.lowering.generate import build_generate
 from compiler.lowering.images import lower_l2_normalize, lower_replace
@@ -50,6 +50,7 @@ LOWERINGS: dict[type[Operation], Callable[[Lowering, Any], None]] = {
     slmq.RmsNormOp: lower_rms_norm,
     slmq.LayerNormOp: lower_layer_norm,
     slmq.QuantizeOp: lower_quantize,
+    slmq.GroupSumsOp: lower_group_sums,
     slmq.RoundOp: lower_round,
     slmq.RopeOp: lower_rope,
     slmq.AttentionOp: lower_attention,

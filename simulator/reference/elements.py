@@ -110,12 +110,18 @@ def store(memory: Memory, d: Descriptor, values: F32) -> None:
 
 
 def read_sparse(memory: Memory, d: Descriptor) -> tuple[F32, NDArray[np.intp]]:
-    """2:4 rows (K/2 values, then K/8 bytes of 2-bit positions): values and their columns, both [e2, e1, e0 / 2]."""
+    """2:4 rows (K/2 values, then K/8 bytes of 2-bit positions): values and their columns, both [e2, e1, e0 / 2].
+
+    Byte i of i4 values holds kept values 2i (low nibble) and 2i + 1.
+    """
     assert d.fmt == FMT_SPARSE
     e0, e1, e2, _ = d.extents
     kept = e0 // 2
-    values = memory.view(_row_part(d, d.base, d.dtype, kept))[0]
-    codes = memory.view(_row_part(d, d.base + kept * d.strides[0], Dtype.U8, e0 // 8))[0]
+    if d.dtype == Dtype.I4:
+        values = unpack_i4(memory.view(_row_part(d, d.base, Dtype.U8, kept // 2))[0], group=2)
+    else:
+        values = memory.view(_row_part(d, d.base, d.dtype, kept))[0]
+    codes = memory.view(_row_part(d, d.base + d.row_bytes() // 2, Dtype.U8, e0 // 8))[0]
     pairs = (codes[..., None] >> np.arange(0, 8, 2, dtype=np.uint8) & 3).reshape(e2, e1, kept)
     columns = pairs.astype(np.intp) + np.arange(kept, dtype=np.intp) // 2 * 4
     return to_f32(values, d.dtype), columns

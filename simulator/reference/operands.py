@@ -15,6 +15,7 @@ from isa.spec import (
     ELEMENT_BITS,
     FMT_BLOCKED,
     FMT_SPARSE,
+    MIN_GLOG2_I4,
     READ_ONLY_REGIONS,
     Dtype,
     Feature,
@@ -27,8 +28,7 @@ from simulator.traps import Fault
 
 ON_CHIP = (Region.SRAM, Region.SMEM)
 BLOCKED_DTYPES = (Dtype.I8, Dtype.I4, Dtype.F16, Dtype.BF16, Dtype.F32, Dtype.E8M0)
-SPARSE_DTYPES = (Dtype.I8, Dtype.F16, Dtype.BF16, Dtype.F32)
-MIN_GLOG2_I4 = 5
+SPARSE_DTYPES = (Dtype.I8, Dtype.I4, Dtype.F16, Dtype.BF16, Dtype.F32)
 MAX_ELEMENTS = 1 << 26
 """Logical elements of one operand: stride 0 could name far more than any memory holds. Beyond it the watchdog traps."""
 
@@ -94,7 +94,7 @@ def _legal_format(context: Context, operand: str, d: Descriptor, formats: int) -
     require(
         d.extents[0] % 8 == 0, Trap.TD_ILLEGAL, operand, f"e0 = {d.extents[0]} of sparse rows is not a multiple of 8"
     )
-    dense = d.strides[0] == ELEMENT_BITS[d.dtype] // 8
+    dense = d.strides[0] == (0 if d.dtype == Dtype.I4 else ELEMENT_BITS[d.dtype] // 8)
     require(dense, Trap.TD_ILLEGAL, operand, f"s0 = {d.strides[0]} of sparse rows is not the element size")
 
 

@@ -40,8 +40,7 @@ class Shadow:
         e0, e1, e2, e3 = d.extents
         s0, s1, s2, s3 = d.strides
         if d.fmt & FMT_SPARSE:
-            run = e0 // 2 * s0 + e0 // 8
-            return np.ndarray((e3, e2, e1, run), np.uint8, array, d.base, (s3, s2, s1, 1))
+            return np.ndarray((e3, e2, e1, d.sparse_row_bytes()), np.uint8, array, d.base, (s3, s2, s1, 1))
         if d.dtype == Dtype.I4:
             return np.ndarray((e3, e2, e1, e0 // 2), np.uint8, array, d.base, (s3, s2, s1, 1))
         return np.ndarray((e3, e2, e1, e0, element_bytes(d.dtype)), np.uint8, array, d.base, (s3, s2, s1, s0, 1))

@@ -323,6 +323,42 @@ def test_sparse_rows(pair: tuple[Dtype, Dtype]) -> None:
         assert same(float(oracle([p[0] for p in pairs], [p[1] for p in pairs], 0.0)), float(got))
 
 
+@pytest.mark.parametrize("grouped", [False, True])
+def test_sparse_rows_of_nibbles(grouped: bool) -> None:
+    """Byte i of a row holds kept values 2i and 2i + 1; a group of 32 columns has 16 of them."""
+    rng = random.Random(16)
+    core = Core()
+    k, n, m, a_type = 96, 3, 2, Dtype.I8 if grouped else Dtype.BF16
+    fill(core, rng, A_BASE, 4096, a_type)
+    rows: list[list[tuple[int, int]]] = []
+    row_bytes = k // 4 + k // 8
+    for row in range(n):
+        kept = [(4 * g + p) for g in range(k // 4) for p in sorted(rng.sample(range(4), 2))]
+        values = [rng.randint(-8, 7) for _ in kept]
+        nibbles = [(low + 8) | (high + 8) << 4 for low, high in zip(values[::2], values[1::2], strict=True)]
+        codes = [sum((kept[4 * i + j] % 4) << 2 * j for j in range(4)) for i in range(k // 8)]
+        core.write(Region.SRAM, B_BASE + row * row_bytes, bytes([*nibbles, *codes]))
+        rows.append(list(zip(kept, values, strict=True)))
+    a = core.td(2, tensor(A_BASE, a_type, k, m))
+    core.td(3, tensor(B_BASE, Dtype.I4, k, n, strides=(0, row_bytes), glog2=5, fmt=FMT_SPARSE))
+    c = core.td(1, tensor(C_BASE, Dtype.F32, n, m))
+    core.td(4, tensor(C_BASE + 1024, Dtype.F32, k // 32, n))
+    scales = [[f32(rng.uniform(0.1, 2)) for _ in range(k // 32)] for _ in range(n)]
+    core.write(Region.SRAM, C_BASE + 1024, struct.pack(f"<{n * k // 32}f", *(s for row in scales for s in row)))
+    left = core.values(a)
+    core.run("mmg t1, t2, t3, t4" if grouped else "mm t1, t2, t3")
+    for (_, _, i1, i), got in core.values(c).items():
+        pairs = [(left[0, 0, i1, column], float(value), column) for column, value in rows[i]]
+        expected = 0.0
+        for g in range(k // 32) if grouped else ():
+            part = [p for p in pairs if p[2] // 32 == g]
+            exact = float(integer_oracle([p[0] for p in part], [p[1] for p in part], 0.0))
+            expected = add(expected, mul(f32(exact), scales[i][g]))
+        if not grouped:
+            expected = float(float_oracle([p[0] for p in pairs], [p[1] for p in pairs], 0.0))
+        assert same(expected, float(got))
+
+
 def test_oracle_products_are_single_roundings() -> None:
     """The judge itself: binary64 holds products of binary32 exactly, and rounding twice does no harm to sums."""
     rng = random.Random(15)

@@ -19,7 +19,7 @@ from compiler.dialects.slmq.elementwise import (
     ScaleOp,
     SubOp,
 )
-from compiler.dialects.slmq.formats import WEIGHT_FORMATS, QuantizeOp, RoundOp, element_of
+from compiler.dialects.slmq.formats import QuantizeOp, RoundOp, element_of
 from compiler.dialects.slmq.images import (
     ConcatOp,
     FullAttentionOp,
@@ -29,7 +29,7 @@ from compiler.dialects.slmq.images import (
     RowsOp,
     of_chunk,
 )
-from compiler.dialects.slmq.matrix import MatmulOp
+from compiler.dialects.slmq.matrix import GroupSumsOp, MatmulOp
 from compiler.dialects.slmq.norms import LayerNormOp, RmsNormOp
 from compiler.dialects.slmq.positions import PositionRowsOp, SinusoidOp
 from compiler.dialects.slmq.recurrent import CausalConvOp, SelectiveScanOp
@@ -40,15 +40,15 @@ from compiler.dialects.slmq.strips import StripsOp, YieldOp
 from compiler.dialects.slmq.tensors import TensorOp
 
 __all__ = [
-    "BINARY_FUNCTIONS", "MIXING_OPS", "WEIGHT_FORMATS", "ActivationOp", "AddOp", "AttentionOp", "CausalConvOp",
-    "ColumnOp", "DivOp", "EmbedOp", "LayerNormOp", "MatmulOp", "MulOp", "OffsetOp", "PositionRowsOp", "QuantizeOp",
+    "BINARY_FUNCTIONS", "MIXING_OPS", "ActivationOp", "AddOp", "AttentionOp", "CausalConvOp",
+    "ColumnOp", "DivOp", "EmbedOp", "GroupSumsOp", "LayerNormOp", "MatmulOp", "MulOp", "OffsetOp", "PositionRowsOp", "QuantizeOp",
     "ReduceSumOp", "RmsNormOp", "RopeOp", "RoundOp", "SampleOp", "ScaleOp", "SelectRowsOp", "SelectiveScanOp",
     "SinusoidOp", "Slmq", "SoftmaxOp", "StripsOp", "SubOp", "TensorOp", "TopKOp", "YieldOp", "element_of",
     "ConcatOp", "FullAttentionOp", "L2NormalizeOp", "PatchesOp", "ReplaceOp", "RowsOp", "of_chunk",
 ]  # fmt: skip
 
 SLMQ_OPS: list[type[Operation]] = [
-    EmbedOp, PositionRowsOp, SinusoidOp, RmsNormOp, LayerNormOp, QuantizeOp, RoundOp, MatmulOp, RopeOp, ScaleOp,
+    EmbedOp, PositionRowsOp, SinusoidOp, RmsNormOp, LayerNormOp, QuantizeOp, RoundOp, GroupSumsOp, MatmulOp, RopeOp, ScaleOp,
     OffsetOp, ActivationOp, AddOp, SubOp, MulOp, DivOp, AttentionOp, SelectRowsOp, SampleOp, StripsOp, TensorOp,
     SoftmaxOp, ReduceSumOp, TopKOp, ColumnOp, CausalConvOp, SelectiveScanOp, YieldOp,
     PatchesOp, ConcatOp, L2NormalizeOp, FullAttentionOp, ReplaceOp, RowsOp,

@@ -16,8 +16,6 @@ from xdsl.utils.exceptions import VerifyException
 
 from compiler.dialects.slm.attributes import Shape, shape_of
 
-WEIGHT_FORMATS = ("f32", "bf16", "i8")
-
 
 def element_of(value_type: object) -> str:
     """`f32`, `bf16`, `i8`, `i32`: the element type of a tensor type."""
@@ -51,7 +49,7 @@ class QuantizeOp(IRDLOperation):
 
 @irdl_op_definition
 class RoundOp(IRDLOperation):
-    """f32 rounded to bf16, to nearest even."""
+    """f32 rounded to bf16 or f16, to nearest even."""
 
     name = "slmq.round"
     x = operand_def(TensorType)
@@ -60,7 +58,7 @@ class RoundOp(IRDLOperation):
     assembly_format = "$x attr-dict `:` type($x) `->` type($result)"
 
     def verify_(self) -> None:
-        if (element_of(self.x.type), element_of(self.result.type)) != ("f32", "bf16"):
-            raise VerifyException(f"round goes from f32 to bf16, found {self.x.type} -> {self.result.type}")
+        if element_of(self.x.type) != "f32" or element_of(self.result.type) not in ("bf16", "f16"):
+            raise VerifyException(f"round goes from f32 to bf16 or f16, found {self.x.type} -> {self.result.type}")
         if shape_of(self.x) != shape_of(self.result):
             raise VerifyException("round keeps the shape")

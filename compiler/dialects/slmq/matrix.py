@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from math import prod
 
-from xdsl.dialects.builtin import StringAttr, TensorType
+from xdsl.dialects.builtin import IntegerAttr, StringAttr, TensorType, f32, i64
 from xdsl.irdl import (
+    AttrSizedOperandSegments,
     IRDLOperation,
     irdl_op_definition,
     operand_def,
@@ -19,25 +20,35 @@ from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
 from compiler.dialects.slm.attributes import WeightAttr, shape_of
-from compiler.dialects.slmq.formats import WEIGHT_FORMATS, element_of
+from compiler.dialects.slmq.formats import element_of
+from compiler.formats import WeightFormat
 
 
 @irdl_op_definition
 class MatmulOp(IRDLOperation):
-    """x times the transposed weight (stored as `format`), + bias. Float: sum_fp. i8: (f32(p) * sw[n]) * scale[t]."""
+    """x times the transposed weight (stored as `format`), + bias. docs/numerics.md section 8 has the formula of each format.
+
+    x is f32, f16, bf16, or i8 with its scale per token. sums: of x over the groups of a format with offsets, from group_sums.
+    """
 
     name = "slmq.matmul"
     x = operand_def(TensorType)
     scale = opt_operand_def(TensorType)
+    sums = opt_operand_def(TensorType)
     weight = prop_def(WeightAttr)
     bias = opt_prop_def(WeightAttr)
     format = prop_def(StringAttr)
     result = result_def(TensorType)
     traits = traits_def(Pure())
+    irdl_options = (AttrSizedOperandSegments(as_property=True),)
     assembly_format = (
-        "$x (`scale` $scale^)? `,` qualified($weight) `as` $format (`bias` qualified($bias)^)? attr-dict"
-        " `:` type($x) (`scale` type($scale)^)? `->` type($result)"
+        "$x (`scale` $scale^)? (`sums` $sums^)? `,` qualified($weight) `as` $format (`bias` qualified($bias)^)? attr-dict"
+        " `:` type($x) (`scale` type($scale)^)? (`sums` type($sums)^)? `->` type($result)"
     )
+
+    @property
+    def weight_format(self) -> WeightFormat:
+        return WeightFormat.of(self.format.data)
 
     @property
     def rows(self) -> int:
@@ -48,11 +59,46 @@ class MatmulOp(IRDLOperation):
         return prod(shape_of(self.x)[1:])
 
     def verify_(self) -> None:
-        if self.format.data not in WEIGHT_FORMATS or element_of(self.x.type) != self.format.data:
-            raise VerifyException(f'a weight as "{self.format.data}" does not go with {self.x.type}')
+        self.verify_formats()
         if prod(self.weight.shape) != self.rows * self.columns:
             raise VerifyException(f"matmul {self.columns} -> {self.rows} has a weight of {self.weight.shape}")
-        if (self.format.data == "i8") != (self.scale is not None):
-            raise VerifyException("an i8 matmul, and only that, takes the scale of its input")
         if element_of(self.result.type) != "f32":
             raise VerifyException(f"matmul gives f32, found {self.result.type}")
+
+    def verify_formats(self) -> None:
+        try:
+            form = self.weight_format
+        except ValueError as error:
+            raise VerifyException(str(error)) from error
+        inputs = element_of(self.x.type)
+        if inputs not in (("i8", "bf16", "f16") if form.is_integer else (form.element,)):
+            raise VerifyException(f'a weight as "{form}" does not go with {self.x.type}')
+        problem = form.problem(self.columns)
+        if problem is not None:
+            raise VerifyException(f'a weight as "{form}": {problem}')
+        if (inputs == "i8") != (self.scale is not None):
+            raise VerifyException("an i8 input, and only that, has a scale")
+        if form.offsets != (self.sums is not None):
+            raise VerifyException("a weight with offsets, and only that, takes the sums of its input")
+        if self.sums is not None and shape_of(self.sums) != (shape_of(self.x)[0], self.columns // form.group):
+            raise VerifyException(f"the sums of {self.x.type} over groups of {form.group} are not {self.sums.type}")
+
+
+@irdl_op_definition
+class GroupSumsOp(IRDLOperation):
+    """sum_fp over each `group` consecutive elements of a row: x [T, ..] of f16, bf16 or i8 gives f32 [T, elements / group]."""
+
+    name = "slmq.group_sums"
+    x = operand_def(TensorType)
+    group = prop_def(IntegerAttr[i64])
+    result = result_def(TensorType)
+    traits = traits_def(Pure())
+    assembly_format = "$x `by` $group attr-dict `:` type($x) `->` type($result)"
+
+    def verify_(self) -> None:
+        tokens, *row = shape_of(self.x)
+        group = self.group.value.data
+        if element_of(self.x.type) not in ("i8", "f16", "bf16") or group < 1 or prod(row) % group:
+            raise VerifyException(f"sums over groups of {group} of {self.x.type} are not defined")
+        if self.result.type != TensorType(f32, (tokens, prod(row) // group)):
+            raise VerifyException(f"sums over groups of {group} of {self.x.type} are not {self.result.type}")

@@ -22,7 +22,8 @@ from compiler.interpreters.slmq.recurrent import RECURRENT
 from compiler.interpreters.slmq.routing import ROUTING
 from compiler.interpreters.slmq.run import Handlers, Results, SlmqRun
 from compiler.interpreters.slmq_attention import KeyValueState, attend
-from compiler.interpreters.slmq_functions import ACTIVATIONS, F32, round_bf16
+from compiler.interpreters.slmq_formats import matmul_quantized
+from compiler.interpreters.slmq_functions import ACTIVATIONS, F32, rounded_to
 
 BINARY: dict[type[Operation], Callable[[F32, F32], F32]] = {
     slmq.AddOp: np.add,
@@ -63,20 +64,27 @@ def _quantize(run: SlmqRun, op: slmq.QuantizeOp) -> Results:
 
 
 def _round(run: SlmqRun, op: slmq.RoundOp) -> Results:
-    return [round_bf16(run.values[op.x])]
+    return [rounded_to(element_of(op.result.type), run.values[op.x])]
+
+
+def _group_sums(run: SlmqRun, op: slmq.GroupSumsOp) -> Results:
+    x = run.values[op.x]
+    groups = x.reshape(len(x), -1, op.group.value.data).astype(np.float32, copy=False)
+    return [kernels.sum_fp(groups)[..., 0]]
 
 
 def _matmul(run: SlmqRun, op: slmq.MatmulOp) -> Results:
     stated, name = shape_of(op.result)[1:], run.key(op.weight)
     x = run.values[op.x].reshape(len(run.values[op.x]), -1)
-    rows = prod(stated)
-    if op.scale is None:
-        columns = run.prepared.columns(name, rows, op.format.data)
+    rows, form = prod(stated), op.weight_format
+    if not form.is_integer:
+        columns = run.prepared.columns(name, rows, form.element)
         y = kernels.matmul_fp(np.ascontiguousarray(x.T), columns)
     else:
-        weight = run.prepared.quantized(name, rows)
-        product = kernels.matmul_i8(x, weight.q).astype(np.float32)
-        y = (product * weight.scale) * run.values[op.scale].reshape(len(x), 1)
+        sums = None if op.sums is None else run.values[op.sums]
+        y = matmul_quantized(x, run.prepared.quantized(name, rows, form), form.group, sums)
+    if op.scale is not None:
+        y = y * run.values[op.scale].reshape(len(x), 1)
     if op.bias is not None:
         y = y + run.prepared.vector(run.key(op.bias))
     return [y.reshape(len(x), *stated)]
@@ -148,6 +156,7 @@ HANDLERS: Handlers = {
     **NORM_HANDLERS,
     slmq.QuantizeOp: _quantize,
     slmq.RoundOp: _round,
+    slmq.GroupSumsOp: _group_sums,
     slmq.MatmulOp: _matmul,
     slmq.RopeOp: _rope,
     slmq.ScaleOp: _scale,

@@ -8,9 +8,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from compiler.formats import WeightFormat
 from compiler.interpreters import slmq_kernels as kernels
-from compiler.interpreters.slmq_functions import F32, round_bf16
-from compiler.interpreters.slmq_kernels import QuantizedWeight
+from compiler.interpreters.slmq_formats import QuantizedWeight, quantize_weight
+from compiler.interpreters.slmq_functions import F32, rounded_to
 from compiler.program import WeightStore
 
 CACHE_BYTES = 256 << 20
@@ -44,7 +45,7 @@ class PreparedWeights:
 
     def table(self, name: str, element: str) -> F32:
         """Embedding rows [V, ...] in their storage format, as float32."""
-        return self.prepared(name, f"table {element}", lambda w: (round_bf16(w) if element == "bf16" else w,))[0]
+        return self.prepared(name, f"table {element}", lambda w: (rounded_to(element, w),))[0]
 
     def columns(self, name: str, rows: int, element: str) -> F32:
         """A float matrix as float32 [K, rows]."""
@@ -52,14 +53,17 @@ class PreparedWeights:
             name, f"columns {element} {rows}", lambda w: (kernels.columns_first(w.reshape(rows, -1), element),)
         )[0]
 
-    def quantized(self, name: str, rows: int) -> QuantizedWeight:
-        """An int8 matrix [rows, K] with its scales."""
+    def quantized(self, name: str, rows: int, form: WeightFormat) -> QuantizedWeight:
+        """An integer matrix [rows, K]: as it is stored, if that is the format, else rounded."""
+        stored = self.weights.quantized(name)
+        if stored is not None and stored.format == form:
+            return QuantizedWeight.of(stored)
 
         def prepare(weight: F32) -> tuple[NDArray[Any], ...]:
-            result = kernels.quantize_weight(weight.reshape(rows, -1))
-            return result.q, result.scale
+            result = quantize_weight(weight.reshape(rows, -1), form)
+            return result.q, result.scales, result.offsets, result.kept
 
-        return QuantizedWeight(*self.prepared(name, f"quantized {rows}", prepare))
+        return QuantizedWeight(*self.prepared(name, f"{form} {rows}", prepare))
 
     def vector(self, name: str) -> F32:
         return self.weights.load(name).reshape(-1)
