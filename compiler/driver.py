@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from xdsl.context import Context
@@ -19,7 +21,7 @@ from xdsl.transforms.common_subexpression_elimination import CommonSubexpression
 from xdsl.transforms.loop_invariant_code_motion import LoopInvariantCodeMotionPass
 
 from compiler.dialects.isa import Isa
-from compiler.dialects.slm import RopeOp, Slm
+from compiler.dialects.slm import LinearOp, RopeOp, Slm
 from compiler.dialects.slmq import Slmq
 from compiler.dialects.tile import Tile
 from compiler.emit.executable import Progress, region_sizes, write_executable
@@ -27,7 +29,7 @@ from compiler.errors import CompileError
 from compiler.interpreters.rotary import longest_context
 from compiler.invariants import check_isa, check_slm, check_slmq, check_tile
 from compiler.program import Program
-from compiler.schemes import find_scheme
+from compiler.schemes import Scheme, find_scheme
 from compiler.transforms.add_sampling import AddSamplingPass
 from compiler.transforms.allocate_dram import AllocateDramPass
 from compiler.transforms.allocate_registers import AllocateRegistersPass
@@ -40,6 +42,7 @@ from compiler.transforms.cut_rows import CutRowsPass
 from compiler.transforms.double_buffer import DoubleBufferPass
 from compiler.transforms.fuse_strips import FuseStripsPass
 from compiler.transforms.hoist_from_mixtures import HoistFromMixturesPass
+from compiler.transforms.split_layers import SplitLayersPass
 from isa.machine import Machine
 
 Observe = Callable[[str, ModulePass | None, ModuleOp], None]  # stage, the pass that has run (None: the stage's end)
@@ -74,16 +77,17 @@ class Options:
     allow_oversize: bool = False
 
 
-def pipeline(options: Options) -> tuple[Stage, ...]:
-    """The stages, first to last."""
+def pipeline(options: Options, rules: tuple[str, ...] = ()) -> tuple[Stage, ...]:
+    """The stages, first to last. `rules`: of the scheme, for the program's weights."""
     clean = (CanonicalizePass(), CommonSubexpressionElimination())
-    sram_bytes = options.machine.sram_bytes
+    sram_bytes, scheme = options.machine.sram_bytes, find_scheme(options.scheme)
     return (
         Stage("slm", clean, check_slm),
         Stage(
             "slmq",
             (
-                ConvertSlmToSlmqPass(options.scheme),
+                SplitLayersPass(scheme.base, rules),
+                ConvertSlmToSlmqPass(scheme.base, rules),
                 CommonSubexpressionElimination(),
                 AddSamplingPass(),
                 HoistFromMixturesPass(),
@@ -160,11 +164,22 @@ def run_stages(
 
 def check_options(program: Program, options: Options) -> None:
     """Raises CompileError for a context or scheme that makes no sense."""
-    find_scheme(options.scheme)
+    check_rules(program, find_scheme(options.scheme))
     check_context(program, options.context)
     check_rotary(program.module, options.context)
     if not 0 <= options.chunk <= 256:
         raise CompileError(f"the chunk is {options.chunk} tokens, expected 1 to 256, or 0 to let the compiler choose")
+
+
+def check_rules(program: Program, scheme: Scheme) -> None:
+    """Raises CompileError for a rule that names no matrix: a misspelled name would be ignored."""
+    keys = {op.weight.key.data for op in program.module.walk() if isinstance(op, LinearOp)}
+    patterns = [re.compile(re.sub(r"\\{[ie]\\}", r"\\d+", re.escape(key))) for key in keys]
+    names = [name for name in program.weights.names() if any(pattern.fullmatch(name) for pattern in patterns)]
+    for rule in scheme.rules:
+        if not any(fnmatchcase(name, rule.pattern) for name in names):
+            message = f'no matrix of the model is called "{rule.pattern}"'
+            raise CompileError(message, scheme.name, "slmc inspect prints the names")
 
 
 def check_rotary(module: ModuleOp, context: int) -> None:
@@ -201,7 +216,8 @@ def lower(program: Program, options: Options, stop_after: str = "", observe: Obs
     """The module after a stage (the last one by default); the program's own module stays as it is."""
     check_options(program, options)
     module = program.module.clone()
-    run_stages(module, pipeline(options), stop_after, observe)
+    rules = find_scheme(options.scheme).for_weights(program.weights).rules
+    run_stages(module, pipeline(options, tuple(map(str, rules))), stop_after, observe)
     return module
 
 
@@ -215,5 +231,5 @@ def compile_program(
     """Compiles to an executable file. Returns the last module. Raises CompileError."""
     module = lower(program, options, observe=observe)
     check_capacity(module, options)
-    write_executable(path, module, program, options.machine, options.scheme, progress)
+    write_executable(path, module, program, options.machine, find_scheme(options.scheme).name, progress)
     return module

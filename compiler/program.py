@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp
 
-from compiler.formats import Quantized
+from compiler.formats import Quantized, WeightFormat
 from isa.abi import ENCODE_ENTRY
 
 ENCODER = ENCODE_ENTRY
@@ -42,6 +42,10 @@ class WeightStore(Protocol):
 
     def load(self, name: str) -> NDArray[np.float32]:
         """The tensor as float32, in its declared shape (a view of the mapped file where no conversion is needed)."""
+        ...
+
+    def integer_format(self, name: str) -> WeightFormat | None:
+        """The format of `quantized`, without reading the matrix."""
         ...
 
     def quantized(self, name: str) -> Quantized | None:

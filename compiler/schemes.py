@@ -1,16 +1,21 @@
 """Quantisation schemes: which number format each role of a value has. docs/numerics.md section 8 has the table.
 
-A name is a base and modifiers: `w4a8-g32-zp-kv8`. A mixed scheme has rules besides (compiler/scheme_files.py).
+A name is a base and modifiers: `w4a8-g32-zp-kv8`. A mixed scheme has rules besides (compiler/scheme_files.py), and so has a scheme
+whose matrices keep the formats they are stored in.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 from compiler.errors import CompileError
 from compiler.formats import WeightFormat
+from compiler.program import WeightStore
+from compiler.scheme_files import read_scheme_file
 
 _BASES = {  # name -> weights, inputs of matrices, embedding rows, attention (q, keys, values, probabilities)
     "fp32": ("f32", "f32", "f32", "f32"),
@@ -20,14 +25,20 @@ _BASES = {  # name -> weights, inputs of matrices, embedding rows, attention (q,
     "w8a16": ("i8", "bf16", "bf16", "bf16"),
     "w4a8": ("i4", "i8", "bf16", "bf16"),
     "w4a16": ("i4", "bf16", "bf16", "bf16"),
+    "stored_a8": ("i8", "i8", "bf16", "bf16"),
+    "stored_a16": ("i8", "bf16", "bf16", "bf16"),
 }
 BASES = tuple(_BASES)
+STORED = ("stored_a8", "stored_a16")
+"""Matrices stay in the integer format that they are stored in; the others are int8 by row."""
 SHOWN = ("fp32", "fp16", "bf16", "w8a16", "w8a8", "w8a8-kv8", "w4a16", "w4a8", "w4a8-kv8")
 """Schemes for tables of all."""
 MODIFIERS = "-g32 -g64 -g128 (columns of a group), -zp (offsets), -s24 (2:4 sparsity), -kv8 (KV cache)"
+FILE_SUFFIX = ".toml"
 DEFAULT_GROUP = "64"
 """Of int4 weights."""
-_NAME = re.compile(r"([a-z0-9]+)(?:-g(32|64|128))?(-zp)?(-s24)?(?:-kv(8))?")
+_NAME = re.compile(r"([a-z0-9_]+?)(?:-g(32|64|128))?(-zp)?(-s24)?(?:-kv(8))?")
+_RULE = re.compile(r"(.+)=([^=:]+):(f32|f16|bf16|i8)")
 
 
 @dataclass(frozen=True)
@@ -44,18 +55,33 @@ ROUTING = Matrix(WeightFormat("f32"), "f32")
 
 @dataclass(frozen=True)
 class Rule:
-    """Weights whose name the pattern fits (`layers.0.*`, `head.weight`; fnmatch) have this form."""
+    """Weights whose name the pattern fits (`layers.0.*`, `head.weight`; fnmatch) have this form. Written `head.weight=i4-g64:i8`."""
 
     pattern: str
     matrix: Matrix
+
+    def __str__(self) -> str:
+        return f"{self.pattern}={self.matrix.weights}:{self.matrix.inputs}"
+
+    @staticmethod
+    def of(text: str) -> Rule:
+        """Raises CompileError."""
+        found = _RULE.fullmatch(text)
+        if found is None:
+            raise CompileError(f'"{text}" is no rule of a scheme', hint="head.weight=i4-g64:i8")
+        try:
+            return Rule(found[1], Matrix(WeightFormat.of(found[2]), found[3]))
+        except ValueError as error:
+            raise CompileError(f'rule "{text}": {error}') from error
 
 
 @dataclass(frozen=True)
 class Scheme:
     """matrix: of all weights that no rule names, the first rule that fits wins; table: embedding rows; attention: q and
-    probabilities; cache: keys and values in the KV cache."""
+    probabilities; cache: keys and values in the KV cache. `base` is the name without rules."""
 
     name: str
+    base: str
     matrix: Matrix
     table: str
     attention: str
@@ -66,9 +92,36 @@ class Scheme:
         """The form of the weight of that name, `layers.3.q.weight`."""
         return next((rule.matrix for rule in self.rules if fnmatchcase(name, rule.pattern)), self.matrix)
 
+    def with_rules(self, rules: Sequence[str]) -> Scheme:
+        """Raises CompileError for a text that is no rule."""
+        return replace(self, rules=tuple(Rule.of(text) for text in rules))
+
+    def for_weights(self, weights: WeightStore) -> Scheme:
+        """Of a scheme of stored formats: with a rule for each matrix that has one."""
+        if not self.base.startswith(STORED):
+            return self
+        formats = {name: weights.integer_format(name) for name in weights.names()}
+        kept = [Rule(name, Matrix(form, self.matrix.inputs)) for name, form in formats.items() if form is not None]
+        return replace(self, rules=(*self.rules, *kept))
+
 
 def find_scheme(name: str) -> Scheme:
-    """The scheme of that name. Raises CompileError that says what a name is made of."""
+    """The scheme of that name, or of a `.toml` file. Raises CompileError that says what a name is made of, or where a file is wrong."""
+    return mixed_scheme(Path(name)) if name.endswith(FILE_SUFFIX) else named_scheme(name)
+
+
+def mixed_scheme(path: Path) -> Scheme:
+    """The scheme of a file: that of its base, with rules."""
+    file = read_scheme_file(path)
+    try:
+        rules = tuple(Rule(entry.match, named_scheme(entry.scheme).matrix) for entry in file.rule)
+        return replace(named_scheme(file.base), name=path.name, rules=rules)
+    except CompileError as error:
+        raise CompileError(error.message, str(path), error.hint) from error
+
+
+def named_scheme(name: str) -> Scheme:
+    """Raises CompileError that says what a name is made of."""
     found = _NAME.fullmatch(name)
     base = _BASES.get(found[1]) if found else None
     if found is None or base is None:
@@ -82,4 +135,4 @@ def find_scheme(name: str) -> Scheme:
         raise CompileError(f'scheme "{name}": {error}') from error
     if cache and attention != "bf16":
         raise CompileError(f'scheme "{name}": an int8 KV cache needs attention in bf16, and it is {attention}')
-    return Scheme(name, Matrix(weights, inputs), table, attention, "i8" if cache else attention)
+    return Scheme(name, name, Matrix(weights, inputs), table, attention, "i8" if cache else attention)

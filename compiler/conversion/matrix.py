@@ -17,7 +17,36 @@ from compiler.conversion.formats import group_sums, quantize, rounded
 from compiler.dialects import slm, slmq
 from compiler.errors import CompileError
 from compiler.locations import replace_keep_loc, source_of
-from compiler.schemes import ROUTING, Scheme
+from compiler.schemes import ROUTING, Matrix, Scheme
+
+
+def matrix_of(op: slm.LinearOp, scheme: Scheme, layer: int | None) -> Matrix:
+    """The form of a product in a layer. Raises CompileError if the experts of a mixture have different ones."""
+    key = op.weight.key.data
+    if slm.EXPERT not in key:
+        return scheme.matrix_of(slm.stored_name(key, layer, None))
+    mixture = op.parent_op()
+    while mixture is not None and not isinstance(mixture, slm.MixtureOp):
+        mixture = mixture.parent_op()
+    count = 1 if mixture is None else mixture.count
+    forms = {scheme.matrix_of(slm.stored_name(key, layer, expert)) for expert in range(count)}
+    if len(forms) > 1:
+        name = slm.stored_name(key, layer, None)
+        raise CompileError(
+            f'a rule names some of the experts of "{name}"', source_of(op.location), hint="name all of them"
+        )
+    return forms.pop()
+
+
+def layer_of(op: Operation) -> int | None:
+    """A layer that runs the op: the first of its kind."""
+    inner, outer = op, op.parent_op()
+    while outer is not None and not isinstance(outer, slm.LayersOp):
+        inner, outer = outer, outer.parent_op()
+    if outer is None:
+        return None
+    region = inner.parent_region()
+    return next(layer for layer, kind in enumerate(outer.layer_kinds) if outer.kinds[kind] is region)
 
 
 @dataclass(frozen=True)
@@ -32,7 +61,7 @@ class ConvertLinear(RewritePattern):
         ops: list[Operation] = []
         scale: SSAValue | None = None
         sums: SSAValue | None = None
-        form = ROUTING if op in self.routers else self.scheme.matrix_of(op.weight.key.data)
+        form = ROUTING if op in self.routers else matrix_of(op, self.scheme, layer_of(op))
         if form.inputs == "i8":
             quantized = quantize(op.x, len(slm.shape_of(op.x)) - 1)
             ops.append(quantized)

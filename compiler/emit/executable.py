@@ -26,6 +26,7 @@ from compiler.transforms.allocate_dram import LOGITS_ATTRIBUTE, PLACES_ATTRIBUTE
 from isa.canonical_json import canonical_json
 from isa.container import ExecutableWriter, Section, Symbol, VirtualWeights, symbols_to_bytes
 from isa.machine import Machine
+from isa.spec import Feature
 
 Progress = Callable[[int, int], None]
 ALL_EXPERTS = "*"  # in the name of what holds a weight of every expert
@@ -167,6 +168,12 @@ def symbols_of(places: list[Place]) -> list[Symbol]:
     ]
 
 
+def features_of(weights: list[Place]) -> Feature:
+    """What a program with these weights needs of the hardware."""
+    is_sparse = any(Recipe.of(place.what).format.sparse for place in weights)
+    return Feature.SPARSE if is_sparse else Feature(0)
+
+
 def write_executable(
     path: Path, module: ModuleOp, program: Program, machine: Machine, scheme: str, progress: Progress | None = None
 ) -> None:
@@ -176,7 +183,7 @@ def write_executable(
     """
     places, sizes = places_of(module), region_sizes(module)
     by_region = {name: [p for p in places if p.region == name] for name in ("weight", "table")}
-    with ExecutableWriter(path, machine.hash) as writer:
+    with ExecutableWriter(path, machine.hash, features_of(by_region["weight"])) as writer:
         writer.add(Section.TEXT, encode_text(module))
         writer.add(Section.SMEM, smem_image(module))
         writer.add(Section.TABLE, table_region(by_region["table"], sizes["table"]))

@@ -108,7 +108,11 @@ def quantized_rows(
     """Some rows of a matrix, stored or rounded now."""
     if stored is not None:
         offsets = None if stored.offsets is None else stored.offsets[part]
-        return replace(stored, q=stored.q[part], scales=stored.scales[part], offsets=offsets)
+        rows = replace(stored, q=stored.q[part], scales=stored.scales[part], offsets=offsets)
+        for numbers in (rows.scales, rows.offsets):
+            if numbers is not None:
+                finite(numbers.astype(np.float32), name)
+        return rows
     assert matrix is not None
     return quantize(np.ascontiguousarray(finite(matrix[part], name)), recipe.format, name)
 

@@ -41,7 +41,8 @@ def quantize_weight(weight: F32, form: WeightFormat) -> QuantizedWeight:
     step = max(1, CAST_ELEMENTS // weight.shape[1])
     parts = [_quantize_rows(weight[first : first + step], form) for first in range(0, len(weight), step)]
     q = np.concatenate([part[0] for part in parts])
-    scales, offsets = (np.concatenate([part[index] for part in parts]) for index in (1, 2))
+    scales = np.concatenate([part[1] for part in parts])
+    offsets = np.concatenate([part[2] for part in parts])
     kept = kept_columns(q) if form.sparse else np.zeros(0, np.int32)
     return QuantizedWeight(q, scales, offsets, kept)
 

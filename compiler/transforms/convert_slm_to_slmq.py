@@ -30,7 +30,7 @@ from compiler.conversion.tensors import ConvertTensor
 from compiler.dialects import slm
 from compiler.errors import CompileError
 from compiler.locations import source_of
-from compiler.schemes import find_scheme
+from compiler.schemes import named_scheme
 
 
 def erase_unused(module: ModuleOp) -> None:
@@ -42,13 +42,14 @@ def erase_unused(module: ModuleOp) -> None:
 
 @dataclass(frozen=True)
 class ConvertSlmToSlmqPass(ModulePass):
-    """See the module docstring. Options: scheme, a name of compiler.schemes."""
+    """See the module docstring. Options: scheme, a name of compiler.schemes; rules, of a mixed one."""
 
     name = "convert-slm-to-slmq"
     scheme: str = "w8a8"
+    rules: tuple[str, ...] = ()
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        scheme = find_scheme(self.scheme)
+        scheme = named_scheme(self.scheme).with_rules(self.rules)
         patterns: list[RewritePattern] = [
             ConvertEmbedding(scheme), ConvertLinear(scheme, routers(op)), ConvertAttention(scheme), ConvertNorm(), ConvertRope(),
             ConvertSinusoid(), ConvertActivation(), ConvertBinary(), ConvertRouting(), ConvertTensor(),

@@ -9,8 +9,10 @@ from gguf.constants import GGMLQuantizationType
 from gguf.quants import dequantize
 from numpy.typing import NDArray
 
+from compiler.formats import Quantized, WeightFormat
 from frontends.errors import FrontendError, show
 from frontends.gguf.header import GgufHeader
+from frontends.gguf.integers import FORMATS, integers_of_blocks
 from frontends.weights.safetensors import WEIGHT_TYPES, to_float32
 
 BLOCK_TYPES = (
@@ -54,7 +56,14 @@ class GgufCheckpoint:
         rows = prod(shape[1:-1])
         return self._load(name, start * rows, stop * rows).reshape(stop - start, *shape[1:])
 
-    def stored_rows(self, name: str, start: int, stop: int) -> NDArray[np.uint8]:
+    def integer_format(self, name: str) -> WeightFormat | None:
+        return FORMATS.get(self.tensor_type(name))
+
+    def load_integers(self, name: str, start: int, stop: int) -> Quantized:
+        rows = prod(self.tensor_shape(name)[1:-1])
+        return integers_of_blocks(self._stored_rows(name, start * rows, stop * rows), self.tensor_type(name))
+
+    def _stored_rows(self, name: str, start: int, stop: int) -> NDArray[np.uint8]:
         """Rows of the last dimension as the file has them: uint8 [stop - start, bytes of a row], whole blocks."""
         tensor = self._header.tensors[name]
         first = tensor.start + start * tensor.row_bytes
@@ -65,7 +74,7 @@ class GgufCheckpoint:
         """Rows [start, stop) of the last dimension, float32 [rows, elements]."""
         kind, columns = self.tensor_type(name), self.tensor_shape(name)[-1]
         if kind in WEIGHT_TYPES:
-            return to_float32(self.stored_rows(name, start, stop).view(WEIGHT_TYPES[kind]))
+            return to_float32(self._stored_rows(name, start, stop).view(WEIGHT_TYPES[kind]))
         if kind not in BLOCK_TYPES:
             known = ", ".join(self.weight_types)
             raise FrontendError(f"tensor {show(name)} has the type {kind}, weights have {known}", self.name)
@@ -76,7 +85,7 @@ class GgufCheckpoint:
             last = min(row + step, stop)
             try:
                 with np.errstate(all="ignore"):  # scales of a hostile file may be infinite or no numbers
-                    result[row - start : last - start] = dequantize(self.stored_rows(name, row, last), quantization)
+                    result[row - start : last - start] = dequantize(self._stored_rows(name, row, last), quantization)
             except (ValueError, IndexError, TypeError, ArithmeticError) as error:
                 raise FrontendError(f"tensor {show(name)} of {kind} cannot be read: {error}", self.name) from error
         return result

@@ -8,6 +8,7 @@ from typing import Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from compiler.formats import Quantized, WeightFormat
 from frontends.errors import FrontendError, did_you_mean, show
 from frontends.files import MAX_INDEX_BYTES, read_json_object
 from frontends.weights.safetensors import WEIGHT_TYPES, SafetensorsFile
@@ -47,6 +48,14 @@ class TensorSource(Protocol):
         """Items [start, stop) of the first dimension, without converting the others."""
         ...
 
+    def integer_format(self, name: str) -> WeightFormat | None:
+        """The format of the hardware that the tensor is stored in, if it is one of integers."""
+        ...
+
+    def load_integers(self, name: str, start: int, stop: int) -> Quantized:
+        """Items [start, stop) of the first dimension of such a tensor, their rows one below the other."""
+        ...
+
 
 class SafetensorsCheckpoint:
     """All tensors of one or several safetensors files."""
@@ -74,6 +83,12 @@ class SafetensorsCheckpoint:
 
     def load_rows(self, name: str, start: int, stop: int) -> NDArray[np.float32]:
         return self._file_of[name].load(name, start, stop)
+
+    def integer_format(self, name: str) -> WeightFormat | None:
+        return None
+
+    def load_integers(self, name: str, start: int, stop: int) -> Quantized:
+        raise FrontendError(f"tensor {show(name)} is no matrix of integers", self.name)
 
 
 def open_checkpoint(directory: Path) -> SafetensorsCheckpoint:

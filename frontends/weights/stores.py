@@ -12,11 +12,12 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.formats import Quantized
+from compiler.formats import Quantized, WeightFormat
 from frontends.configuration.declared import Scope, all_weights
 from frontends.errors import FrontendError
 from frontends.weights.checkpoint import TensorSource
 from frontends.weights.formulas import Formula
+from frontends.weights.integers import integer_format, integers_of
 from frontends.weights.recipes import Affine, Exponential, Recipe, Reshape, SameAs
 
 BLOCK_ELEMENTS = 1 << 18
@@ -61,8 +62,11 @@ class CheckpointWeights:
     def load(self, name: str) -> NDArray[np.float32]:
         return self._recipes[name].load()
 
+    def integer_format(self, name: str) -> WeightFormat | None:
+        return integer_format(self._recipes[name], self._source)
+
     def quantized(self, name: str) -> Quantized | None:
-        return None
+        return integers_of(self._recipes[name], self._source)
 
 
 def _unshaped(recipe: Recipe) -> Recipe:
@@ -116,6 +120,9 @@ class DeclaredWeights:
 
     def alias_of(self, name: str) -> str | None:
         return self._aliases.get(name)
+
+    def integer_format(self, name: str) -> WeightFormat | None:
+        return None
 
     def quantized(self, name: str) -> Quantized | None:
         return None
