@@ -50,7 +50,8 @@ Observe = Callable[[str, ModulePass | None, ModuleOp], None]  # stage, the pass 
 PASSES: dict[str, type[ModulePass]] = {
     made.name: made
     for made in (
-        CanonicalizePass, CommonSubexpressionElimination, LoopInvariantCodeMotionPass, ConvertSlmToSlmqPass,
+        CanonicalizePass, CommonSubexpressionElimination, LoopInvariantCodeMotionPass, SplitLayersPass,
+        ConvertSlmToSlmqPass,
         AddSamplingPass, HoistFromMixturesPass, CutRowsPass, FuseStripsPass, ChooseTilingPass, ConvertSlmqToTilePass,
         AllocateDramPass, DoubleBufferPass, AllocateSramPass, ConvertTileToIsaPass, AllocateRegistersPass,
     )
