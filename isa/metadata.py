@@ -181,6 +181,8 @@ def meta_from_bytes(data: bytes, expected_machine_hash: bytes) -> dict[str, Any]
     if _member(meta, "tokenizer") is not None:
         _text(meta["tokenizer"], "tokenizer")
     _check_chat(meta.get("chat"))
+    for line in _list(meta.get("conversions", []), "conversions"):
+        _text(line, "conversions")
     if machine_hash(_object(_member(meta, "machine"), "machine")) != expected_machine_hash:
         raise ValueError("the machine description does not have the header's machine hash")
     return meta

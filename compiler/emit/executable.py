@@ -12,6 +12,7 @@ import numpy as np
 from xdsl.dialects.builtin import ArrayAttr, DenseArrayBase, DictionaryAttr, IntegerAttr, ModuleOp, StringAttr
 
 from compiler.dialects.slm import EXPERT, MixtureOp, stored_name
+from compiler.emit.conversions import conversions_of
 from compiler.emit.packing import Bytes, pack
 from compiler.emit.recipes import Recipe
 from compiler.emit.tables import table_content
@@ -117,6 +118,10 @@ def meta_of(module: ModuleOp, program: Program, machine: Machine, scheme: str) -
         "source": Path(program.source).name,
         "config": program.config,
         "scheme": scheme,
+        "conversions": conversions_of(
+            [(Recipe.of(place.what), place.layer) for place in places_of(module) if place.region == "weight"],
+            program.weights,
+        ),
         "context": plan.context,
         "chunk": plan.chunk,
         "plan": vars(plan),

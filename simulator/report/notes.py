@@ -21,4 +21,4 @@ def notes_of(executable: Executable, *, timing_only: bool, seed: int) -> list[st
             f"needs {needed} of DRAM, {machine.name} has {present}: "
             "the times are those of a machine of this kind with enough memory"
         )
-    return notes
+    return notes + executable.meta.get("conversions", [])
