@@ -16,7 +16,7 @@ from compiler.interpreters.slmq_functions import (
     maximum,
     round_bf16,
     tanh,
-    to_i4,
+    to_i8,
 )
 from compiler.interpreters.slmq_kernels import matmul_fp, sum_fp
 
@@ -94,7 +94,8 @@ class QuantizedBlock:
         """From float32 [G, 256, hd]: keys per channel, values per position (section 8, int4 KV cache)."""
         of_keys: F32 = np.abs(keys).max(axis=1) * INVERSE_7
         of_values: F32 = np.abs(values).max(axis=2) * INVERSE_7
-        return cls(to_i4(keys / of_keys[:, None]), of_keys, to_i4(values / of_values[..., None]), of_values)
+        q_keys, q_values = (to_i8(x, -8, 7) for x in (keys / of_keys[:, None], values / of_values[..., None]))
+        return cls(q_keys, of_keys, q_values, of_values)
 
 
 class Int4State(KeyValueState):
