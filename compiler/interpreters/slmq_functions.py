@@ -70,11 +70,6 @@ def to_i8(x: F32, lowest: int = -128, highest: int = 127) -> NDArray[np.int8]:
     return np.where(np.isnan(x), np.float32(0), np.clip(np.rint(x), lowest, highest)).astype(np.int8)
 
 
-def to_i4(x: F32) -> NDArray[np.int8]:
-    """Rounded to nearest even, saturated to [-8, 7]; NaN gives 0."""
-    return np.where(np.isnan(x), np.float32(0), np.clip(np.rint(x), -8, 7)).astype(np.int8)
-
-
 def maximum(a: F32, b: F32) -> F32:
     """IEEE 754-2019 maximum: NaN if either is NaN, +0 above -0."""
     # The sum of two zeros is -0 only if both are: what the maximum of zeros is, and np.maximum does not promise.
