@@ -31,13 +31,13 @@ _BASES = {  # name -> weights, inputs of matrices, embedding rows, attention (q,
 BASES = tuple(_BASES)
 STORED = ("stored_a8", "stored_a16")
 """Matrices stay in the integer format that they are stored in; the others are int8 by row."""
-SHOWN = ("fp32", "fp16", "bf16", "w8a16", "w8a8", "w8a8-kv8", "w4a16", "w4a8", "w4a8-kv8")
+SHOWN = ("fp32", "fp16", "bf16", "w8a16", "w8a8", "w8a8-kv8", "w4a16", "w4a8", "w4a8-kv8", "w4a8-kv4")
 """Schemes for tables of all."""
-MODIFIERS = "-g32 -g64 -g128 (columns of a group), -zp (offsets), -s24 (2:4 sparsity), -kv8 (KV cache)"
+MODIFIERS = "-g32 -g64 -g128 (columns of a group), -zp (offsets), -s24 (2:4 sparsity), -kv8 -kv4 (KV cache)"
 FILE_SUFFIX = ".toml"
 DEFAULT_GROUP = "64"
 """Of int4 weights."""
-_NAME = re.compile(r"([a-z0-9_]+?)(?:-g(32|64|128))?(-zp)?(-s24)?(?:-kv(8))?")
+_NAME = re.compile(r"([a-z0-9_]+?)(?:-g(32|64|128))?(-zp)?(-s24)?(?:-kv([48]))?")
 _RULE = re.compile(r"(.+)=([^=:]+):(f32|f16|bf16|i8)")
 
 
@@ -134,5 +134,5 @@ def named_scheme(name: str) -> Scheme:
     except ValueError as error:
         raise CompileError(f'scheme "{name}": {error}') from error
     if cache and attention != "bf16":
-        raise CompileError(f'scheme "{name}": an int8 KV cache needs attention in bf16, and it is {attention}')
-    return Scheme(name, name, Matrix(weights, inputs), table, attention, "i8" if cache else attention)
+        raise CompileError(f'scheme "{name}": an int{cache} KV cache needs attention in bf16, and it is {attention}')
+    return Scheme(name, name, Matrix(weights, inputs), table, attention, f"i{cache}" if cache else attention)

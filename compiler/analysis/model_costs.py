@@ -18,10 +18,12 @@ from compiler.dialects import slm
 from compiler.dialects.slm import EXPERT, LAYER
 from compiler.errors import CompileError
 from compiler.locations import source_of
-from compiler.lowering.attention import cache_capacity
+from compiler.lowering.attention import cache_capacity, full_blocks
+from compiler.lowering.attention_int4 import Int4Layout
 from compiler.lowering.builder import element_bytes
 from compiler.program import ENCODER, Program, WeightStore
 from compiler.schemes import Scheme
+from isa.spec import KV_BLOCK
 
 SCALE_BYTES = 4  # f32: of a row of an int8 matrix, of an int8 cache entry
 STATE_BYTES = 4  # f32 in every scheme
@@ -64,9 +66,33 @@ class Cache:
         return context if self.window is None else min(context, self.window)
 
     def entry_bytes(self, scheme: Scheme) -> int:
-        """Key and value of one position, all heads and layers."""
+        """Key and value of one position, all heads and layers; in int4 on average of a full block."""
+        if scheme.cache == "i4":
+            return self.layers * Int4Layout(self.heads, self.head_dim, 1).position_bytes
         scale = SCALE_BYTES if scheme.cache == "i8" else 0
-        return 2 * self.layers * self.heads * (self.head_dim * element_bytes(scheme.cache) + scale)
+        return self.elements * element_bytes(scheme.cache) + 2 * self.layers * self.heads * scale
+
+    @property
+    def elements(self) -> int:
+        """Of key and value of one position, all heads and layers."""
+        return 2 * self.layers * self.heads * self.head_dim
+
+    def stored_bytes(self, scheme: Scheme, context: int) -> int:
+        """Of whole blocks, of a window no more than it needs; an int4 cache has a block in the attention's type besides."""
+        if scheme.cache != "i4":
+            return self.entry_bytes(scheme) * cache_capacity(context, self.window)
+        window = None if self.window is None or self.window >= context else self.window
+        full = full_blocks(context, window) * self.entry_bytes(scheme)
+        return KV_BLOCK * (full + self.elements * element_bytes(scheme.attention))
+
+    def read_bytes(self, scheme: Scheme, context: int) -> int:
+        """What a query at the end of `context` positions reads; of an int4 cache, those of its own block are not quantised."""
+        seen = self.seen(context)
+        if scheme.cache != "i4":
+            return self.entry_bytes(scheme) * seen
+        recent = min(seen, (context - 1) % KV_BLOCK + 1)
+        recent_bytes = recent * self.elements * element_bytes(scheme.attention)
+        return recent_bytes + (seen - recent) * self.entry_bytes(scheme)
 
 
 @dataclass(frozen=True)
@@ -120,16 +146,16 @@ class ModelCosts:
         )
 
     def cache_bytes_per_token(self, scheme: Scheme) -> int:
-        """What a token adds to the KV cache."""
+        """What a token adds to the KV cache, an int4 one when its block is full."""
         return sum(cache.entry_bytes(scheme) for cache in self.caches)
 
     def cache_bytes(self, scheme: Scheme, context: int) -> int:
-        """The KV cache of a context as it is laid out: whole blocks, of a window no more than it needs."""
-        return sum(cache.entry_bytes(scheme) * cache_capacity(context, cache.window) for cache in self.caches)
+        """The KV cache of a context as it is laid out."""
+        return sum(cache.stored_bytes(scheme, context) for cache in self.caches)
 
     def cache_bytes_read(self, scheme: Scheme, context: int) -> int:
         """What a token at the end of a context reads of the KV cache."""
-        return sum(cache.entry_bytes(scheme) * cache.seen(context) for cache in self.caches)
+        return sum(cache.read_bytes(scheme, context) for cache in self.caches)
 
 
 def part_bytes(part: Part, scheme: Scheme) -> int:

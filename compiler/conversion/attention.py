@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from xdsl.dialects.builtin import UnitAttr
 from xdsl.ir import Attribute, SSAValue
 from xdsl.pattern_rewriter import (
     PatternRewriter,
@@ -38,10 +39,12 @@ class ConvertAttention(RewritePattern):
                 kv.append(quantized.q)
                 scales[index] = quantized.scale
             else:
-                more, result = rounded(value, self.scheme.cache)
+                more, result = rounded(value, self.scheme.attention)
                 ops += more
                 kv.append(result)
         properties: dict[str, Attribute] = {"state": op.state}
+        if self.scheme.cache == "i4":
+            properties["int4"] = UnitAttr()
         for name, attribute in (("window", op.window), ("softcap", op.softcap)):
             if attribute is not None:
                 properties[name] = attribute

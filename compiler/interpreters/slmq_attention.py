@@ -7,12 +7,36 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.interpreters.slmq_functions import F32, bf16_bits, bf16_values, exp, maximum, round_bf16, tanh
+from compiler.interpreters.slmq_functions import (
+    F32,
+    bf16_bits,
+    bf16_values,
+    constant,
+    exp,
+    maximum,
+    round_bf16,
+    tanh,
+    to_i8,
+)
 from compiler.interpreters.slmq_kernels import matmul_fp, sum_fp
 
 BLOCK_KEYS = 256
 LOWEST = np.finfo(np.float32).min
+INVERSE_7 = constant(1 / 7)
 STORED = {"f32": np.float32, "bf16": np.uint16, "i8": np.int8}
+
+
+@dataclass(frozen=True)
+class Block:
+    """Float32 keys and values [n, hd] of one head. Scales, where the cache has them: of channels [hd] and of keys [n], both of
+    the stored keys, and of the stored values [n].
+    """
+
+    keys: F32
+    values: F32
+    channel_scales: F32 | None = None
+    key_scales: F32 | None = None
+    value_scales: F32 | None = None
 
 
 class KeyValueState:
@@ -41,10 +65,63 @@ class KeyValueState:
                 stored[:, rows] = new[..., 0].T
         self.length = rows.stop
 
-    def block(self, stored: NDArray[np.generic], group: int, rows: slice) -> F32:
-        """The float32 values of some rows of keys or values, [n, hd]."""
-        part = stored[group, rows]
-        return bf16_values(part.astype(np.uint16, copy=False)) if self.element == "bf16" else part.astype(np.float32)
+    def block(self, group: int, first: int, stop: int) -> Block:
+        """The positions first .. stop - 1, which lie in one KV block."""
+        rows = slice(first, stop)
+        keys, values = (self.floats(stored[group, rows]) for stored in (self.keys, self.values))
+        if self.element != "i8":
+            return Block(keys, values)
+        return Block(keys, values, None, self.key_scales[group, rows], self.value_scales[group, rows])
+
+    def floats(self, stored: NDArray[np.generic]) -> F32:
+        """The float32 values of stored keys or values."""
+        return (
+            bf16_values(stored.astype(np.uint16, copy=False)) if self.element == "bf16" else stored.astype(np.float32)
+        )
+
+
+@dataclass(frozen=True)
+class QuantizedBlock:
+    """256 positions of all heads: q int8 [G, 256, hd] in -8 .. 7, scales float32: of keys [G, hd], of values [G, 256]."""
+
+    keys: NDArray[np.int8]
+    key_scales: F32
+    values: NDArray[np.int8]
+    value_scales: F32
+
+    @classmethod
+    def of(cls, keys: F32, values: F32) -> QuantizedBlock:
+        """From float32 [G, 256, hd]: keys per channel, values per position (section 8, int4 KV cache)."""
+        of_keys: F32 = np.abs(keys).max(axis=1) * INVERSE_7
+        of_values: F32 = np.abs(values).max(axis=2) * INVERSE_7
+        q_keys, q_values = (to_i8(x, -8, 7) for x in (keys / of_keys[:, None], values / of_values[..., None]))
+        return cls(q_keys, of_keys, q_values, of_values)
+
+
+class Int4State(KeyValueState):
+    """Keeps the KV block that is not full in bf16, in `keys` and `values`; a full one is quantised when the next one begins."""
+
+    def __init__(self, groups: int, head_dim: int):
+        super().__init__("bf16", groups, BLOCK_KEYS, head_dim)
+        self.full: list[QuantizedBlock] = []
+
+    def append(self, k: NDArray[np.generic], v: NDArray[np.generic], scales: tuple[F32, F32] | None) -> None:
+        """Adds the rows k, v [T, G, hd]; they do not cross a multiple of 256 positions."""
+        before = BLOCK_KEYS * len(self.full)
+        if self.length == before + BLOCK_KEYS:
+            self.full.append(QuantizedBlock.of(self.floats(self.keys), self.floats(self.values)))
+            before = self.length
+        self.length -= before
+        super().append(k, v, scales)
+        self.length += before
+
+    def block(self, group: int, first: int, stop: int) -> Block:
+        index = first // BLOCK_KEYS
+        if index == len(self.full):
+            return super().block(group, 0, stop - first)
+        full = self.full[index]
+        keys, values = (q[group].astype(np.float32) for q in (full.keys, full.values))
+        return Block(keys, values, full.key_scales[group], None, full.value_scales[group])
 
 
 @dataclass
@@ -96,22 +173,22 @@ def _attend_group(
     positions = end - tokens + np.arange(len(q)) % tokens
     reach = end if window is None else window
     online = Online.start(len(q), q.shape[1])
-    columns = np.ascontiguousarray(q.T)
     first_visible = max(0, end - tokens - reach + 1)
     for first in range(first_visible // BLOCK_KEYS * BLOCK_KEYS, end, BLOCK_KEYS):
-        keys = slice(first, min(first + BLOCK_KEYS, end))
-        distance = positions[:, None] - np.arange(keys.start, keys.stop)
-        scores = matmul_fp(columns, state.block(state.keys, group, keys).T)
-        if state.element == "i8":
-            scores = scores * state.key_scales[group, keys]
+        stop = min(first + BLOCK_KEYS, end)
+        block = state.block(group, first, stop)
+        distance = positions[:, None] - np.arange(first, stop)
+        queries = q if block.channel_scales is None else round_bf16(q * block.channel_scales)
+        scores = matmul_fp(np.ascontiguousarray(queries.T), block.keys.T)
+        if block.key_scales is not None:
+            scores = scores * block.key_scales
         if softcap is not None:
             scores = tanh(scores * np.float32(1 / softcap)) * np.float32(softcap)
         visible = (distance >= 0) & (distance < reach)
         weights, online.maximum, online.total, alpha = softmax_block(scores, visible, online.maximum, online.total)
-        if state.element == "i8":
-            weights = weights * state.value_scales[group, keys]
+        if block.value_scales is not None:
+            weights = weights * block.value_scales
         if rounds:
             weights = round_bf16(weights)
-        values = state.block(state.values, group, keys)
-        online.values = matmul_fp(np.ascontiguousarray(weights.T), values, online.values * alpha)
+        online.values = matmul_fp(np.ascontiguousarray(weights.T), block.values, online.values * alpha)
     return online.values / online.total

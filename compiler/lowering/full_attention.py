@@ -5,7 +5,8 @@ from __future__ import annotations
 from xdsl.ir import SSAValue
 
 from compiler.dialects import slm, slmq
-from compiler.lowering.attention import UNLIMITED, Attend, Cache, Shape, softcap_of
+from compiler.lowering.attention import for_heads, softcap_of
+from compiler.lowering.attention_blocks import UNLIMITED, Attend, Cache, QueryRows, Shape
 from compiler.lowering.builder import Index, Place, element_bytes
 from compiler.lowering.values import Lowering, Tensor
 from isa.spec import KV_BLOCK
@@ -39,13 +40,7 @@ def lower_full_attention(low: Lowering, op: slmq.FullAttentionOp, k: Tensor, v: 
     low.values[op.result] = out
 
     def attend(head: Index) -> None:
-        AttendAll(low, shape, cache, low.values[op.q], out, softcap_of(op), head).run()
+        rows = QueryRows(low, shape, low.values[op.q], out, head)
+        AttendAll(low, shape, cache, rows, softcap_of(op)).run()
 
-    def heads_from(head: SSAValue, _: list[SSAValue]) -> list[Index]:
-        attend(head)
-        return []
-
-    if group == kv_heads:
-        attend(0)
-    else:
-        b.loop(0, kv_heads, group, heads_from)
+    for_heads(low, shape, attend)

@@ -18,7 +18,7 @@ from compiler.analysis.buffer_lifetimes import buffer_lifetimes
 from compiler.analysis.sram_solver import solve
 from compiler.dialects import slm, slmq
 from compiler.errors import CompileError
-from compiler.lowering.attention import SCORE_BUFFERS
+from compiler.lowering.attention_blocks import SCORE_BUFFERS
 from compiler.lowering.builder import element_bytes
 from compiler.lowering.plan import PLAN_ATTRIBUTE, TilePlan
 from compiler.transforms.convert_slmq_to_tile import ConvertSlmqToTilePass

@@ -21,7 +21,7 @@ from compiler.interpreters.slmq.positions import POSITION_HANDLERS
 from compiler.interpreters.slmq.recurrent import RECURRENT
 from compiler.interpreters.slmq.routing import ROUTING
 from compiler.interpreters.slmq.run import Handlers, Results, SlmqRun
-from compiler.interpreters.slmq_attention import KeyValueState, attend
+from compiler.interpreters.slmq_attention import Int4State, KeyValueState, attend
 from compiler.interpreters.slmq_formats import matmul_quantized
 from compiler.interpreters.slmq_functions import ACTIVATIONS, F32, rounded_to
 
@@ -125,7 +125,11 @@ def _attention(run: SlmqRun, op: slmq.AttentionOp) -> Results:
     q, k, v = (run.values[value] for value in (op.q, op.k, op.v))
     name = (op.state.data.replace(slm.LAYER, str(run.layer)), run.layer)
     if name not in run.states:
-        run.states[name] = KeyValueState(element_of(op.k.type), k.shape[1], run.context, k.shape[2])
+        groups, head_dim = k.shape[1:]
+        if op.int4 is not None:
+            run.states[name] = Int4State(groups, head_dim)
+        else:
+            run.states[name] = KeyValueState(element_of(op.k.type), groups, run.context, head_dim)
     state = run.states[name]
     if not isinstance(state, KeyValueState) or state.length != run.position:
         raise InterpreterError(f'two operations own the state "{name[0]}"', op)

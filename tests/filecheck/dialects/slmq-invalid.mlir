@@ -107,6 +107,18 @@ func.func @f(%q: tensor<?x4x8xbf16>, %k: tensor<?x2x8xi8>) {
   func.return
 }
 // -----
+// CHECK: error: slmq.attention: a state in int4 takes bf16 keys and values, found tensor<?x2x8xf32>
+func.func @f(%q: tensor<?x4x8xf32>, %k: tensor<?x2x8xf32>) {
+  %y = slmq.attention %q, %k, %k state "s" int4 : tensor<?x4x8xf32>, tensor<?x2x8xf32>, tensor<?x2x8xf32> -> tensor<?x4x8xf32>
+  func.return
+}
+// -----
+// CHECK: error: slmq.attention: a state in int4 takes bf16 keys and values, found tensor<?x2x8xi8>
+func.func @f(%q: tensor<?x4x8xbf16>, %k: tensor<?x2x8xi8>, %s: tensor<?x2x1xf32>) {
+  %y = slmq.attention %q, %k, %k scales %s, %s state "s" int4 : tensor<?x4x8xbf16>, tensor<?x2x8xi8>, tensor<?x2x8xi8> scales tensor<?x2x1xf32>, tensor<?x2x1xf32> -> tensor<?x4x8xf32>
+  func.return
+}
+// -----
 // CHECK: error: slmq.attention: attention gives f32 of the shape of q
 func.func @f(%q: tensor<?x4x8xf32>, %k: tensor<?x2x8xf32>) {
   %y = slmq.attention %q, %k, %k state "s" : tensor<?x4x8xf32>, tensor<?x2x8xf32>, tensor<?x2x8xf32> -> tensor<?x4x8xbf16>
