@@ -15,6 +15,7 @@ from compiler.interpreters.slmq_functions import (
     exp,
     maximum,
     round_bf16,
+    rounded_to,
     tanh,
     to_i8,
 )
@@ -23,7 +24,7 @@ from compiler.interpreters.slmq_kernels import matmul_fp, sum_fp
 BLOCK_KEYS = 256
 LOWEST = np.finfo(np.float32).min
 INVERSE_7 = constant(1 / 7)
-STORED = {"f32": np.float32, "bf16": np.uint16, "i8": np.int8}
+STORED = {"f32": np.float32, "f16": np.float16, "bf16": np.uint16, "i8": np.int8}
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Block:
 class KeyValueState:
     """Keys and values of one attention op in one layer, in their stored format.
 
-    keys, values: [G, context, hd], float32, uint16 (the bits of bf16) or int8. key_scales, value_scales: float32
+    keys, values: [G, context, hd], float32, float16, uint16 (the bits of bf16) or int8. key_scales, value_scales: float32
     [G, context], used with int8. Rows at and after `length` are not written yet (and take no memory until then).
     """
 
@@ -148,10 +149,10 @@ def softmax_block(scores: F32, visible: NDArray[np.bool_], m: F32, total: F32) -
     return weights, new, np.where(any_visible, (total * alpha) + sum_fp(weights), total), alpha
 
 
-def attend(q: F32, state: KeyValueState, rounds: bool, window: int | None, softcap: float | None) -> F32:
+def attend(q: F32, state: KeyValueState, element: str, window: int | None, softcap: float | None) -> F32:
     """Section 9 for the rows q [T, H, hd] of the last T positions of the state.
 
-    q is scaled and rounded. rounds: whether probabilities are rounded to bf16. Gives float32 [T, H, hd].
+    q is scaled and rounded. element: what probabilities are rounded to. Gives float32 [T, H, hd].
     """
     tokens, heads, head_dim = q.shape
     groups = len(state.keys)
@@ -160,13 +161,13 @@ def attend(q: F32, state: KeyValueState, rounds: bool, window: int | None, softc
     for group in range(groups):
         members = slice(group * per_group, (group + 1) * per_group)
         rows = q[:, members].transpose(1, 0, 2).reshape(-1, head_dim)
-        mixed = _attend_group(rows, state, group, tokens, rounds, window, softcap)
+        mixed = _attend_group(rows, state, group, tokens, element, window, softcap)
         result[:, members] = mixed.reshape(per_group, tokens, head_dim).transpose(1, 0, 2)
     return result
 
 
 def _attend_group(
-    q: F32, state: KeyValueState, group: int, tokens: int, rounds: bool, window: int | None, softcap: float | None
+    q: F32, state: KeyValueState, group: int, tokens: int, element: str, window: int | None, softcap: float | None
 ) -> F32:
     """The rows q [R, hd] of the heads that share one key head; row r is token r % tokens of the chunk."""
     end = state.length
@@ -188,7 +189,6 @@ def _attend_group(
         weights, online.maximum, online.total, alpha = softmax_block(scores, visible, online.maximum, online.total)
         if block.value_scales is not None:
             weights = weights * block.value_scales
-        if rounds:
-            weights = round_bf16(weights)
+        weights = rounded_to(element, weights)
         online.values = matmul_fp(np.ascontiguousarray(weights.T), block.values, online.values * alpha)
     return online.values / online.total

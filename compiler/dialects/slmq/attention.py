@@ -23,7 +23,7 @@ from compiler.dialects.slmq.formats import element_of
 class AttentionOp(IRDLOperation):
     """Appends k, v to the state, then attends from q (already scaled): docs/numerics.md section 9.
 
-    q [T, H, hd] and the probabilities are f32 or bf16; k, v [T, G, hd] have the state's element type; int8
+    q [T, H, hd] and the probabilities are f32, f16 or bf16; k, v [T, G, hd] have the state's element type; int8
     ones come with a scale per token and head, [T, G, 1]. `int4`: the state keeps whole blocks of the bf16 rows in int4.
     """
 
@@ -50,7 +50,7 @@ class AttentionOp(IRDLOperation):
         if len(q) != 3 or k != v or q[2] != k[2] or q[1] % k[1]:
             raise VerifyException(f"attention takes q [T, H, hd], k and v [T, G, hd], found {q}, {k}, {v}")
         pair = (element_of(self.q.type), element_of(self.k.type))
-        if pair not in (("f32", "f32"), ("bf16", "bf16"), ("bf16", "i8")) or self.k.type != self.v.type:
+        if pair not in (("f32", "f32"), ("f16", "f16"), ("bf16", "bf16"), ("bf16", "i8")) or self.k.type != self.v.type:
             raise VerifyException(f"attention of {self.q.type} over {self.k.type} and {self.v.type} is not defined")
         scaled = self.k_scale is not None and self.v_scale is not None
         if (pair[1] == "i8") != scaled:

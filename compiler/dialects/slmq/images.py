@@ -54,7 +54,7 @@ class ReplaceOp(ReplaceBase):
 class FullAttentionOp(IRDLOperation):
     """Attention from q [n, H, hd], already scaled, over all of k, v [m, G, hd]: docs/numerics.md section 9.
 
-    q, k, v and the probabilities are f32 or bf16; the result is f32.
+    q, k, v and the probabilities are f32, f16 or bf16; the result is f32.
     """
 
     name = "slmq.full_attention"
@@ -71,7 +71,7 @@ class FullAttentionOp(IRDLOperation):
     def verify_(self) -> None:
         check_full_attention("full_attention", *(shape_of(x) for x in (self.q, self.k, self.v, self.result)))
         elements = {element_of(value.type) for value in (self.q, self.k, self.v)}
-        if elements not in ({"f32"}, {"bf16"}) or element_of(self.result.type) != "f32":
+        if elements not in ({"f32"}, {"f16"}, {"bf16"}) or element_of(self.result.type) != "f32":
             raise VerifyException(
                 f"full_attention of {self.q.type} over {self.k.type} and {self.v.type} is not defined"
             )

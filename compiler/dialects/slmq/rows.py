@@ -24,8 +24,8 @@ from compiler.dialects.slmq.formats import element_of
 
 def check_table_format(number_format: StringAttr) -> None:
     """Raises VerifyException if rows of a table cannot be stored so."""
-    if number_format.data not in ("f32", "bf16"):
-        raise VerifyException(f'an embedding table is f32 or bf16, found "{number_format.data}"')
+    if number_format.data not in ("f32", "f16", "bf16"):
+        raise VerifyException(f'an embedding table is f32, f16 or bf16, found "{number_format.data}"')
 
 
 @irdl_op_definition

@@ -8,26 +8,26 @@ from compiler.dialects import slmq
 from compiler.dialects.slmq import element_of
 from compiler.interpreters.slmq.run import Handlers, Results, SlmqRun
 from compiler.interpreters.slmq_attention import BLOCK_KEYS, Online, softmax_block
-from compiler.interpreters.slmq_functions import F32, constant, maximum, round_bf16, tanh
+from compiler.interpreters.slmq_functions import F32, constant, maximum, rounded_to, tanh
 from compiler.interpreters.slmq_kernels import matmul_fp, sum_fp
 
 SMALLEST_NORM = constant(1e-12)
 
 
-def attend_all(q: F32, k: F32, v: F32, rounds: bool, softcap: float | None) -> F32:
+def attend_all(q: F32, k: F32, v: F32, element: str, softcap: float | None) -> F32:
     """Section 9 for rows q [n, H, hd] that see all keys k, v [m, G, hd]; q is scaled and rounded.
 
-    rounds: whether probabilities are rounded to bf16. Gives float32 [n, H, hd].
+    element: what probabilities are rounded to. Gives float32 [n, H, hd].
     """
     shared = q.shape[1] // k.shape[1]
     result = np.empty_like(q)
     for head in range(q.shape[1]):
         keys, values = (np.ascontiguousarray(part[:, head // shared]) for part in (k, v))
-        result[:, head] = _attend_head(np.ascontiguousarray(q[:, head].T), keys, values, rounds, softcap)
+        result[:, head] = _attend_head(np.ascontiguousarray(q[:, head].T), keys, values, element, softcap)
     return result
 
 
-def _attend_head(columns: F32, keys: F32, values: F32, rounds: bool, softcap: float | None) -> F32:
+def _attend_head(columns: F32, keys: F32, values: F32, element: str, softcap: float | None) -> F32:
     """One head: queries [hd, n], keys and values [m, hd]."""
     rows = columns.shape[1]
     online = Online.start(rows, keys.shape[1])
@@ -38,8 +38,7 @@ def _attend_head(columns: F32, keys: F32, values: F32, rounds: bool, softcap: fl
             scores = tanh(scores * constant(1 / softcap)) * constant(softcap)
         visible = np.ones(scores.shape, np.bool_)
         weights, online.maximum, online.total, alpha = softmax_block(scores, visible, online.maximum, online.total)
-        if rounds:
-            weights = round_bf16(weights)
+        weights = rounded_to(element, weights)
         online.values = matmul_fp(np.ascontiguousarray(weights.T), values[block], online.values * alpha)
     return online.values / online.total
 
@@ -68,7 +67,7 @@ def _l2_normalize(run: SlmqRun, op: slmq.L2NormalizeOp) -> Results:
 def _full_attention(run: SlmqRun, op: slmq.FullAttentionOp) -> Results:
     softcap = None if op.softcap is None else float(op.softcap.value.data)
     q, k, v = (run.values[value] for value in (op.q, op.k, op.v))
-    return [attend_all(q, k, v, element_of(op.q.type) == "bf16", softcap)]
+    return [attend_all(q, k, v, element_of(op.q.type), softcap)]
 
 
 def _replace(run: SlmqRun, op: slmq.ReplaceOp) -> Results:

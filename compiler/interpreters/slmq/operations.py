@@ -137,7 +137,7 @@ def _attention(run: SlmqRun, op: slmq.AttentionOp) -> Results:
     state.append(k, v, scales)
     window = None if op.window is None else op.window.value.data
     softcap = None if op.softcap is None else float(op.softcap.value.data)
-    return [attend(q, state, element_of(op.q.type) == "bf16", window, softcap)]
+    return [attend(q, state, element_of(op.q.type), window, softcap)]
 
 
 def _select_rows(run: SlmqRun, op: slmq.SelectRowsOp) -> Results:

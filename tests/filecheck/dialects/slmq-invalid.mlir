@@ -1,5 +1,5 @@
 // RUN: not slmc opt %s
-// CHECK: error: slmq.embed: an embedding table is f32 or bf16, found "i8"
+// CHECK: error: slmq.embed: an embedding table is f32, f16 or bf16, found "i8"
 func.func @f(%t: tensor<?xi32>) {
   %x = slmq.embed %t, #slm.weight<"e", tensor<64x32xf32>> as "i8" : tensor<?xi32> -> tensor<?x32xf32>
   func.return

@@ -29,7 +29,7 @@ func.func @f(%x: tensor<?x8xbf16>) {
   func.return
 }
 // -----
-// CHECK: error: slmq.position_rows: an embedding table is f32 or bf16, found "i8"
+// CHECK: error: slmq.position_rows: an embedding table is f32, f16 or bf16, found "i8"
 func.func @f(%t: tensor<?xi32>) {
   %y = slmq.position_rows #slm.weight<"p", tensor<66x8xf32>> as "i8" offset 2 : tensor<?x8xf32>
   func.return
