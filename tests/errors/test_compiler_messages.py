@@ -30,6 +30,14 @@ def test_unknown_scheme() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "bits", "attention"), [("fp32-kv4", 4, "f32"), ("fp16-kv4", 4, "f16"), ("fp32-kv8", 8, "f32")]
+)
+def test_a_quantised_cache_needs_attention_in_bf16(name: str, bits: int, attention: str) -> None:
+    expected = f'error: scheme "{name}": an int{bits} KV cache needs attention in bf16, and it is {attention}'
+    assert message_of(tiny_program(), options("edge", name)) == expected
+
+
 @pytest.mark.parametrize("context", [0, -5, (1 << 20) + 1])
 def test_senseless_context(context: int) -> None:
     expected = f"error: the context is {context}, expected 1 to 1048576 positions"

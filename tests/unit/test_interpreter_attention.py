@@ -23,6 +23,13 @@ def one(function, value):
     return function(np.array([value], np.float32))[0]
 
 
+ROUNDED = {
+    "f32": lambda value: value,
+    "f16": lambda value: F(np.float16(value)),
+    "bf16": lambda value: one(round_bf16, value),
+}
+
+
 def ordered_sum(terms, start=0.0):
     terms = [*terms, *[F(0)] * (-len(terms) % 32)]
     total = F(start)
@@ -43,7 +50,7 @@ def scalar_softmax(scores, visible, m, total):
     return weights, new, (total * alpha) + ordered_sum(weights), alpha
 
 
-def scalar_attend(q, keys, values, scales, position, end, window, softcap, rounds, first_block):
+def scalar_attend(q, keys, values, scales, position, end, window, softcap, element, first_block):
     """Section 9 for one query row q [hd] at `position` of a chunk that ends before `end`."""
     m, total, acc = F(np.finfo(np.float32).min), F(0), [F(0)] * len(q)
     for first in range(first_block * 256, end, 256):
@@ -57,12 +64,16 @@ def scalar_attend(q, keys, values, scales, position, end, window, softcap, round
         weights, m, total, alpha = scalar_softmax(scores, visible, m, total)
         if scales is not None:
             weights = [weight * scales[1][j] for weight, j in zip(weights, block, strict=True)]
-        if rounds:
-            weights = [one(round_bf16, weight) for weight in weights]
+        weights = [ROUNDED[element](weight) for weight in weights]
         for d in range(len(q)):
             products = [weight * values[j, d] for weight, j in zip(weights, block, strict=True)]
             acc[d] = ordered_sum(products, acc[d] * alpha)
     return [value / total for value in acc]
+
+
+def attention_element(element):
+    """Of queries and probabilities over keys of that element."""
+    return "bf16" if element == "i8" else element
 
 
 def inputs(element, length, seed):
@@ -72,8 +83,11 @@ def inputs(element, length, seed):
     kv = [rng.normal(size=(length, GROUPS, HEAD_DIM)).astype(np.float32) * 2 for _ in range(2)]
     if element == "f32":
         return q, *kv, None
-    if element == "bf16":
-        return round_bf16(q), *[round_bf16(x) for x in kv], None
+    if element in ("bf16", "f16"):
+        values = [
+            np.array([ROUNDED[element](value) for value in x.flat], np.float32).reshape(x.shape) for x in (q, *kv)
+        ]
+        return *values, None
     numbers = [rng.integers(-127, 128, size=x.shape).astype(np.int8) for x in kv]
     scales = tuple((rng.uniform(size=(length, GROUPS, 1)) / 60).astype(np.float32) for _ in range(2))
     return round_bf16(q), *numbers, scales
@@ -86,7 +100,7 @@ def attend_in_chunks(element, data, borders, window, softcap):
     for start, stop in pairwise(borders):
         part = None if scales is None else tuple(scale[start:stop] for scale in scales)
         state.append(k[start:stop], v[start:stop], part)
-        results.append(attend(q[start:stop], state, element != "f32", window, softcap))
+        results.append(attend(q[start:stop], state, attention_element(element), window, softcap))
     return np.concatenate(results)
 
 
@@ -97,10 +111,11 @@ def expected_row(element, data, position, head, chunk, window, softcap):
     keys, values = (x[:, group].astype(np.float32) for x in (k, v))
     first_block = max(0, chunk[0] - window + 1) // 256 if window else 0
     row = q[position, head]
-    return scalar_attend(row, keys, values, flat, position, chunk[1], window, softcap, element != "f32", first_block)
+    kind = attention_element(element)
+    return scalar_attend(row, keys, values, flat, position, chunk[1], window, softcap, kind, first_block)
 
 
-@pytest.mark.parametrize("element", ["f32", "bf16", "i8"])
+@pytest.mark.parametrize("element", ["f32", "f16", "bf16", "i8"])
 @pytest.mark.parametrize(("window", "softcap"), [(None, None), (20, None), (None, 1.5), (300, 3.0)])
 def test_rows_over_two_blocks(element, window, softcap):
     data = inputs(element, 290, 3)
@@ -114,7 +129,7 @@ def test_rows_over_two_blocks(element, window, softcap):
             )
 
 
-@pytest.mark.parametrize("element", ["f32", "bf16", "i8"])
+@pytest.mark.parametrize("element", ["f32", "f16", "bf16", "i8"])
 @pytest.mark.parametrize("window", [None, 7, 256])
 def test_chunks_do_not_change_bits(element, window):
     data = inputs(element, 300, 4)

@@ -109,7 +109,7 @@ def in_chunks(
     results: list[NDArray[np.float32]] = []
     for start, stop in pairwise(borders):
         state.append(k[start:stop], v[start:stop], None)
-        results.append(attend(q[start:stop], state, True, window, softcap))
+        results.append(attend(q[start:stop], state, "bf16", window, softcap))
     return np.concatenate(results)
 
 

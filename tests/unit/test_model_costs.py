@@ -67,12 +67,20 @@ def test_a_small_model_by_hand(own: Path) -> None:
     assert costs.cache_bytes_per_token(w8a8) == 3 * 2 * 2 * 8 * 2
     assert costs.cache_bytes_per_token(kv8) == 3 * 2 * 2 * (8 + 4)
     assert costs.cache_bytes_read(w8a8, 100) == 2 * 2 * 8 * 2 * (100 + 100 + 20)
+    # int4: keys of 8 channels in a group of 32, a scale for each position of the values, and 256 bytes of key scales for a block.
+    kv4, entry, recent = find_scheme("w8a8-kv4"), 2 * (16 + 4 + 4) + 1, 2 * 2 * 8 * 2
+    assert costs.cache_bytes_per_token(kv4) == 3 * entry
+    assert costs.cache_bytes_read(kv4, 100) == costs.cache_bytes_read(w8a8, 100)
+    assert costs.cache_bytes_read(kv4, 257) == 2 * (256 * entry + recent) + 19 * entry + recent
+    assert costs.cache_bytes_read(kv4, 512) == 2 * 256 * (entry + recent) + 20 * recent
+    assert costs.cache_bytes(kv4, 700) == 256 * (2 * 2 * entry + entry + 3 * recent)
+    assert costs.cache_bytes(kv4, 255) == 256 * 3 * recent
     # Whole blocks of 256 positions; a window of 20 needs two of them.
     assert costs.cache_bytes(w8a8, 700) == 2 * 2 * 8 * 2 * (768 + 768 + 512)
     assert costs.uncounted == set()
 
 
-@pytest.mark.parametrize("scheme", ["fp32", "bf16", "w8a8", "w8a8-kv8"])
+@pytest.mark.parametrize("scheme", ["fp32", "bf16", "w8a8", "w8a8-kv8", "w8a8-kv4"])
 @pytest.mark.parametrize(
     "changes",
     [
