@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from compiler.driver import Options
 from compiler.program import Program
+from frontends import Virtual
 from isa.container import Executable
 from isa.machine import Machine
-from slmc.building import build
+from slmc.building import Checkpoint, build
 from slmc.errors import CommandError
 from slmc.session import Session
 from slmc.survey import DEFAULT_DECODED, DEFAULT_PROMPT, DEFAULT_SURVEY_CONTEXT, Phase, phase_of
+
+REFERENCE_SCHEME = "fp32"
 
 
 @dataclass(frozen=True)
@@ -48,15 +51,25 @@ class Cost:
     decode: Phase
 
 
-def cost_of(program: Program, machine: Machine, scheme: str, timed: Timed) -> Cost:
-    """Compiles to a temporary file and times it. Raises what compiling and running raise."""
-    context = min(DEFAULT_SURVEY_CONTEXT, program.max_positions or DEFAULT_SURVEY_CONTEXT)
+def cost_of(program: Program, machine: Machine, scheme: str, timed: Timed, context: int | None = None) -> Cost:
+    """Compiles to a temporary file and times it. Raises what compiling and running raise.
+
+    context None: as `slmc survey`, 1024 positions or what the model has if that is less.
+    """
+    if context is None:
+        context = min(DEFAULT_SURVEY_CONTEXT, program.max_positions or DEFAULT_SURVEY_CONTEXT)
     timed.within(context)
     options = Options(machine, scheme, context, allow_oversize=True)
     with tempfile.TemporaryDirectory(prefix="slmc-") as directory:
         file = Path(directory) / "model.slx"
         build(program, options, file)
         return cost_of_executable(Executable.open(file, verify=False), timed)
+
+
+def cost_of_reference(source: Checkpoint, machine: Machine, timed: Timed, context: int | None = None) -> Cost:
+    """The same model in fp32: timed without weights, since its program may be several times the others'."""
+    virtual = replace(source, random_seed=None, virtual=Virtual.ALWAYS).load()
+    return cost_of(virtual, machine, REFERENCE_SCHEME, timed, context)
 
 
 def cost_of_executable(executable: Executable, timed: Timed) -> Cost:

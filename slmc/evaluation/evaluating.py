@@ -11,7 +11,7 @@ from compiler.schemes import find_scheme
 from isa.machine import Machine, load_machine
 from slmc.building import DEFAULT_CONTEXT, DEFAULT_MACHINE, DEFAULT_SCHEME, Checkpoint
 from slmc.errors import CommandError
-from slmc.evaluation.costs import Timed, cost_of, cost_of_executable
+from slmc.evaluation.costs import Timed, cost_of, cost_of_executable, cost_of_reference
 from slmc.evaluation.measuring import Measuring, Tell
 from slmc.evaluation.rows import Evaluation
 from slmc.evaluation.runs import Quantised, Reference, Simulated
@@ -20,7 +20,6 @@ from slmc.executables import Wanted, is_executable, opened
 from slmc.progress import tell_notes
 from slmc.texts import Texts
 
-REFERENCE_SCHEME = "fp32"
 NO_REFERENCE = (
     "there is no fp32 model to compare with, so the increase of perplexity, the KL divergence and the agreement are blank; "
     "give the checkpoint that the executable was made from (--reference)"
@@ -57,14 +56,15 @@ def evaluate_rows(source: Checkpoint, text: str | Path, asked: Asked, tell: Tell
     tokens = tokens_of(text, Texts.of_path(source.path), asked.tokens)
     program = source.load()
     tell_notes(program)
-    original = program
+    origin, original = source, program
     if asked.reference is not None:
-        original = _original(asked.reference, vocabulary_of(program), tokens, text, asked.tokens)
+        origin = Checkpoint(asked.reference)
+        original = _original(origin, vocabulary_of(program), tokens, text, asked.tokens)
     longest = min((limit for limit in (program.max_positions, original.max_positions) if limit), default=0)
     size = window_size(asked.window, min(DEFAULT_CONTEXT, longest or DEFAULT_CONTEXT), longest, "the model")
     windows = windows_of(tokens, size)
     rows = Measuring(Reference(original), windows, tell)
-    rows.measure_reference(lambda: cost_of(original, machine, REFERENCE_SCHEME, asked.timed))
+    rows.measure_reference(lambda: cost_of_reference(origin, machine, asked.timed))
     for scheme in asked.schemes or (DEFAULT_SCHEME,):
         rows.measure(
             scheme,
@@ -89,16 +89,16 @@ def _evaluate_executable(source: Checkpoint, text: str | Path, asked: Asked, tel
         raise CommandError("an executable has one scheme", "give the checkpoint to compare several")
     with opened(source, Wanted(asked.machine, asked.schemes[0] if asked.schemes else None)) as executable:
         tokens = tokens_of(text, Texts.of_executable(executable), asked.tokens)
-        original = None
+        context, origin, original = executable.meta["context"], None, None
         if asked.reference is not None:
-            original = _original(asked.reference, executable.meta["vocabulary"], tokens, text, asked.tokens)
-        context = executable.meta["context"]
+            origin = Checkpoint(asked.reference)
+            original = _original(origin, executable.meta["vocabulary"], tokens, text, asked.tokens)
         longest = min(context, original.max_positions or context) if original else context
         size = window_size(asked.window, min(DEFAULT_CONTEXT, longest), longest, "the executable or its reference")
         windows, machine = windows_of(tokens, size), Machine.from_canonical(executable.meta["machine"])
         rows = Measuring(None if original is None else Reference(original), windows, tell)
-        if original is not None:
-            rows.measure_reference(lambda: cost_of(original, machine, REFERENCE_SCHEME, asked.timed))
+        if origin is not None:
+            rows.measure_reference(lambda: cost_of_reference(origin, machine, asked.timed, context))
         rows.measure(
             executable.meta["scheme"],
             lambda: Simulated(executable),
@@ -117,11 +117,12 @@ def _evaluate_executable(source: Checkpoint, text: str | Path, asked: Asked, tel
     )
 
 
-def _original(path: Path, vocabulary: int, tokens: list[int], text: str | Path, most: int | None) -> Program:
+def _original(origin: Checkpoint, vocabulary: int, tokens: list[int], text: str | Path, most: int | None) -> Program:
     """The reference's program. Raises CommandError if it is not a model of the same tokens."""
+    path = origin.path
     if is_executable(path):
-        raise CommandError("the reference is a checkpoint: its fp32 numbers are needed", place=str(path))
-    texts, original = Texts.of_path(path), Checkpoint(path).load()
+        raise CommandError("the reference must be a checkpoint, since its fp32 numbers are needed", place=str(path))
+    texts, original = Texts.of_path(path), origin.load()
     if vocabulary_of(original) != vocabulary:
         message = f"the reference has a vocabulary of {vocabulary_of(original)}, the model one of {vocabulary}"
         raise CommandError(message, place=str(path))

@@ -16,6 +16,7 @@ from slmc.evaluation.windows import Windows
 from slmc.progress import steps
 
 REFERENCE_NAME = "fp32 (reference)"
+OTHER_STREAM = "errors above 100 % behind every layer: the residual stream is not the reference's, as in a model with rotated weights"
 Tell = Callable[[Row], object]
 T = TypeVar("T")
 
@@ -83,6 +84,8 @@ class Measuring:
             notes.append(f"{accuracy.invalid} of {accuracy.predicted} positions have NaN or infinite logits")
         elif accuracy is not None and (accuracy.perplexity is None or (self.reference and accuracy.kl is None)):
             notes.append("a token has probability 0, so a mean is infinite")
+        if accuracy is not None and accuracy.layers and all((each.error or 0) > 1 for each in accuracy.layers):
+            notes.append(OTHER_STREAM)
         if cost is not None and not cost.fits:
             notes.append("does not fit the machine's memory; timed as if there were enough")
         row = Row(name, is_reference, accuracy, cost, tuple(notes), error)
