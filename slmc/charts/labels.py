@@ -8,8 +8,8 @@ from dataclasses import dataclass
 CHARACTER_WIDTH, LINE_HEIGHT = 6.4, 13.0
 """Of the text in pixels; an upper bound for the usual sans-serif fonts of 11 px."""
 GAP, RADIUS = 7.0, 5.0
-DISTANCES = (0, 1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6, 7, -7, 8, -8, 9, -9, 10, -10)
-"""Lines above or below the point, in the order in which they are tried."""
+DISTANCES = (0.0, *(sign * half / 2 for half in range(1, 41) for sign in (1, -1)))
+"""Lines above or below the point, in the order in which they are tried: up to 20, by halves."""
 
 
 @dataclass(frozen=True)

@@ -64,9 +64,10 @@ class LogScale:
     @staticmethod
     def of(values: Sequence[float]) -> LogScale:
         """Whole powers of ten around the positive values."""
-        positive = [value for value in values if value > 0] or [1.0]
-        low = math.floor(math.log10(min(positive)))
-        return LogScale(low, max(low + 1, math.ceil(math.log10(max(positive)))), len(positive) < len(values))
+        positive = [value for value in values if value > 0]
+        low = math.floor(math.log10(min(positive, default=1.0)))
+        high = math.ceil(math.log10(max(positive, default=1.0)))
+        return LogScale(low, max(low + 1, high), len(positive) < len(values))
 
     @property
     def ticks(self) -> tuple[float, ...]:

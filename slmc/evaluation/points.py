@@ -9,6 +9,9 @@ from slmc.charts.scales import LinearScale, LogScale
 from slmc.charts.scatter import Axis, Point, scatter
 from slmc.evaluation.rows import Evaluation, Row
 
+NEGLIGIBLE_NATS = 1e-9
+"""Smaller divergences, those of two ways to compute in fp32, are drawn as 0: they would take half of the axis."""
+
 
 def plot_of_evaluation(evaluation: Evaluation) -> str:
     """The SVG text of docs/evaluation.md. The y axis is the KL divergence, or the perplexity if nothing is compared with."""
@@ -40,4 +43,6 @@ def _point(row: Row, is_compared: bool) -> Point | None:
     y = None if accuracy is None else accuracy.kl if is_compared else accuracy.perplexity
     if y is None or cost is None:
         return None
+    if is_compared and y < NEGLIGIBLE_NATS:
+        y = 0.0
     return Point(row.name, y, (cost.decode.joules_per_token, cost.decode.tokens_per_second), row.is_reference)
