@@ -50,8 +50,11 @@ MORE_SCHEMES = (
 )  # fmt: skip
 SCHEMES = tuple(dict.fromkeys((*SHOWN, *MORE_SCHEMES)))
 BASELINE = "rtn"
-PRUNING = ("magnitude", "wanda")
-CALIBRATION_STORIES, CALIBRATION_SEED = 128, 2024
+PRUNING = ("magnitude", "wanda", "wanda+gptq")
+BLIND = (BASELINE, "magnitude")
+"""Methods that look at weights alone; `slmc quantize` takes no text for them."""
+CALIBRATION_STORIES, CALIBRATION_SEED = 16, 2024
+"""More than the tokens that `slmc quantize` takes of them by default."""
 END = "<|endoftext|>"
 
 
@@ -74,7 +77,9 @@ def methods_of(scheme: str) -> tuple[str, ...]:
         return (BASELINE,)
     if "s24" in scheme:
         return PRUNING
-    return (BASELINE, *(("smoothquant",) if base.endswith("a8") else ()), "awq", "gptq", "rotate+gptq")
+    smoothing = ("smoothquant",) if base.endswith("a8") else ()
+    keys = ("keys", "keys+gptq") if "-kv" in scheme else ()
+    return (BASELINE, *smoothing, "awq", "gptq", "rotate+gptq", *keys)
 
 
 def all_pairs() -> list[Pair]:
@@ -136,10 +141,20 @@ def quantise(pair: Pair, table: Table) -> tuple[Path | None, str]:
     """The directory that `slmc quantize` wrote, or what it said."""
     target = table.work / "model" / f"{pair.scheme}--{pair.method}"
     target.parent.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "slmc", "quantize", str(HERE), "-q", pair.scheme, "--method", pair.method]
-    done = subprocess.run(
-        [*command, "--text", str(table.calibration), "-o", str(target)], capture_output=True, text=True, check=False
-    )
+    command = [
+        sys.executable,
+        "-m",
+        "slmc",
+        "quantize",
+        str(HERE),
+        "-q",
+        pair.scheme,
+        "--method",
+        pair.method,
+        "--force",
+    ]
+    text = [] if pair.method in BLIND else ["--text", str(table.calibration)]
+    done = subprocess.run([*command, *text, "-o", str(target)], capture_output=True, text=True, check=False)
     return (target, "") if done.returncode == 0 else (None, (done.stderr.strip().splitlines() or ["failed"])[-1])
 
 
@@ -181,7 +196,7 @@ def page_of(table: Table, reference: Row, rows: dict[Pair, Row], plot: Path) -> 
         "# Storyteller: every number format with every method\n\n"
         f"Made by `python examples/storyteller/quantization_table.py`: {windows.predicted:,} predicted tokens of "
         f"heldout.txt in {len(windows.parts)} windows of {windows.size}, machine `{MACHINE}`. Calibration: "
-        f"{CALIBRATION_STORIES} stories of the training split, none of heldout.txt.\n\n"
+        "stories of the training split, none of heldout.txt.\n\n"
         + "".join(f"- {line}\n" for line in MEANINGS)
         + f"\n{header}{body}\n![accuracy against energy and speed]({plot.name})\n\n"
         "The plot has the method with the smallest KL divergence of each scheme.\n"
