@@ -78,7 +78,7 @@ def methods_of(scheme: str) -> tuple[str, ...]:
     if "s24" in scheme:
         return PRUNING
     smoothing = ("smoothquant",) if base.endswith("a8") else ()
-    keys = ("keys", "keys+gptq") if "-kv" in scheme else ()
+    keys = ("kv", "kv+gptq") if "-kv" in scheme else ()
     return (BASELINE, *smoothing, "awq", "gptq", "rotate+gptq", *keys)
 
 

@@ -84,7 +84,7 @@ class Measuring:
             notes.append(f"{accuracy.invalid} of {accuracy.predicted} positions have NaN or infinite logits")
         elif accuracy is not None and (accuracy.perplexity is None or (self.reference and accuracy.kl is None)):
             notes.append("a token has probability 0, so a mean is infinite")
-        if accuracy is not None and accuracy.layers and all((each.error or 0) > 1 for each in accuracy.layers):
+        if accuracy is not None and accuracy.is_other_stream:
             notes.append(OTHER_STREAM)
         if cost is not None and not cost.fits:
             notes.append("does not fit the machine's memory; timed as if there were enough")

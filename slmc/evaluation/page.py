@@ -29,7 +29,7 @@ BLANK = "-"
 MEANINGS: tuple[str, ...] = (
     "Increase: of the perplexity over the reference's. KL: mean divergence of the next token's distribution from the reference's. "
     "Top-1: how often both find the same token most probable.",
-    "Worst layers: number of the layer, relative error of the residual stream behind it in percent.",
+    "Worst layers: number of the layer, relative error of the residual stream behind it in percent; none if the weights were rotated, and the stream with them.",
     "Weights: bytes of the program. Tokens/s and J/token: of the simulated machine, decoding.",
 )
 
@@ -55,8 +55,15 @@ def accuracy_cells(accuracy: Accuracy) -> tuple[str, ...]:
         BLANK if accuracy.perplexity_increase is None else f"{100 * accuracy.perplexity_increase:+.3f} %",
         no_kl if accuracy.kl is None else f"{accuracy.kl:.2e}" if accuracy.kl else "0",
         BLANK if accuracy.top1 is None else f"{100 * accuracy.top1:.2f} %",
-        ", ".join(layer_text(each, accuracy.layers) for each in accuracy.worst_layers) or BLANK,
+        layers_text(accuracy),
     )
+
+
+def layers_text(accuracy: Accuracy) -> str:
+    """The worst layers; none where the residual stream is another one than the reference's."""
+    if accuracy.is_other_stream:
+        return "other stream"
+    return ", ".join(layer_text(each, accuracy.layers) for each in accuracy.worst_layers) or BLANK
 
 
 def layer_text(each: LayerError, layers: Sequence[LayerError]) -> str:

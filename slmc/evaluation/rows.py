@@ -43,6 +43,11 @@ class Accuracy:
         by_error = sorted(self.layers, key=lambda each: -math.inf if each.error is None else -each.error)
         return by_error[:WORST_LAYERS]
 
+    @property
+    def is_other_stream(self) -> bool:
+        """Errors above 1 behind every layer: what the layers hand on is not what the reference's do, as with rotated weights."""
+        return bool(self.layers) and all(each.error is not None and each.error > 1 for each in self.layers)
+
 
 @dataclass(frozen=True, slots=True)
 class Row:

@@ -183,10 +183,13 @@ def test_a_text_shorter_than_a_window_is_one_window(model: Path, tmp_path: Path)
 @pytest.mark.usefixtures("no_costs")
 def test_another_checkpoint_as_reference(model: Path, table: Table, tmp_path: Path) -> None:
     text = ("--text", model / "text.txt", "--window", 12, "-q", "bf16")
-    rows = evaluated(model, *text, "--random-weights", 3, "--reference", model, json_file=tmp_path / "a.json")
+    result = run("evaluate", model, *text, "--random-weights", 3, "--reference", model, "--json", tmp_path / "a.json")
+    assert result.exit_code == 0, result.output
+    rows = {row["name"]: row for row in json.loads((tmp_path / "a.json").read_text())["rows"]}
     assert rows["fp32 (reference)"]["accuracy"] == table.rows["fp32 (reference)"]["accuracy"]
     assert rows["bf16"]["accuracy"]["kl"] > 0.1 > table.rows["bf16"]["accuracy"]["kl"]
     assert any("the residual stream is not the reference's" in note for note in rows["bf16"]["notes"])
+    assert "other stream" in result.stdout
     assert table.rows["bf16"]["notes"] == []
 
 
