@@ -29,7 +29,8 @@ BLANK = "-"
 MEANINGS: tuple[str, ...] = (
     "Increase: of the perplexity over the reference's. KL: mean divergence of the next token's distribution from the reference's. "
     "Top-1: how often both find the same token most probable.",
-    "Worst layers: number of the layer, relative error of the residual stream behind it in percent; none if the weights were rotated, and the stream with them.",
+    "Worst layers: number of the layer, relative error of the residual stream behind it in percent; "
+    "none if the weights were rotated, and the stream with them.",
     "Weights: bytes of the program. Tokens/s and J/token: of the simulated machine, decoding.",
 )
 
