@@ -5,9 +5,11 @@ session = slmc.Session(executable)
 for token in session.generate("Once upon a time", 64):
     print(token.text, end="")
 print(session.report().decode.tokens_per_second)
+print(slmc.evaluate("path/to/checkpoint", Path("text.txt"), ["w8a8"]).rows[-1].accuracy)
 """
 
 from isa.container import Executable
+from slmc.evaluation import Evaluation, evaluate
 from slmc.session import Session, Token, compile
 
-__all__ = ["Executable", "Session", "Token", "compile"]
+__all__ = ["Evaluation", "Executable", "Session", "Token", "compile", "evaluate"]

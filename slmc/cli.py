@@ -12,6 +12,7 @@ from slmc.commands.asm import asm
 from slmc.commands.compile import compile_checkpoint
 from slmc.commands.demo import demo
 from slmc.commands.disasm import disasm
+from slmc.commands.evaluate import evaluate
 from slmc.commands.inspect import inspect
 from slmc.commands.interpret import interpret
 from slmc.commands.machines import machines
@@ -73,6 +74,6 @@ def main() -> None:
 
 
 for command in (
-    demo, compile_checkpoint, run, survey, interpret, inspect, opt, asm, disasm, tokenize, machines, models,
+    demo, compile_checkpoint, run, survey, evaluate, interpret, inspect, opt, asm, disasm, tokenize, machines, models,
 ):  # fmt: skip
     main.add_command(command)

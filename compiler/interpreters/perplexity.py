@@ -9,6 +9,8 @@ from math import exp
 import numpy as np
 from numpy.typing import NDArray
 
+from compiler.interpreters.comparison import log_probabilities
+
 LogitsFunction = Callable[[Sequence[int]], NDArray[np.float32]]
 
 
@@ -41,7 +43,4 @@ def perplexity(logits_fn: LogitsFunction, tokens: Sequence[int], window: int = 5
 
 def losses(logits: NDArray[np.float32], targets: Sequence[int]) -> NDArray[np.float64]:
     """-log softmax(logits [T, V])[target] for each row, float64 [T]."""
-    wide = logits.astype(np.float64)
-    best = wide.max(axis=1)
-    normalizer = best + np.log(np.exp(wide - best[:, None]).sum(axis=1))
-    return normalizer - wide[np.arange(len(wide)), np.asarray(targets)]
+    return -log_probabilities(logits)[np.arange(len(logits)), np.asarray(targets)]

@@ -1,0 +1,1 @@
+"""Small charts as SVG text: the same numbers give the same bytes."""
