@@ -5,7 +5,8 @@
 Each pair of a scheme and a method is quantised by `slmc quantize`, with stories of the training split as calibration text,
 and evaluated on heldout.txt as `slmc evaluate` does. A finished pair is kept in a file of its own under --work, so that
 the script can be stopped and goes on where it was; --part 1/2 and --part 2/2 share the work between two processes. The
-page is written from what is finished.
+page is written from what is finished. Two processes want OMP_NUM_THREADS=1 on two cores: threads of BLAS that wait for
+each other make a window take several times as long.
 """
 
 from __future__ import annotations
