@@ -11,6 +11,9 @@ STEPS = (1.0, 2.0, 5.0, 10.0)
 ZERO_PART = 0.1
 """The part of a logarithmic axis that lies between 0 and its smallest power."""
 
+SMALLEST_SPAN = 1e-300
+"""Steps of a smaller one would not be normal numbers."""
+
 
 class Scale(Protocol):
     """An axis."""
@@ -36,8 +39,8 @@ class LinearScale:
     @staticmethod
     def of(values: Sequence[float]) -> LinearScale:
         """Around 0 and all values, with 3 to 8 steps."""
-        low, high = min(0.0, *values), max(0.0, *values)
-        if low == high:
+        low, high = min([0.0, *values]), max([0.0, *values])
+        if high - low < SMALLEST_SPAN:
             return LinearScale(0.0, 1.0, 0.5)
         raw = (high - low) / 6
         power = 10.0 ** math.floor(math.log10(raw))

@@ -11,6 +11,8 @@ from slmc.evaluation.rows import Evaluation, Row
 
 NEGLIGIBLE_NATS = 1e-9
 """Smaller divergences, those of two ways to compute in fp32, are drawn as 0: they would take half of the axis."""
+LARGEST = 1e300
+"""Perplexities beyond have no axis."""
 
 
 def plot_of_evaluation(evaluation: Evaluation) -> str:
@@ -41,7 +43,7 @@ def plot_of_rows(title: str, rows: Sequence[Row], is_compared: bool) -> str:
 def _point(row: Row, is_compared: bool) -> Point | None:
     accuracy, cost = row.accuracy, row.cost
     y = None if accuracy is None else accuracy.kl if is_compared else accuracy.perplexity
-    if y is None or cost is None:
+    if y is None or y > LARGEST or cost is None:
         return None
     if is_compared and y < NEGLIGIBLE_NATS:
         y = 0.0

@@ -17,7 +17,7 @@ from slmc.charts.scatter import LEFT, PANEL_HEIGHT, PANEL_WIDTH, TOP, Axis, Poin
 from tests.golden.make_chart import FILE, example
 
 SVG = "{http://www.w3.org/2000/svg}"
-NUMBERS = st.floats(-1e9, 1e9, allow_nan=False)
+NUMBERS = st.floats(-1e9, 1e9) | st.floats(-1e300, 1e300)
 
 
 def parsed(text: str) -> ElementTree.Element:
@@ -55,7 +55,8 @@ def test_a_logarithmic_axis_holds_all_values_and_sets_0_apart(values: list[float
 
 def test_axes_of_known_values() -> None:
     assert LinearScale.of([3.0, 11.5]).ticks == (0, 2, 4, 6, 8, 10, 12)
-    assert LinearScale.of([0.0]).ticks == (0, 0.5, 1)
+    assert LinearScale.of([0.0]).ticks == LinearScale.of([]).ticks == (0, 0.5, 1)
+    assert LogScale.of([]).ticks == (1, 10)
     assert LinearScale.of([-1.0, 1.0]).place(0) == 0.5
     scale = LogScale.of([0.02, 5.0])
     assert scale.ticks == (0.01, 0.1, 1.0, 10.0)
