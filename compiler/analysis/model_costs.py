@@ -19,8 +19,8 @@ from compiler.dialects.slm import EXPERT, LAYER
 from compiler.errors import CompileError
 from compiler.locations import source_of
 from compiler.lowering.attention import cache_capacity, full_blocks
-from compiler.lowering.attention_int4 import Int4Layout
 from compiler.lowering.builder import element_bytes
+from compiler.lowering.int4_cache import Int4Layout
 from compiler.program import ENCODER, Program, WeightStore
 from compiler.schemes import Scheme
 from isa.spec import KV_BLOCK

@@ -14,8 +14,9 @@ from xdsl.ir import SSAValue
 
 from compiler.dialects import slm, slmq, tile
 from compiler.lowering.attention_blocks import Attend, Cache, QueryRows, Shape
-from compiler.lowering.attention_int4 import AttendInt4, Int4Cache, Int4Layout
+from compiler.lowering.attention_int4 import AttendInt4
 from compiler.lowering.builder import Index, Place, element_bytes
+from compiler.lowering.int4_cache import Int4Cache, Int4Layout
 from compiler.lowering.values import Lowering
 from compiler.sizes import padded
 from isa.spec import KV_BLOCK
