@@ -72,7 +72,8 @@ def strip_shape(plan: TilePlan, rows: int, columns: int, form: WeightFormat, mat
         unit = min(STRIP_ROWS_UNIT, most)
     if fitting >= unit:
         return StripShape(unit, columns)
-    longest = max(SUM_QUANTUM * (SPARSITY if form.sparse else 1), form.group, budget // unit // streamed_bytes(form, k_unit) * k_unit)
+    least = form.group or SUM_QUANTUM * (SPARSITY if form.sparse else 1)
+    longest = max(least, budget // unit // streamed_bytes(form, k_unit) * k_unit)
     equal = padded(-(-columns // -(-columns // longest)), min(longest, k_unit))
     return StripShape(unit, min(equal, columns))
 
