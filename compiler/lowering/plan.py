@@ -14,6 +14,8 @@ from isa.spec import SUM_QUANTUM
 PLAN_ATTRIBUTE = "tile.plan"
 STRIP_ROWS_UNIT = 16  # rows of a weight strip come in blocks of the blocked storage format
 MOST_STRIP_ROWS = 512
+SPARSITY = 2
+"""Columns of a 2:4 sparse row for each of its terms."""
 K_TILE_UNIT = 64  # a multiple of the sum quantum, and of the lanes of the larger arrays
 
 
@@ -70,7 +72,8 @@ def strip_shape(plan: TilePlan, rows: int, columns: int, form: WeightFormat, mat
         unit = min(STRIP_ROWS_UNIT, most)
     if fitting >= unit:
         return StripShape(unit, columns)
-    longest = max(SUM_QUANTUM, form.group, budget // unit // streamed_bytes(form, k_unit) * k_unit)
+    least = form.group or SUM_QUANTUM * (SPARSITY if form.sparse else 1)
+    longest = max(least, budget // unit // streamed_bytes(form, k_unit) * k_unit)
     equal = padded(-(-columns // -(-columns // longest)), min(longest, k_unit))
     return StripShape(unit, min(equal, columns))
 

@@ -51,7 +51,8 @@ def _symmetric(grouped: F32, form: WeightFormat, name: str) -> Quantized:
 
 def _with_offsets(grouped: F32, form: WeightFormat, name: str) -> Quantized:
     lowest, highest = grouped.min(axis=2), grouped.max(axis=2)
-    offsets = lowest.astype(np.float16)
+    with np.errstate(over="ignore"):
+        offsets = lowest.astype(np.float16)
     if np.isinf(offsets).any():
         raise too_large(name)
     m = offsets.astype(np.float32)

@@ -57,7 +57,7 @@ class GgufCheckpoint:
         return self._load(name, start * rows, stop * rows).reshape(stop - start, *shape[1:])
 
     def integer_format(self, name: str) -> WeightFormat | None:
-        return FORMATS.get(self.tensor_type(name))
+        return FORMATS.get(self.tensor_type(name)) if len(self.tensor_shape(name)) > 1 else None
 
     def load_integers(self, name: str, start: int, stop: int) -> Quantized:
         rows = prod(self.tensor_shape(name)[1:-1])

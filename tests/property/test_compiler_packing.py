@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -11,18 +12,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from compiler.emit.packing import Recipe, pack, quantize_rows, to_bf16
+from compiler.emit.packing import pack, to_bf16
+from compiler.emit.recipes import Recipe
 from compiler.errors import CompileError
+from compiler.formats import Quantized, WeightFormat
+from tests.unit import numerics_reference as reference
 
 SETTINGS = settings(deadline=None, derandomize=True, database=None)
-DTYPES = {"f32": np.dtype("<f4"), "bf16": np.dtype("<u2"), "i8": np.dtype("i1")}
 
 
 class Weights:
-    """A weight store of given arrays."""
+    """A weight store of given arrays, one of them stored in its format."""
 
-    def __init__(self, **arrays: NDArray[np.float32]):
-        self.arrays = arrays
+    def __init__(self, stored: Quantized | None = None, **arrays: NDArray[np.float32]):
+        self.arrays, self.stored = arrays, stored
+
+    def quantized(self, name: str) -> Quantized | None:
+        return self.stored if name == "w" else None
 
     def load(self, name: str) -> NDArray[np.float32]:
         return self.arrays[name]
@@ -31,83 +37,168 @@ class Weights:
 def recipe(**changes: object) -> Recipe:
     fields: dict[str, object] = {
         "kind": "strips", "key": "w", "format": "f32", "rows": 1, "columns": 1, "strip_rows": 16, "k_tile": 1,
-        "bias": None, "scaled": False, "offset": 0.0,
+        "bias": None, "offset": 0.0,
     }  # fmt: skip
-    return Recipe(**(fields | changes))  # type: ignore[arg-type]
+    fields |= changes
+    return Recipe(**(fields | {"format": WeightFormat.of(str(fields["format"]))}))  # type: ignore[arg-type]
 
 
-def packed(made: Recipe, layer: int = 0, **arrays: NDArray[np.float32]) -> bytes:
-    return b"".join(part.tobytes() for part in pack(made, Weights(**arrays), layer))  # type: ignore[arg-type]
+def packed(made: Recipe, layer: int = 0, stored: Quantized | None = None, **arrays: NDArray[np.float32]) -> bytes:
+    return b"".join(part.tobytes() for part in pack(made, Weights(stored, **arrays), layer))  # type: ignore[arg-type]
 
 
-def unpack(made: Recipe, data: bytes) -> tuple[NDArray[np.generic], NDArray[np.float32], NDArray[np.float32]]:
-    """(matrix, scales, biases) read from the bytes by the description in packing.py."""
-    dtype = DTYPES[made.format]
-    matrix = np.empty((made.rows, made.columns), dtype)
-    scales, biases = np.zeros(made.rows, np.float32), np.zeros(made.rows, np.float32)
-    position = 0
+class Reader:
+    """Numbers of a file, one after the other."""
 
-    def take(count: int, of: np.dtype) -> NDArray[np.generic]:
-        nonlocal position
-        found = np.frombuffer(data, of, count, position)
-        position += found.nbytes
-        return found
+    def __init__(self, data: bytes):
+        self.data, self.position = data, 0
+
+    def take(self, count: int, of: str) -> list[float]:
+        found = np.frombuffer(self.data, of, count, self.position)
+        self.position += found.nbytes
+        return found.tolist()
+
+    def nibbles(self, count: int) -> list[int]:
+        """Low nibble first; a nibble stores value + 8."""
+        stored = [int(byte) for byte in self.take(count // 2, "u1")]
+        return [nibble - 8 for byte in stored for nibble in (byte & 15, byte >> 4)]
+
+    def row(self, columns: int, form: WeightFormat) -> list[float]:
+        """One row of a k-tile, by docs/numerics.md sections 1 and 3."""
+        if form.sparse:
+            kept = self.nibbles(columns // 2) if form.element == "i4" else self.take(columns // 2, "i1")
+            codes = [int(byte) >> shift & 3 for byte in self.take(columns // 8, "u1") for shift in (0, 2, 4, 6)]
+            assert all(first < second for first, second in zip(codes[::2], codes[1::2], strict=True))
+            row: list[float] = [0] * columns
+            for place, (value, code) in enumerate(zip(kept, codes, strict=True)):
+                row[place // 2 * 4 + code] = value
+            return row
+        if form.element == "i4":
+            groups = [self.nibbles(form.group) for _ in range(columns // form.group)]
+            return [value for group in groups for half in (group[::2], group[1::2]) for value in half]
+        return self.take(columns, {"f32": "<f4", "f16": "<u2", "bf16": "<u2", "i8": "i1"}[form.element])
+
+
+@dataclass
+class Unpacked:
+    matrix: list[list[float]]
+    scales: list[list[float]]
+    biases: list[float]
+    offsets: list[list[float]]
+
+
+def unpack(made: Recipe, data: bytes) -> Unpacked:
+    """Read from the bytes by the description in strip_layout.py."""
+    form, groups, reader = made.format, made.columns // made.format.group if made.format.group else 0, Reader(data)
+    found = Unpacked([], [], [], [])
+
+    def header(width: int, of: str, count: int) -> list[list[float]]:
+        """Room for all rows of a strip, what is not used is zero."""
+        rows = [reader.take(width, of) for _ in range(made.strip_rows)]
+        assert not any(any(row) for row in rows[count:])
+        return rows[:count]
 
     for first in range(0, made.rows, made.strip_rows):
         count = min(made.strip_rows, made.rows - first)
-        for wanted, target in ((made.scaled, scales), (made.bias is not None, biases)):
-            if wanted:
-                header = take(made.strip_rows, np.dtype("<f4"))
-                target[first : first + count] = header[:count]
-                assert not header[count:].any()
+        if form.is_integer and not form.group:
+            found.scales += header(1, "<f4", count)
+        if made.bias is not None:
+            found.biases += [row[0] for row in header(1, "<f4", count)]
+        if form.group:
+            found.scales += header(groups, "<f2", count)
+        if form.offsets:
+            found.offsets += header(groups, "<f2", count)
+        rows: list[list[float]] = [[] for _ in range(count)]
         for column in range(0, made.columns, made.k_tile):
-            width = min(made.k_tile, made.columns - column)
-            part = take(count * width, dtype)
-            matrix[first : first + count, column : column + width] = part.reshape(count, width)
-    assert position == len(data)
-    return matrix, scales, biases
+            for row in rows:
+                row += reader.row(min(made.k_tile, made.columns - column), form)
+        found.matrix += rows
+    assert reader.position == len(data)
+    return found
 
 
-@SETTINGS
+FORMATS = [
+    "f32", "f16", "bf16", "i8", "i8-s24", "i8-g32", "i8-g64", "i8-g32-s24", "i8-g128-s24",
+    "i4-g32", "i4-g64", "i4-g128", "i4-g32-zp", "i4-g64-zp", "i4-g32-s24", "i4-g64-s24",
+]  # fmt: skip
+
+
+@settings(SETTINGS, max_examples=150)
 @given(
-    st.integers(1, 70), st.integers(1, 90), st.sampled_from([1, 16, 32, 48]), st.sampled_from([32, 64, 0]),
-    st.sampled_from(["f32", "bf16", "i8"]), st.booleans(), st.integers(0, 9),
+    st.integers(1, 70), st.integers(1, 90), st.sampled_from([1, 16, 32, 48]), st.sampled_from([1, 2, 3, 0]),
+    st.sampled_from(FORMATS), st.booleans(), st.integers(0, 9),
 )  # fmt: skip
 def test_strips_hold_the_matrix(
-    rows: int, columns: int, strip_rows: int, k_tile: int, number_format: str, biased: bool, seed: int
+    rows: int, columns: int, strip_rows: int, tile_units: int, text: str, biased: bool, seed: int
 ) -> None:
+    form = WeightFormat.of(text)
+    unit = form.group or (8 if form.sparse else 1)
+    columns = (columns % 3 + 1) * unit if form.group else -(-columns // unit) * unit
+    tile = tile_units * (form.group or (64 if form.sparse else 32))
     random = np.random.default_rng(seed)
     matrix = random.normal(size=(rows, columns)).astype(np.float32)
     matrix[rows // 2] = 0
     bias = random.normal(size=rows).astype(np.float32)
     made = recipe(
-        rows=rows, columns=columns, strip_rows=strip_rows, k_tile=min(k_tile, columns) or columns,
-        format=number_format, scaled=number_format == "i8", bias="b" if biased else None,
+        rows=rows, columns=columns, strip_rows=strip_rows, k_tile=min(tile, columns) or columns,
+        format=text, bias="b" if biased else None,
     )  # fmt: skip
     data = packed(made, w=matrix, b=bias)
     assert len(data) == made.size_bytes
-    found, scales, biases = unpack(made, data)
-    if biased:
-        np.testing.assert_array_equal(biases, bias)
-    if number_format == "f32":
-        np.testing.assert_array_equal(found, matrix)
-    elif number_format == "bf16":
-        assert found[:, 0].tolist() == [bf16_of(float(value)) for value in matrix[:, 0]]
-    else:
-        for row in {0, rows // 2, rows - 1}:
-            expected, scale = quantized_row([float(value) for value in matrix[row]])
-            assert found[row].tolist() == expected
-            assert float(scales[row]) == scale
+    found = unpack(made, data)
+    assert found.biases == (bias.tolist() if biased else [])
+    if not form.is_integer:
+        assert found.matrix == float_bits(matrix, text)
+        return
+    expected = reference.quantize_weight(matrix, reference.Form(form.element, form.group, form.offsets, form.sparse))
+    assert found.matrix == expected.q
+    assert found.scales == [[float(scale) for scale in row] for row in expected.scales]
+    assert found.offsets == ([[float(m) for m in row] for row in expected.offsets] if form.offsets else [])
+
+
+def float_bits(matrix: NDArray[np.float32], element: str) -> list[list[float]]:
+    """f32 as numbers, f16 and bf16 as bits."""
+    if element == "f32":
+        return matrix.tolist()
+    if element == "f16":
+        return [[struct.unpack("<H", struct.pack("<e", float(value)))[0] for value in row] for row in matrix]
+    return [[bf16_of(float(value)) for value in row] for row in matrix]
+
+
+@SETTINGS
+@given(st.integers(1, 40), st.integers(1, 4), st.sampled_from(["i8-g32", "i4-g32", "i4-g32-zp"]), st.integers(0, 9))
+def test_stored_matrices_are_packed_as_they_are(rows: int, groups: int, text: str, seed: int) -> None:
+    form, random = WeightFormat.of(text), np.random.default_rng(seed)
+    bound = 128 if form.element == "i8" else 8
+    q = random.integers(-bound, bound, (rows, 32 * groups)).astype(np.int8)
+    scales, offsets = (random.normal(size=(rows, groups)).astype(np.float16) for _ in range(2))
+    stored = Quantized(form, q, scales, offsets if form.offsets else None)
+    made = recipe(rows=rows, columns=32 * groups, k_tile=32 * groups, format=text)
+    found = unpack(made, packed(made, stored=stored))
+    assert found.matrix == q.tolist()
+    assert found.scales == scales.tolist()
+    assert found.offsets == (offsets.tolist() if form.offsets else [])
+
+
+def test_matrices_stored_in_another_format_are_rounded() -> None:
+    matrix = np.random.default_rng(3).normal(size=(3, 64)).astype(np.float32)
+    stored = Quantized(WeightFormat("i8", 32), np.ones((3, 64), np.int8), np.ones((3, 2), np.float16))
+    made = recipe(rows=3, columns=64, k_tile=64, format="i4-g32")
+    assert packed(made, stored=stored, w=matrix) == packed(made, w=matrix)
+
+
+@pytest.mark.parametrize("where", ["scales", "offsets"])
+def test_stored_scales_that_are_not_finite_are_named(where: str) -> None:
+    numbers = {name: np.ones((20, 2), np.float16) for name in ("scales", "offsets")}
+    numbers[where][18, 1] = np.inf
+    stored = Quantized(WeightFormat.of("i4-g32-zp"), np.ones((20, 64), np.int8), numbers["scales"], numbers["offsets"])
+    made = recipe(rows=20, columns=64, k_tile=64, format="i4-g32-zp")
+    with pytest.raises(CompileError, match=r'^weight "w" holds NaN or infinity$'):
+        packed(made, stored=stored)
 
 
 def f32(value: float) -> float:
     return struct.unpack("<f", struct.pack("<f", value))[0]
-
-
-def quantized_row(row: list[float]) -> tuple[list[int], float]:
-    """docs/numerics.md, in scalars: s = f32(amax * f32(1/127)), 1 if 0; q = RNE(f32(w / s)), |q| <= 127."""
-    scale = f32(max(abs(value) for value in row) * f32(1 / 127)) or 1.0
-    return [max(-127, min(127, round(f32(value / scale)))) for value in row], scale
 
 
 def bf16_of(value: float) -> int:
@@ -146,13 +237,6 @@ def test_bf16_is_the_nearest(words: list[int]) -> None:
 def test_bf16_of_nan_is_canonical() -> None:
     words = np.array([0x7FFFFFFF, 0xFFFFFFFF, 0x7F800001, 0xFFC12345, 0x3F800000], np.uint32)
     assert to_bf16(words.view(np.float32)).tolist() == [0x7FC0] * 4 + [0x3F80]
-
-
-def test_quantised_ends_and_ties() -> None:
-    rows = np.array([[127.0, -127.0, 0.5, 1.5, -2.5, 126.5], [0, 0, 0, 0, 0, -0.0]], np.float32)
-    quantized, scales = quantize_rows(rows)
-    assert scales.tolist() == [quantized_row(rows[0].tolist())[1], 1.0]
-    assert quantized.tolist() == [quantized_row(rows[0].tolist())[0], [0] * 6]
 
 
 def test_rows_and_vectors() -> None:

@@ -13,7 +13,9 @@ from compiler.conversion.routing import routers
 from compiler.dialects import slm
 from compiler.driver import compile_program, lower
 from compiler.emit.executable import places_of
-from compiler.emit.packing import Recipe, pack
+from compiler.emit.packing import pack
+from compiler.emit.recipes import Recipe
+from compiler.formats import WeightFormat
 from compiler.program import Program
 from isa.container import Executable
 from tests.end_to_end.e2e_support import build, options, tiny_program
@@ -25,6 +27,9 @@ class Weights:
 
     def __init__(self, arrays: dict[str, NDArray[np.float32]]):
         self.arrays = arrays
+
+    def quantized(self, name: str) -> None:
+        return None
 
     def load(self, name: str) -> NDArray[np.float32]:
         return self.arrays[name]
@@ -40,15 +45,14 @@ def test_experts_lie_at_equal_distances(rows: int) -> None:
     random = np.random.default_rng(1)
     arrays = {f"layers.2.experts.{e}.w": random.normal(size=(rows, 20)).astype(np.float32) for e in range(3)}
     arrays |= {f"layers.2.experts.{e}.b": random.normal(size=rows).astype(np.float32) for e in range(3)}
-    several = Recipe(
-        "strips", "layers.{i}.experts.{e}.w", "i8", rows, 20, 16, 20, "layers.{i}.experts.{e}.b", True, 0.0, 3
-    )
+    form = WeightFormat("i8")
+    several = Recipe("strips", "layers.{i}.experts.{e}.w", form, rows, 20, 16, 20, "layers.{i}.experts.{e}.b", 0.0, 3)
     data = packed(several, arrays, 2)
     assert len(data) == several.size_bytes == 3 * several.stride_bytes
     assert several.stride_bytes % 64 == 0 and 0 <= several.stride_bytes - several.member_bytes < 64
     for expert in range(3):
         one = Recipe(
-            "strips", f"layers.2.experts.{expert}.w", "i8", rows, 20, 16, 20, f"layers.2.experts.{expert}.b", True, 0.0
+            "strips", f"layers.2.experts.{expert}.w", form, rows, 20, 16, 20, f"layers.2.experts.{expert}.b", 0.0
         )
         start = expert * several.stride_bytes
         assert data[start : start + one.size_bytes] == packed(one, arrays, 0)

@@ -11,26 +11,40 @@ from xdsl.ir import Block, Operation, Region, SSAValue
 from compiler.dialects import slm, slmq
 from compiler.driver import lower, make_context
 from compiler.errors import CompileError
+from compiler.formats import WeightFormat
 from compiler.lowering.plan import STRIP_ROWS_UNIT, TilePlan, strip_shape
 from compiler.lowering.values import dies_at
 from compiler.transforms.choose_tiling import CHUNKS, ChooseTilingPass, candidates, need_of
 from tests.end_to_end.e2e_support import build, options, tiny_program
 
+FORMATS = ["i8", "bf16", "f32", "i8-s24", "i8-g64", "i8-g32-s24", "i4-g32", "i4-g64-zp", "i4-g128", "i4-g128-s24"]
+
+
+def row_bytes(form: WeightFormat, columns: int) -> float:
+    """Elements, positions of kept ones, scales and offsets of groups."""
+    bits = {"f32": 32, "bf16": 16, "i8": 8, "i4": 4}[form.element] * columns
+    elements = bits / 16 + columns / 8 if form.sparse else bits / 8
+    return elements + (columns / form.group * (4 if form.offsets else 2) if form.group else 0)
+
 
 @settings(deadline=None, derandomize=True, database=None, max_examples=300)
 @given(
-    st.integers(64, 1 << 18), st.integers(1, 5000), st.integers(1, 20000), st.sampled_from([1, 2, 4]), st.integers(1, 4)
+    st.integers(64, 1 << 18), st.integers(1, 5000), st.integers(1, 20000), st.sampled_from(FORMATS), st.integers(1, 4)
 )
 def test_strips_cover_a_matrix_and_fit_the_budget(
-    budget_bytes: int, rows: int, columns: int, element_bytes: int, matmuls: int
+    budget_bytes: int, rows: int, columns: int, text: str, matmuls: int
 ) -> None:
-    shape = strip_shape(TilePlan(512, 1, budget_bytes, 1, 256), rows, columns, element_bytes, matmuls)
+    form = WeightFormat.of(text)
+    unit = form.group or (8 if form.sparse else 1)
+    columns = -(-columns // unit) * unit
+    shape = strip_shape(TilePlan(512, 1, budget_bytes, 1, 256), rows, columns, form, matmuls)
     assert shape.rows % STRIP_ROWS_UNIT == 0
     assert STRIP_ROWS_UNIT <= shape.rows <= -(-rows // STRIP_ROWS_UNIT) * STRIP_ROWS_UNIT
     assert 1 <= shape.k_tile <= columns
-    assert shape.k_tile == columns or shape.k_tile % 32 == 0  # sums may be split at multiples of 32 terms only
-    least = STRIP_ROWS_UNIT * min(32, columns) * element_bytes
-    assert shape.rows * shape.k_tile * element_bytes <= max(budget_bytes // matmuls, least)
+    quantum = form.group or (64 if form.sparse else 32)  # sums may be split at multiples of 32 terms, or of a group
+    assert shape.k_tile == columns or shape.k_tile % quantum == 0
+    least, whole = STRIP_ROWS_UNIT * row_bytes(form, min(quantum, columns)), row_bytes(form, shape.k_tile)
+    assert shape.rows * whole <= max(budget_bytes // matmuls, least)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +61,7 @@ def test_strips_cover_a_matrix_and_fit_the_budget(
     ],
 )  # fmt: skip
 def test_strip_shapes(budget: int, rows: int, columns: int, expected: tuple[int, int]) -> None:
-    shape = strip_shape(TilePlan(512, 1, budget, 1, 256), rows, columns, 1, 1)
+    shape = strip_shape(TilePlan(512, 1, budget, 1, 256), rows, columns, WeightFormat("i8"), 1)
     assert (shape.rows, shape.k_tile) == expected
 
 

@@ -99,12 +99,21 @@ def test_chunks_join(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.array_equal(tensors.load_tensor("w").view(np.uint32), expected.view(np.uint32))
 
 
-def test_stored_rows_are_the_file(tmp_path: Path) -> None:
-    data = random_rows(Type.Q8_0, 7, 3)
-    tensors = open_tensors(tmp_path / "a.gguf", {"v": (np.zeros(5, np.float32), Type.F32), "w": (data, Type.Q8_0)})
-    rows = tensors.stored_rows("w", 2, 6)
-    assert np.array_equal(rows, data[2:6])
-    assert not rows.flags.owndata
+@pytest.mark.parametrize(("name", "form"), [("Q8_0", "i8-g32"), ("Q4_0", "i4-g32"), ("Q4_1", "i4-g32-zp")])
+def test_integers_of_blocks_have_the_dequantised_values(name: str, form: str, tmp_path: Path) -> None:
+    kind = Type[name]
+    data = random_rows(kind, 21, 3).reshape(7, 3, -1)
+    tensors = open_tensors(tmp_path / "a.gguf", {"v": (np.zeros(5, np.float32), Type.F32), "w": (data, kind)})
+    assert str(tensors.integer_format("w")) == form
+    assert tensors.integer_format("v") is None
+    whole = tensors.load_tensor("w").reshape(21, 96)
+    for first, last in ((0, 7), (2, 6), (6, 7)):
+        found = tensors.load_integers("w", first, last)
+        expected = whole[3 * first : 3 * last]
+        assert str(found.format) == form
+        assert np.array_equal(found.values().view(np.uint32), expected.view(np.uint32))
+    scales = np.ascontiguousarray(data.reshape(21, 3, -1)[..., :2]).view(np.float16)[..., 0]
+    assert np.array_equal(tensors.load_integers("w", 0, 7).scales, scales)
 
 
 @pytest.mark.parametrize("name", sorted(set(BLOCK_TYPES) - set(DEQUANTISE)))

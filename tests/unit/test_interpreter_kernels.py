@@ -8,6 +8,8 @@ import mpmath
 import numpy as np
 import pytest
 
+from compiler.formats import WeightFormat
+from compiler.interpreters import slmq_formats
 from compiler.interpreters import slmq_functions as functions
 from compiler.interpreters import slmq_kernels as kernels
 
@@ -130,9 +132,9 @@ def test_quantize_rows():
 
 
 def test_quantize_weight(monkeypatch):
-    monkeypatch.setattr(kernels, "CAST_ELEMENTS", 40)
-    result = kernels.quantize_weight(QUANTIZED_ROWS)
-    for row, found, scale in zip(QUANTIZED_ROWS, result.q, result.scale, strict=True):
+    monkeypatch.setattr(slmq_formats, "CAST_ELEMENTS", 40)
+    result = slmq_formats.quantize_weight(QUANTIZED_ROWS, WeightFormat("i8"))
+    for row, found, scale in zip(QUANTIZED_ROWS, result.q, result.scales, strict=True):
         expected, expected_scale = scalar_quantize(row, weight=True)
         assert found.tolist() == expected
         assert scale == expected_scale or math.isnan(expected_scale)

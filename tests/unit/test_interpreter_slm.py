@@ -39,6 +39,12 @@ class Weights:
     def alias_of(self, name: str) -> str | None:
         return None
 
+    def integer_format(self, name: str) -> None:
+        return None
+
+    def quantized(self, name: str) -> None:
+        return None
+
     def load(self, name: str) -> np.ndarray:
         return self.arrays[name]
 

@@ -46,6 +46,12 @@ class Weights:
     def alias_of(self, name):
         return None
 
+    def integer_format(self, name):
+        return None
+
+    def quantized(self, name):
+        return None
+
     def load(self, name):
         return self.arrays[name]
 

@@ -35,7 +35,7 @@ func.func @f(%x: tensor<?x32xf32>) {
   func.return
 }
 // -----
-// CHECK: error: slmq.round: round goes from f32 to bf16, found tensor<?x32xf32> -> tensor<?x32xf32>
+// CHECK: error: slmq.round: round goes from f32 to bf16 or f16, found tensor<?x32xf32> -> tensor<?x32xf32>
 func.func @f(%x: tensor<?x32xf32>) {
   %y = slmq.round %x : tensor<?x32xf32> -> tensor<?x32xf32>
   func.return
@@ -59,7 +59,7 @@ func.func @f(%x: tensor<?x32xf32>) {
   func.return
 }
 // -----
-// CHECK: error: slmq.matmul: an i8 matmul, and only that, takes the scale of its input
+// CHECK: error: slmq.matmul: an i8 input, and only that, has a scale
 func.func @f(%x: tensor<?x32xi8>) {
   %y = slmq.matmul %x, #slm.weight<"w", tensor<8x32xf32>> as "i8" : tensor<?x32xi8> -> tensor<?x8xf32>
   func.return

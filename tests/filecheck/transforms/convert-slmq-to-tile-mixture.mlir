@@ -24,7 +24,7 @@
 // CHECK: tile.sts 4 %{{.*}} of %[[MEMBERS]]
 // CHECK: %[[SOMEBODY:[0-9]+]] = arith.cmpi ne, %[[COUNT]]
 // CHECK-NEXT: scf.if %[[SOMEBODY]] {
-// CHECK: %[[FIRST:[0-9]+]] = tile.weight {kind = "strips", key = "layers.{i}.experts.{e}.up.weight", format = "i8", rows = 16 : i64, columns = 16 : i64, strip_rows = 16 : i64, k_tile = 16 : i64, scaled, experts = 3 : i64, layers = array<i64: 0, 1>} layer %[[LAYER]]
+// CHECK: %[[FIRST:[0-9]+]] = tile.weight {kind = "strips", key = "layers.{i}.experts.{e}.up.weight", format = "i8", rows = 16 : i64, columns = 16 : i64, strip_rows = 16 : i64, k_tile = 16 : i64, experts = 3 : i64, layers = array<i64: 0, 1>} layer %[[LAYER]]
 // CHECK-NEXT: %[[STRIDE:[0-9]+]] = arith.constant 320 : index
 // CHECK-NEXT: %[[OFFSET:[0-9]+]] = arith.muli %[[EXPERT]], %[[STRIDE]] : index
 // CHECK-NEXT: %[[BASE:[0-9]+]] = arith.addi %[[FIRST]], %[[OFFSET]] : index
