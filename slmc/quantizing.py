@@ -54,7 +54,8 @@ def quantize_checkpoint(checkpoint: Checkpoint, request: Request, output: Path, 
         with QuantizedDirectory(output, checkpoint.path, shapes, prepared.formats, prepared.dtypes) as directory:
             produce(prepared, directory)
             directory.finish(_record(prepared, request, calibration))
-    return [*program.notes, *prepared.job.notes]
+    unused = [f"method {chain.name} looks at no inputs: --text is not used"] if request.text and not tokens else []
+    return [*program.notes, *unused, *prepared.job.notes]
 
 
 def _record(prepared: Prepared, request: Request, calibration: Calibration | None) -> QuantizationRecord:
@@ -74,8 +75,6 @@ def _calibration(
 ) -> tuple[list[int], Calibration | None]:
     """The tokens, and what the record says of them; none if no method looks at inputs."""
     if not chain.needs_tokens:
-        if request.text is not None:
-            raise CommandError(f"method {chain.name} looks at no inputs, and --text {request.text} gives some")
         return [], None
     count = _token_count(program, request.tokens)
     if request.text is not None:

@@ -47,7 +47,9 @@ def find_residual(module: ModuleOp) -> Residual:
         if value in seen:
             continue
         if tuple(slm.row_shape(value)) != (found.size,):
-            raise CompileError(f"the residual has rows of {found.size} numbers and of {slm.row_shape(value)}, and cannot be rotated")
+            raise CompileError(
+                f"the residual has rows of {found.size} numbers and of {slm.row_shape(value)}, and cannot be rotated"
+            )
         seen.add(value)
         pending += _origin(found, value)
         for use in value.uses:

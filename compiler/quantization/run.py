@@ -142,9 +142,9 @@ def _stream_values(weights: WeightStore, name: str, sink: Sink, threads: ThreadP
 
 
 def _by_blocks(threads: ThreadPoolExecutor, count: int, step: int, block: Callable[[int, int], None]) -> None:
-    starts = range(0, count, step)
-    for _ in threads.map(lambda first: block(first, min(first + step, count)), starts):
-        pass
+    pieces = [threads.submit(block, first, min(first + step, count)) for first in range(0, count, step)]
+    for piece in pieces:
+        piece.result()
 
 
 def check_finite(values: F32, name: str) -> None:
@@ -167,7 +167,11 @@ class _Calibrated:
         job = self._job
         job.progress.say(f"{self._chain.name}: round")
         observe(
-            job.program, self._weights, job.tokens, before={slm.LinearOp: self._before}, after={slm.LinearOp: self._after}
+            job.program,
+            self._weights,
+            job.tokens,
+            before={slm.LinearOp: self._before},
+            after={slm.LinearOp: self._after},
         )
         return self._done
 
@@ -193,7 +197,9 @@ class _Calibrated:
         pruning = self._chain.pruning
         kept = None
         if form.sparse:
-            importance = np.abs(matrix) if pruning is None or pruning.importance is None else pruning.importance(matrix, inputs)
+            importance = (
+                np.abs(matrix) if pruning is None or pruning.importance is None else pruning.importance(matrix, inputs)
+            )
             kept = kept_mask(importance)
         task = Task(name, matrix, form, inputs, kept)
         return self._chain.rounded(task) if len(inputs) else round_to_nearest(task)

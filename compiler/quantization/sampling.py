@@ -16,18 +16,21 @@ from xdsl.ir import Operation
 
 from compiler.dialects import slm
 from compiler.interpreters.rotary import rotary_tables_f64
+from compiler.interpreters.sampling import SamplerSettings, sample_token
 from compiler.interpreters.slm.operations import HANDLERS
 from compiler.interpreters.slm.run import Array, SlmRun
-from compiler.interpreters.sampling import SamplerSettings, sample_token
 from compiler.program import Program
 
 Handler = Callable[[SlmRun, Any], None]
 
 
 def write_text(
-    program: Program, start: Sequence[int], count: int, seed: int, tell: Callable[[int, int], None] = lambda *_: None
+    program: Program, start: Sequence[int], count: int, seed: int, tell: Callable[[int, int], None]
 ) -> list[int]:
-    """`count` tokens, the first of them `start`, which may not be empty. The same seed gives the same tokens."""
+    """`count` tokens, the first of them `start`, which may not be empty. The same seed gives the same tokens.
+
+    `tell` hears how many there are.
+    """
     tokens = list(start)[:count]
     generator = Incremental(program, count)
     logits = generator.feed(tokens)
@@ -103,12 +106,13 @@ class Incremental:
     def _scan(self, run: SlmRun, op: slm.SelectiveScanOp) -> None:
         u, dt, a, b, c = (run.values[value] for value in (op.u, op.dt, op.a, op.b, op.c))
         name = self._name(run, op, "")
-        y, h = np.empty_like(u), self.keys.get(name, np.zeros_like(a))
+        y = np.empty_like(u)
+        h = self.keys[name] if name in self.keys else np.zeros_like(a)
         for token in range(len(u)):
             step = dt[token][:, None]
             h = np.exp(step * a) * h + step * u[token][:, None] * b[token]
             y[token] = h @ c[token]
-        self.keys[name] = h
+        self.keys[name] = np.asarray(h)
         run.set_result(op, y)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 
@@ -119,7 +119,7 @@ def find_channels(module: ModuleOp) -> list[Channels]:
     return list(_channels(forward_function(module).walk()))
 
 
-def _channels(ops: Iterator[Operation]) -> Iterator[Channels]:
+def _channels(ops: Iterable[Operation]) -> Iterator[Channels]:
     for op in ops:
         match op:
             case NormBase():
@@ -135,7 +135,9 @@ def _channels(ops: Iterator[Operation]) -> Iterator[Channels]:
                 pass
 
 
-def _with_readers(kind: str, value: SSAValue, producer: Producer, heads: int = 1, shared: int = 1) -> Iterator[Channels]:
+def _with_readers(
+    kind: str, value: SSAValue, producer: Producer, heads: int = 1, shared: int = 1
+) -> Iterator[Channels]:
     """Nothing unless linears alone read all elements of the value, and the producer has a weight for each factor."""
     readers = linear_readers(value)
     elements = prod(slm.row_shape(value))

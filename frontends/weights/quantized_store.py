@@ -155,4 +155,3 @@ class QuantizedWeights:
 
     def _error(self, message: str) -> FrontendError:
         return FrontendError(message, self._source.name)
-

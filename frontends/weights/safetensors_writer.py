@@ -53,7 +53,7 @@ class SafetensorsWriter:
     def write(self, tensor: str, first_byte: int, values: NDArray[Any]) -> None:
         """Elements in the tensor's own type, from a byte on. Threads may call it at once."""
         descriptor, offset, size = self._places[tensor]
-        data = memoryview(np.ascontiguousarray(values)).cast("B")
+        data = np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
         if first_byte + len(data) > size:
             raise ValueError(f"{tensor}: bytes {first_byte} to {first_byte + len(data)} of {size}")
         done = 0

@@ -37,7 +37,9 @@ from slmc.streaming import console_of
     metavar="N",
     help="How many tokens of the text.  [default: 512, or what the model has if that is less]",
 )
-@click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True, help="Of the model's own text.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True, help="Of the model's own text."
+)
 @click.option("-o", "--output", type=FILE, required=True, help="The directory to write; other commands accept it.")
 @click.option("--force", is_flag=True, help="Replace a quantised model that is in this place.")
 @click.option(
@@ -47,7 +49,9 @@ from slmc.streaming import console_of
     metavar="SEED",
     help="Use random weights made from SEED instead of those of the checkpoint.",
 )
-@click.option("--allow-unread", is_flag=True, help="Accept config fields and tensors that the architecture does not read.")
+@click.option(
+    "--allow-unread", is_flag=True, help="Accept config fields and tensors that the architecture does not read."
+)
 @debug_option
 def quantize(
     checkpoint: Path,

@@ -38,7 +38,7 @@ class Rotation:
 
     def apply(self, rows: NDArray[np.floating]) -> F64:
         """rows [M, n] times the matrix."""
-        values = rows.astype(np.float64) * self.signs
+        values: F64 = rows.astype(np.float64) * self.signs
         before, after = 1, self.size
         for factor in self.factors:
             after //= len(factor)
@@ -84,9 +84,9 @@ def _powers(exponent: int) -> tuple[F64, ...]:
 
 def sylvester(exponent: int) -> F64:
     """The Hadamard matrix of size 2^exponent."""
-    matrix = np.ones((1, 1))
+    matrix: F64 = np.ones((1, 1))
     for _ in range(exponent):
-        matrix = np.kron(np.array([[1.0, 1.0], [1.0, -1.0]]), matrix)
+        matrix = np.block([[matrix, matrix], [matrix, -matrix]])
     return matrix
 
 

@@ -45,6 +45,10 @@ class _Side:
         bias = getattr(self.producer, "bias", None)
         return [weight.at(layer, None) for weight in (self.producer.weight, bias) if weight is not None]
 
+    def changeable(self, job: Job, layer: int | None) -> bool:
+        """Whether no other operation uses its weights."""
+        return all(job.used_once(name) for name in self.names(layer))
+
     def fold(self, job: Job, factors: F32, layer: int | None) -> None:
         """Multiplies by factors [heads, width]."""
         flat = (factors[0] if self.one_for_all else factors).ravel()
@@ -68,12 +72,10 @@ def fold(job: Job) -> None:
         assert isinstance(op, slm.AttentionOp)
         q, k = sides[op]
         name = slm.stored_name(op.state.data, run.layer, None)
-        if q is None or k is None:
-            left[name] = None
-        elif not all(job.used_once(weight) for side in (q, k) for weight in side.names(run.layer)):
-            left[name] = None
-        else:
+        if q is not None and k is not None and q.changeable(job, run.layer) and k.changeable(job, run.layer):
             chosen[op, run.layer] = factors_of(np.abs(run.values[op.k]).max(axis=0), q, k)
+        else:
+            left[name] = None
 
     observe(job.program, job.weights, job.tokens, after={slm.AttentionOp: look})
     for (op, layer), factors in chosen.items():
@@ -83,7 +85,9 @@ def fold(job: Job) -> None:
         k.fold(job, (1 / factors).astype(np.float32), layer)
         q.fold(job, np.repeat(factors, q.heads // k.heads, axis=0), layer)
     if left:
-        job.notes.append(f"kv: {', '.join(left)} stay as they are: something takes no factors, or is used elsewhere too")
+        job.notes.append(
+            f"kv: {', '.join(left)} stay as they are: something takes no factors, or is used elsewhere too"
+        )
 
 
 def factors_of(largest: F32, q: _Side, k: _Side) -> F32:
