@@ -26,6 +26,10 @@ class Use:
     layer: int | None
     expert: int | None
 
+    def is_matrix(self, name: str) -> bool:
+        """Whether the weight of that name is the matrix of a linear here."""
+        return isinstance(self.op, slm.LinearOp) and self.op.weight.at(self.layer, self.expert) == name
+
 
 def weights_of(op: Operation) -> list[slm.WeightAttr]:
     """The weights that an operation reads."""
@@ -64,7 +68,7 @@ def integer_formats(program: Program, scheme: Scheme, uses: dict[str, list[Use]]
     deciding = routers(program.module)
     formats: dict[str, WeightFormat] = {}
     for name, places in uses.items():
-        if any(not isinstance(use.op, slm.LinearOp) or use.op in deciding for use in places):
+        if not all(use.is_matrix(name) and use.op not in deciding for use in places):
             continue
         form = scheme.matrix_of(name).weights
         if not form.is_integer:

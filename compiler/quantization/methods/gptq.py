@@ -37,12 +37,11 @@ def round_ordered(task: Task) -> Quantized:
 
 def rounded(task: Task, act_order: bool) -> Quantized:
     """The matrix in its format. Raises CompileError if the inputs are no numbers."""
-    weights = task.matrix.astype(np.float32, copy=True)
-    if task.kept is not None:
-        weights[~task.kept] = 0
+    weights = task.matrix.astype(np.float32, copy=False)
+    left = weights if task.kept is None else np.where(task.kept, weights, np.float32(0))
     hessian = hessian_of(task.inputs, task.name)
     order = np.argsort(-np.diag(hessian), kind="stable") if act_order else np.arange(len(hessian))
-    grid = _Grid.of(task.form, weights, task.name, fixed=act_order)
+    grid = _Grid.of(task.form, left, task.name, fixed=act_order)
     update = inverse_factor(hessian[np.ix_(order, order)], task.name)
     _run(weights, grid, order, update, task.kept)
     return grid.result()
@@ -74,7 +73,7 @@ def inverse_factor(hessian: F64, name: str) -> F64:
 
 
 def _run(weights: F32, grid: _Grid, order: NDArray[np.int64], update: F64, kept: Mask | None) -> None:
-    """Algorithm 1; `weights` is used up."""
+    """Algorithm 1. A weight that is not kept is rounded to 0, and others make up for that too."""
     factor = update.astype(np.float32)
     work = weights[:, order]
     for first, stop in _blocks(len(order)):

@@ -47,7 +47,7 @@ class Rotation:
             before *= len(factor)
         return values.reshape(len(rows), self.size)
 
-    def of_columns(self, heads: int = 1) -> Edit:
+    def of_columns(self) -> Edit:
         """W [N, heads * n] -> W Q for each head: what reads rows that were multiplied by Q."""
         return lambda values: self.apply(values.reshape(-1, self.size)).astype(np.float32).reshape(values.shape)
 
