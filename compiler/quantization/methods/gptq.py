@@ -22,8 +22,9 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 DAMPING = 0.01
 """Added to the diagonal, as a share of its mean."""
-BLOCK_COLUMNS = 128
-"""Columns whose errors reach the columns behind the block in one product; a multiple of every group."""
+BLOCK_COLUMNS = 32
+"""Columns whose errors reach the columns behind the block in one product. It divides every group: where one begins, the errors
+of all columns before have arrived."""
 TRIES = 4
 
 
