@@ -17,6 +17,8 @@ from frontends.model_files import ModelFiles, TextFiles
 from frontends.stop_tokens import read_stop_tokens
 from frontends.tokenizer import MAX_TOKENIZER_BYTES
 from frontends.weights.checkpoint import open_checkpoint
+from frontends.weights.quantized_record import is_quantized, read_record
+from frontends.weights.quantized_store import QuantizedWeights
 
 FORMAT = "hf"
 CONFIG_FILE, TOKENIZER_FILE = "config.json", "tokenizer.json"
@@ -33,12 +35,14 @@ def open_directory(path: Path) -> ModelFiles:
         hint = f"give the GGUF file itself: {others[0]}" if others else None
         raise FrontendError(f"there is no {CONFIG_FILE} in this directory", str(path), hint=hint)
     document = Document(read_json_object(config_path), str(config_path))
+    quantized = is_quantized(path)
     return ModelFiles(
         FORMAT,
         document,
         lambda: text_of_directory(path, document.values, document.name),
         read_architecture_file(own[0]) if own else None,
-        lambda: open_checkpoint(path),
+        None if quantized else lambda: open_checkpoint(path),
+        (lambda scope: QuantizedWeights(scope, read_record(path), open_checkpoint(path))) if quantized else None,
     )
 
 

@@ -99,6 +99,8 @@ def load_program(
         store: WeightStore = VirtualWeights(model.scope, _aliases(model))
     elif random_seed is not None:
         store = _random_weights(model, random_seed)
+    elif files.quantized is not None:
+        store = files.quantized(model.scope)
     else:
         assert files.tensors is not None
         store = _checkpoint_weights(model, files.tensors(), allow_unread, notes)
@@ -141,10 +143,11 @@ def _without_values(files: ModelFiles, path: Path, random_seed: int | None, virt
         if virtual == Virtual.ALWAYS:
             raise FrontendError("weights cannot be random and virtual at once", str(path))
         return False
-    if files.tensors is None and virtual == Virtual.NEVER:
+    absent = files.tensors is None and files.quantized is None
+    if absent and virtual == Virtual.NEVER:
         hint = "give a seed for random weights (--random-weights SEED), or time the model without any (--timing-only)"
         raise FrontendError("there are no weights beside this file", str(path), hint=hint)
-    return virtual == Virtual.ALWAYS or files.tensors is None
+    return virtual == Virtual.ALWAYS or absent
 
 
 def _rows(model: _Model) -> dict[str, WeightRow]:

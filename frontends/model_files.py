@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from compiler.program import WeightStore
+from frontends.configuration.declared import Scope
 from frontends.configuration.resolve import Document
 from frontends.language.syntax import ArchitectureFile
 from frontends.weights.checkpoint import TensorSource
@@ -25,7 +27,8 @@ class TextFiles:
 class ModelFiles:
     """`format` names the tables of `.slm` files that apply; `own_file` is a .slm file beside or instead of the config.
 
-    `tensors` and `text` open their files when they are called; `tensors` is None if there are no weights.
+    `tensors`, `text` and `quantized` open their files when they are called; `tensors` is None if there are no tensors in that
+    format. quantized: the weights of a directory of `slmc quantize`, given what the architecture declares.
     """
 
     format: str
@@ -33,3 +36,4 @@ class ModelFiles:
     text: Callable[[], TextFiles]
     own_file: ArchitectureFile | None = None
     tensors: Callable[[], TensorSource] | None = None
+    quantized: Callable[[Scope], WeightStore] | None = None

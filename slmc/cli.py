@@ -18,6 +18,7 @@ from slmc.commands.interpret import interpret
 from slmc.commands.machines import machines
 from slmc.commands.models import models
 from slmc.commands.opt import opt
+from slmc.commands.quantize import quantize
 from slmc.commands.run import run
 from slmc.commands.survey import survey
 from slmc.commands.tokenize import tokenize
@@ -74,6 +75,6 @@ def main() -> None:
 
 
 for command in (
-    demo, compile_checkpoint, run, survey, evaluate, interpret, inspect, opt, asm, disasm, tokenize, machines, models,
+    demo, compile_checkpoint, run, quantize, survey, evaluate, interpret, inspect, opt, asm, disasm, tokenize, machines, models,
 ):  # fmt: skip
     main.add_command(command)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,6 +89,10 @@ class SafetensorsCheckpoint:
 
     def load_integers(self, name: str, start: int, stop: int) -> Quantized:
         raise FrontendError(f"tensor {show(name)} is no matrix of integers", self.name)
+
+    def stored_tensor(self, name: str) -> NDArray[Any]:
+        """The mapped elements of a tensor whose type has been checked to be one of the READABLE ones, bf16 as its bits."""
+        return self._file_of[name].view(name)
 
 
 def open_checkpoint(directory: Path) -> SafetensorsCheckpoint:

@@ -28,6 +28,7 @@ ELEMENT_BYTES = {
 }  # fmt: skip
 WEIGHT_TYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 """The types that weights may have, as NumPy reads them; bf16 as its bits."""
+READABLE = {**WEIGHT_TYPES, "I8": "i1", "U8": "u1"}
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,14 @@ class SafetensorsFile:
         if entry.dtype not in WEIGHT_TYPES:
             known = ", ".join(WEIGHT_TYPES)
             raise self._error(f"tensor {show(name)} has the type {entry.dtype}, weights have {known}")
-        raw = self._bytes[self._data_offset + entry.start : self._data_offset + entry.end]
-        stored = raw.view(WEIGHT_TYPES[entry.dtype]).reshape(entry.shape)
+        stored = self.view(name)
         return to_float32(stored if stop is None else stored[start:stop])
+
+    def view(self, name: str) -> NDArray[Any]:
+        """The mapped elements of a tensor of one of the READABLE types."""
+        entry = self.entries[name]
+        raw = self._bytes[self._data_offset + entry.start : self._data_offset + entry.end]
+        return raw.view(READABLE[entry.dtype]).reshape(entry.shape)
 
     def _error(self, message: str) -> FrontendError:
         return FrontendError(message, str(self.path))
