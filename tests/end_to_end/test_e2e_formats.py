@@ -145,7 +145,7 @@ def check_random(
     try:
         check_case(scheme, name, chunk, sram_bytes, program, length, seed)
     except CompileError as error:
-        assert "the smallest plan needs" in error.message and 0 < sram_bytes < 1 << 16
+        assert "the smallest plan needs" in error.message and 0 < sram_bytes < 1 << 18
         assume(False)
 
 
