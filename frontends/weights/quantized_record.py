@@ -48,7 +48,7 @@ class QuantizationRecord(_Strict):
     """
 
     version: Literal[1]
-    scheme: Text
+    scheme: Annotated[str, StringConstraints(max_length=1 << 20, pattern=r"^[a-z0-9_-]+(\{[^{}]*\})?$")]
     method: Text
     calibration: Calibration | None = None
     formats: Names
