@@ -53,16 +53,16 @@ def quantize_checkpoint(checkpoint: Checkpoint, request: Request, output: Path, 
         shapes = {name: weights.shape(name) for name in weights.names()}
         with QuantizedDirectory(output, checkpoint.path, shapes, prepared.formats, prepared.dtypes) as directory:
             produce(prepared, directory)
-            directory.finish(_record(prepared, request, calibration))
+            directory.finish(_record(prepared, scheme.name, calibration))
     unused = [f"method {chain.name} looks at no inputs: --text is not used"] if request.text and not tokens else []
     return [*program.notes, *unused, *prepared.job.notes]
 
 
-def _record(prepared: Prepared, request: Request, calibration: Calibration | None) -> QuantizationRecord:
+def _record(prepared: Prepared, scheme: str, calibration: Calibration | None) -> QuantizationRecord:
     return QuantizationRecord(
         version=1,
-        scheme=request.scheme,
-        method=request.method,
+        scheme=scheme,
+        method=prepared.chain.name,
         calibration=calibration,
         formats={name: str(form) for name, form in prepared.formats.items()},
         aliases=prepared.aliases,

@@ -129,7 +129,9 @@ def test_places_that_are_taken(tmp_path: Path) -> None:
     for force in ([], ["--force"]):
         found = failure(GQA, "-o", out, *force)
         assert found == f"{out}: error: there is something else in this place; choose another name"
-    assert failure(GQA, "-o", tmp_path / "no" / "out") == f"{tmp_path / 'no'}: error: there is no such folder to write to"
+    assert (
+        failure(GQA, "-o", tmp_path / "no" / "out") == f"{tmp_path / 'no'}: error: there is no such folder to write to"
+    )
     check_empty(tmp_path, "out")
     check_empty(out, "mine.txt")
 

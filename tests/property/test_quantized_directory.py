@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from compiler.formats import Quantized, WeightFormat
+from compiler.nibbles import pack_i4, unpack_i4
 from frontends import FrontendError, load_program
-from frontends.weights.quantized_record import RECORD_FILE, QuantizationRecord, pack_nibbles, unpack_nibbles
+from frontends.weights.quantized_record import NIBBLES, RECORD_FILE, QuantizationRecord
 from frontends.weights.quantized_writer import QuantizedDirectory
 
 FORMATS = ["i8", "i8-g32", "i8-g64", "i8-g128", "i4-g32", "i4-g64", "i4-g128-zp", "i4-g32-zp", "i8-s24", "i4-g64-s24"]
@@ -68,7 +69,9 @@ def write(folder: Path, middle: Quantized, dtype: str, shard_bytes: int, step: i
         for first in range(0, rows, step):
             part = slice(first, first + step)
             offsets = None if middle.offsets is None else middle.offsets[part]
-            directory.put_rows("middle.weight", first, Quantized(middle.format, middle.q[part], middle.scales[part], offsets))
+            directory.put_rows(
+                "middle.weight", first, Quantized(middle.format, middle.q[part], middle.scales[part], offsets)
+            )
         for name, values in floats.items():
             flat = values.ravel()
             directory.put_values(name, 0, flat[:1])
@@ -100,12 +103,12 @@ def test_round_trip(middle: Quantized, dtype: str, shard_bytes: int) -> None:
             assert weights.storage_dtype(name) == dtype and weights.quantized(name) is None
 
 
-@given(st.integers(0, 5), st.integers(0, 9), st.integers(0, 2**32))
+@given(st.integers(1, 5), st.integers(1, 9), st.integers(0, 2**32))
 def test_nibbles(rows: int, pairs: int, seed: int) -> None:
     q = np.random.default_rng(seed).integers(-8, 8, (rows, 2 * pairs)).astype(np.int8)
-    packed = pack_nibbles(q)
+    packed = pack_i4(q, NIBBLES)
     assert packed.shape == (rows, pairs)
-    assert np.array_equal(unpack_nibbles(packed), q)
+    assert np.array_equal(unpack_i4(packed, NIBBLES), q)
     for row, column in np.ndindex(*q.shape):
         assert (int(packed[row, column // 2]) >> 4 * (column % 2) & 15) - 8 == q[row, column]
 
@@ -127,7 +130,9 @@ def test_changed_bytes_load_or_are_refused(data: st.DataObject) -> None:
         content = bytearray(path.read_bytes())
         for _ in range(data.draw(st.integers(1, 3))):
             content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-        path.write_bytes(bytes(content[: data.draw(st.integers(0, len(content)))] if data.draw(st.booleans()) else content))
+        path.write_bytes(
+            bytes(content[: data.draw(st.integers(0, len(content)))] if data.draw(st.booleans()) else content)
+        )
         try:
             weights = load_program(out).weights
             for name in weights.names():
@@ -154,11 +159,17 @@ def edit_record(out: Path, **changes: object) -> None:
         ({"formats": {"middle.bias": "i8"}}, 'weight "middle.bias" of shape .4. is no matrix and has no format i8'),
         ({"formats": {"head.weight": "i8-g32"}}, 'weight "head.weight": groups of 32 do not divide its 4 columns'),
         ({"formats": {"middle.weight": "i8"}}, 'tensor "middle.weight.q": expected I8 .4, 64., found U8 .4, 32.'),
-        ({"formats": {"middle.weight": "i4-g64"}}, 'tensor "middle.weight.scales": expected F16 .4, 1., found F16 .4, 2.'),
+        (
+            {"formats": {"middle.weight": "i4-g64"}},
+            'tensor "middle.weight.scales": expected F16 .4, 1., found F16 .4, 2.',
+        ),
         ({"formats": {"middle.weight": "i4-g32-zp"}}, 'tensor "middle.weight.offsets" is missing, expected F16 .4, 2.'),
         ({"formats": {}}, 'tensor "middle.weight" is missing, expected F32 or F16 or BF16 .4, 64.'),
         ({"aliases": {"head.weight": "middle.bias"}}, 'weight "head.weight" is .5, 4., and shares "middle.bias": .4.'),
-        ({"aliases": {"middle.weight": "middle.weight"}}, 'weight "middle.weight" shares "middle.weight", which shares'),
+        (
+            {"aliases": {"middle.weight": "middle.weight"}},
+            'weight "middle.weight" shares "middle.weight", which shares',
+        ),
     ],
 )
 def test_records_that_do_not_fit(tmp_path: Path, changes: dict[str, object], message: str) -> None:
@@ -186,7 +197,10 @@ def test_numbers_that_cannot_be(tmp_path: Path) -> None:
     scales = np.ones(4, np.float32)
     scales[2] = np.nan
     for number, (form, values, message) in enumerate(
-        [("i8", scales, "middle.weight.scales.* holds NaN or infinity"), ("i8-s24", np.ones(4, np.float32), "is not sparse")]
+        [
+            ("i8", scales, "middle.weight.scales.* holds NaN or infinity"),
+            ("i8-s24", np.ones(4, np.float32), "is not sparse"),
+        ]
     ):
         folder = tmp_path / str(number)
         folder.mkdir()

@@ -68,7 +68,9 @@ def log_probabilities(program: Program, window: list[int]) -> np.ndarray:
 def test_methods_at_four_bits(perplexity_of: Callable[..., float]) -> None:
     windows = 12
     reference = evaluated(load_program(STORYTELLER), windows)
-    found = {m: perplexity_of("w4a8", m, windows) for m in ("rtn", "awq", "gptq", "gptq-act-order", "awq+gptq", "rotate")}
+    found = {
+        m: perplexity_of("w4a8", m, windows) for m in ("rtn", "awq", "gptq", "gptq-act-order", "awq+gptq", "rotate")
+    }
     for method in ("awq", "gptq", "gptq-act-order", "awq+gptq"):
         assert found[method] <= found["rtn"], found
     assert max(found.values()) < 1.01 * reference, found
