@@ -13,7 +13,7 @@ from compiler.quantization.calibration import LEAST_TOKENS, MOST_TOKENS
 from compiler.quantization.methods import Chain
 from compiler.quantization.run import Prepared, prepare, produce
 from compiler.quantization.sampling import write_text
-from compiler.schemes import Scheme, find_scheme
+from compiler.schemes import find_scheme
 from frontends.files import read_text
 from frontends.tokenizer import MAX_TEXT_CHARACTERS, TextTokenizer
 from frontends.weights.quantized_record import Calibration, QuantizationRecord
@@ -53,18 +53,16 @@ def quantize_checkpoint(checkpoint: Checkpoint, request: Request, output: Path, 
         shapes = {name: weights.shape(name) for name in weights.names()}
         with QuantizedDirectory(output, checkpoint.path, shapes, prepared.formats, prepared.dtypes) as directory:
             produce(prepared, directory)
-            directory.finish(_record(prepared, scheme, request, calibration))
+            directory.finish(_record(prepared, scheme.name, calibration))
     unused = [f"method {chain.name} looks at no inputs: --text is not used"] if request.text and not tokens else []
     return [*program.notes, *unused, *prepared.job.notes]
 
 
-def _record(
-    prepared: Prepared, scheme: Scheme, request: Request, calibration: Calibration | None
-) -> QuantizationRecord:
+def _record(prepared: Prepared, scheme: str, calibration: Calibration | None) -> QuantizationRecord:
     return QuantizationRecord(
         version=1,
-        scheme=scheme.name,
-        method=request.method,
+        scheme=scheme,
+        method=prepared.chain.name,
         calibration=calibration,
         formats={name: str(form) for name, form in prepared.formats.items()},
         aliases=prepared.aliases,
