@@ -61,6 +61,7 @@ class Program:
     virtual_weights: the store knows names and shapes only, `load` fails; what is compiled can be timed, not run.
     A model that takes an image has `func.func @encode_image(%pixels: tensor<CxSxSxf32>) -> tensor<nxdxf32>`, and @forward two
     more inputs: %places: tensor<?xi32>, the number of the image row at each position or -1, and %rows, what encode_image gave.
+    scheme: of a quantised checkpoint: the one that it was made for.
     image_processing: the record of frontends/image_processing.py, if the checkpoint has one.
     """
 
@@ -77,3 +78,4 @@ class Program:
     image_processing: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list[str])
     virtual_weights: bool = False
+    scheme: str | None = None

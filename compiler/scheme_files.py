@@ -23,7 +23,7 @@ class RuleEntry(BaseModel):
     """One `[[rule]]`."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    match: str = Field(min_length=1, max_length=200)
+    match: str = Field(min_length=1, max_length=200, pattern=r"^[^={},:]+$")
     scheme: str = Field(min_length=1, max_length=100)
 
 

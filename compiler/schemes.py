@@ -1,7 +1,8 @@
 """Quantisation schemes: which number format each role of a value has. docs/numerics.md section 8 has the table.
 
-A name is a base and modifiers: `w4a8-g32-zp-kv8`. A mixed scheme has rules besides (compiler/scheme_files.py), and so has a scheme
-whose matrices keep the formats they are stored in.
+A name is a base and modifiers: `w4a8-g32-zp-kv8`. A mixed scheme has rules besides: from a file (compiler/scheme_files.py), and behind
+the name once it is known, `w4a8{head.weight=i8:i8}`, so that the name says everything. A scheme of stored formats gets its rules
+from the weights.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ FILE_SUFFIX = ".toml"
 DEFAULT_GROUP = "64"
 """Of int4 weights."""
 _NAME = re.compile(r"([a-z0-9_]+?)(?:-g(32|64|128))?(-zp)?(-s24)?(?:-kv([48]))?")
-_RULE = re.compile(r"(.+)=([^=:]+):(f32|f16|bf16|i8)")
+_RULE = re.compile(r"([^={},:]+)=([^={},:]+):(f32|f16|bf16|i8)")
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,8 @@ class Scheme:
 
     def with_rules(self, rules: Sequence[str]) -> Scheme:
         """Raises CompileError for a text that is no rule."""
-        return replace(self, rules=tuple(Rule.of(text) for text in rules))
+        name = f"{self.base}{{{','.join(rules)}}}" if rules else self.base
+        return replace(self, name=name, rules=tuple(Rule.of(text) for text in rules))
 
     def for_weights(self, weights: WeightStore) -> Scheme:
         """Of a scheme of stored formats: with a rule for each matrix that has one."""
@@ -107,7 +109,14 @@ class Scheme:
 
 def find_scheme(name: str) -> Scheme:
     """The scheme of that name, or of a `.toml` file. Raises CompileError that says what a name is made of, or where a file is wrong."""
-    return mixed_scheme(Path(name)) if name.endswith(FILE_SUFFIX) else named_scheme(name)
+    if name.endswith(FILE_SUFFIX):
+        return mixed_scheme(Path(name))
+    base, brace, rules = name.partition("{")
+    if not brace:
+        return named_scheme(name)
+    if not rules.endswith("}"):
+        raise CompileError(f'scheme "{base}": its rules have no end', hint="w4a8{head.weight=i8:i8,layers.0.*=i8:i8}")
+    return named_scheme(base).with_rules(rules[:-1].split(","))
 
 
 def mixed_scheme(path: Path) -> Scheme:
@@ -115,7 +124,7 @@ def mixed_scheme(path: Path) -> Scheme:
     file = read_scheme_file(path)
     try:
         rules = tuple(Rule(entry.match, named_scheme(entry.scheme).matrix) for entry in file.rule)
-        return replace(named_scheme(file.base), name=path.name, rules=rules)
+        return named_scheme(file.base).with_rules([str(rule) for rule in rules])
     except CompileError as error:
         raise CompileError(error.message, str(path), error.hint) from error
 

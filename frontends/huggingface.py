@@ -35,14 +35,15 @@ def open_directory(path: Path) -> ModelFiles:
         hint = f"give the GGUF file itself: {others[0]}" if others else None
         raise FrontendError(f"there is no {CONFIG_FILE} in this directory", str(path), hint=hint)
     document = Document(read_json_object(config_path), str(config_path))
-    quantized = is_quantized(path)
+    record = read_record(path) if is_quantized(path) else None
     return ModelFiles(
         FORMAT,
         document,
         lambda: text_of_directory(path, document.values, document.name),
         read_architecture_file(own[0]) if own else None,
-        None if quantized else lambda: open_checkpoint(path),
-        (lambda scope: QuantizedWeights(scope, read_record(path), open_checkpoint(path))) if quantized else None,
+        None if record else lambda: open_checkpoint(path),
+        (lambda scope: QuantizedWeights(scope, record, open_checkpoint(path))) if record else None,
+        record.scheme if record else None,
     )
 
 

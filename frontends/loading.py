@@ -120,6 +120,7 @@ def load_program(
         image_processing=read_image_processing(Path(path) if Path(path).is_dir() else None),
         notes=[*notes, *text.notes],
         virtual_weights=without_values,
+        scheme=files.scheme if random_seed is None and not without_values else None,
     )
 
 

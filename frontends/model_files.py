@@ -28,7 +28,7 @@ class ModelFiles:
     """`format` names the tables of `.slm` files that apply; `own_file` is a .slm file beside or instead of the config.
 
     `tensors`, `text` and `quantized` open their files when they are called; `tensors` is None if there are no tensors in that
-    format. quantized: the weights of a directory of `slmc quantize`, given what the architecture declares.
+    format. quantized: the weights of a directory of `slmc quantize`, given what the architecture declares; scheme: the one it was made for.
     """
 
     format: str
@@ -37,3 +37,4 @@ class ModelFiles:
     own_file: ArchitectureFile | None = None
     tensors: Callable[[], TensorSource] | None = None
     quantized: Callable[[Scope], WeightStore] | None = None
+    scheme: str | None = None

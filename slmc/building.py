@@ -48,20 +48,27 @@ def default_context(program: Program) -> int:
 
 @dataclass(frozen=True)
 class Target:
-    """What to compile for; context None: 512, or what the model has if that is less.
+    """What to compile for; context None: 512, or what the model has if that is less; scheme None: as scheme_of says.
 
     allow_oversize: the program may need more DRAM than the machine has; it is timed then, not run.
     """
 
     machine: str = DEFAULT_MACHINE
-    scheme: str = DEFAULT_SCHEME
+    scheme: str | None = None
     context: int | None = None
     allow_oversize: bool = False
 
     def options(self, program: Program) -> Options:
         """Raises MachineError for an unknown machine."""
         context = default_context(program) if self.context is None else self.context
-        return Options(load_machine(self.machine), self.scheme, context, allow_oversize=self.allow_oversize)
+        return Options(
+            load_machine(self.machine), scheme_of(program, self.scheme), context, allow_oversize=self.allow_oversize
+        )
+
+
+def scheme_of(program: Program, wanted: str | None) -> str:
+    """The scheme asked for, else that of a quantised checkpoint, else the default."""
+    return wanted or program.scheme or DEFAULT_SCHEME
 
 
 def build(program: Program, options: Options, output: Path, observe: Observe | None = None) -> ModuleOp:

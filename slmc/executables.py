@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from compiler.schemes import find_scheme
 from frontends import Virtual
 from isa.container import Executable
 from isa.container_format import MAGIC
 from isa.machine import Machine, load_machine
-from slmc.building import DEFAULT_MACHINE, DEFAULT_SCHEME, Checkpoint, Target, build
+from slmc.building import DEFAULT_MACHINE, Checkpoint, Target, build
 from slmc.errors import CommandError
 from slmc.progress import tell_notes
 
@@ -35,7 +36,7 @@ class Wanted:
     allow_oversize: bool = False
 
     def target(self) -> Target:
-        return Target(self.machine or DEFAULT_MACHINE, self.scheme or DEFAULT_SCHEME, self.context, self.allow_oversize)
+        return Target(self.machine or DEFAULT_MACHINE, self.scheme, self.context, self.allow_oversize)
 
 
 @contextmanager
@@ -69,6 +70,7 @@ def _check_options(executable: Executable, source: Checkpoint, wanted: Wanted) -
         raise CommandError(
             f"{source.path} was compiled for machine {known}, not for {wanted.machine} as it is now", hint
         )
-    for name, value in (("scheme", wanted.scheme), ("context", wanted.context)):
+    scheme = None if wanted.scheme is None else find_scheme(wanted.scheme).name
+    for name, value in (("scheme", scheme), ("context", wanted.context)):
         if value is not None and value != meta[name]:
             raise CommandError(f"{source.path} was compiled with {name} {meta[name]}, not {value}", hint)

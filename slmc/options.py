@@ -97,17 +97,17 @@ def check_chat(chat: bool, system: str | None, has_text: bool, text_option: str)
         raise click.UsageError("--system goes with --chat")
 
 
-def scheme_option(default: str | None = DEFAULT_SCHEME) -> Callable[[F], F]:
+def scheme_option() -> Callable[[F], F]:
     return click.option(
         "-q",
         "--scheme",
-        default=default,
         metavar="SCHEME",
-        help=f"Number formats of weights and activations: {', '.join(BASES)}, with {MODIFIERS}.  [default: {DEFAULT_SCHEME}]",
+        help=f"Number formats of weights and activations: {', '.join(BASES)}, with {MODIFIERS}, or a TOML file of a mixed one."
+        f"  [default: that of a quantised checkpoint, else {DEFAULT_SCHEME}]",
     )
 
 
-def target_options(machine: str | None = DEFAULT_MACHINE, scheme: str | None = DEFAULT_SCHEME) -> Callable[[F], F]:
+def target_options(machine: str | None = DEFAULT_MACHINE) -> Callable[[F], F]:
     """What to compile for: -t, -q, --context."""
     return applied(
         click.option(
@@ -117,7 +117,7 @@ def target_options(machine: str | None = DEFAULT_MACHINE, scheme: str | None = D
             metavar="MACHINE",
             help=f"A built-in machine (see slmc machines) or a TOML file.  [default: {DEFAULT_MACHINE}]",
         ),
-        scheme_option(scheme),
+        scheme_option(),
         click.option(
             "--context",
             type=click.IntRange(1),

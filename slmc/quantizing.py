@@ -18,7 +18,7 @@ from frontends.files import read_text
 from frontends.tokenizer import MAX_TEXT_CHARACTERS, TextTokenizer
 from frontends.weights.quantized_record import Calibration, QuantizationRecord
 from frontends.weights.quantized_writer import QuantizedDirectory, check_place
-from slmc.building import Checkpoint
+from slmc.building import DEFAULT_SCHEME, Checkpoint
 from slmc.errors import CommandError
 from slmc.progress import Steps, steps
 
@@ -31,7 +31,7 @@ class Request:
     """text: a file to calibrate on, None: the model writes one with the seed. tokens: how many of it; None: 512, or what the model
     has positions for if that is less."""
 
-    scheme: str
+    scheme: str | None
     method: str = "rtn"
     text: Path | None = None
     tokens: int | None = None
@@ -40,7 +40,7 @@ class Request:
 
 def quantize_checkpoint(checkpoint: Checkpoint, request: Request, output: Path, replace: bool = False) -> list[str]:
     """Writes the directory; the notes say what could not be done. Raises CommandError, CompileError, FrontendError, OSError."""
-    chain, scheme = Chain.of(request.method), find_scheme(request.scheme)
+    chain, scheme = Chain.of(request.method), find_scheme(request.scheme or DEFAULT_SCHEME)
     if not checkpoint.path.is_dir():
         hint = "convert a GGUF file to a Hugging Face directory first"
         raise CommandError("expected a directory with config.json and safetensors", hint, str(checkpoint.path))
@@ -53,16 +53,16 @@ def quantize_checkpoint(checkpoint: Checkpoint, request: Request, output: Path, 
         shapes = {name: weights.shape(name) for name in weights.names()}
         with QuantizedDirectory(output, checkpoint.path, shapes, prepared.formats, prepared.dtypes) as directory:
             produce(prepared, directory)
-            directory.finish(_record(prepared, request, calibration))
+            directory.finish(_record(prepared, scheme.name, calibration))
     unused = [f"method {chain.name} looks at no inputs: --text is not used"] if request.text and not tokens else []
     return [*program.notes, *unused, *prepared.job.notes]
 
 
-def _record(prepared: Prepared, request: Request, calibration: Calibration | None) -> QuantizationRecord:
+def _record(prepared: Prepared, scheme: str, calibration: Calibration | None) -> QuantizationRecord:
     return QuantizationRecord(
         version=1,
-        scheme=request.scheme,
-        method=request.method,
+        scheme=scheme,
+        method=prepared.chain.name,
         calibration=calibration,
         formats={name: str(form) for name, form in prepared.formats.items()},
         aliases=prepared.aliases,

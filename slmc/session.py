@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def compile(
     path: str | Path,
     machine: str = "edge",
-    scheme: str = "w8a8",
+    scheme: str | None = None,
     context: int | None = None,
     output: str | Path | None = None,
     random_seed: int | None = None,
@@ -44,7 +44,8 @@ def compile(
 ) -> Executable:
     """Compiles a checkpoint: a Hugging Face directory, a GGUF file, or a `.slm` file or bare config.json with `random_seed`.
 
-    `machine`: a built-in name or the path of a TOML file. `scheme`: fp32, bf16, w8a8 or w8a8-kv8. `context`: positions
+    `machine`: a built-in name or the path of a TOML file. `scheme`: a name such as w4a8-g32 or a TOML file, by default
+    that of a quantised checkpoint, else w8a8. `context`: positions
     of a conversation, by default 512 or what the model has if that is less. Without `output` the executable lives in a
     temporary file, which goes when the result does. For a Session with `timing_only` weights may be `virtual_weights`,
     shapes without values, and `allow_oversize` accepts a program that needs more DRAM than the machine has. Raises

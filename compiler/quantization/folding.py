@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.formats import Quantized
+from compiler.formats import Quantized, WeightFormat
 from compiler.program import WeightStore
 
 F32 = NDArray[np.float32]
@@ -47,6 +47,9 @@ class FoldedWeights:
         for edit in self._edits.get(name, ()):
             values = edit(values)
         return values
+
+    def integer_format(self, name: str) -> WeightFormat | None:
+        return None if name in self._edits else self._base.integer_format(name)
 
     def quantized(self, name: str) -> Quantized | None:
         return None if name in self._edits else self._base.quantized(name)

@@ -28,11 +28,16 @@ def quantize(matrix: F32, form: WeightFormat, name: str) -> Quantized:
 
 def pruned(matrix: F32, importance: F32) -> F32:
     """The matrix with the two least important of each four columns set to 0; of equal ones the later go."""
-    groups = importance.reshape(len(matrix), -1, SPARSE_GROUP)
+    return np.where(kept_mask(importance), matrix, np.float32(0))
+
+
+def kept_mask(importance: F32) -> NDArray[np.bool_]:
+    """[N, K]: whether a weight is among the two most important of its four."""
+    groups = importance.reshape(len(importance), -1, SPARSE_GROUP)
     order = np.argsort(-groups, axis=-1, kind="stable")
     kept = np.zeros(groups.shape, np.bool_)
     np.put_along_axis(kept, order[..., :KEPT], True, axis=-1)
-    return np.where(kept.reshape(matrix.shape), matrix, np.float32(0))
+    return kept.reshape(importance.shape)
 
 
 def _by_row(matrix: F32, form: WeightFormat) -> Quantized:

@@ -21,8 +21,7 @@ from compiler.quantization.calibration import observe, rows_of
 from compiler.quantization.folding import FoldedWeights
 from compiler.quantization.job import Job, Progress, Task
 from compiler.quantization.methods import Chain, round_to_nearest
-from compiler.quantization.methods.pruning import kept_mask
-from compiler.quantization.rounding import quantize
+from compiler.quantization.rounding import kept_mask, quantize
 from compiler.quantization.uses import integer_formats, uses_of
 from compiler.schemes import Scheme
 
@@ -71,7 +70,7 @@ class Prepared:
 def prepare(program: Program, scheme: Scheme, chain: Chain, tokens: Sequence[int], progress: Progress) -> Prepared:
     """Checks formats and methods against the model and folds. Raises CompileError, naming the weight or the method."""
     uses = uses_of(program.module)
-    formats = integer_formats(program, scheme, uses)
+    formats = integer_formats(program, scheme.for_weights(program.weights), uses)
     if chain.pruning is not None and not any(form.sparse for form in formats.values()):
         message = f"method {chain.pruning.name} prunes to 2:4, and scheme {scheme.name} has no sparse weights"
         raise CompileError(message, hint="name a scheme with -s24")

@@ -8,8 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from compiler.formats import WeightFormat
@@ -21,7 +19,8 @@ VERSION = 1
 MAX_WEIGHTS = 1 << 20
 ELEMENTS, SCALES, OFFSETS = ".q", ".scales", ".offsets"
 """Suffixes of the tensors of a matrix in an integer format."""
-NIBBLE_OFFSET = 8
+NIBBLES = 2
+"""Columns of a byte, for compiler/nibbles.py."""
 STORED_TYPES = {"f32": "F32", "f16": "F16", "bf16": "BF16"}
 """Of the other weights, by what holds their values exactly."""
 
@@ -48,7 +47,7 @@ class QuantizationRecord(_Strict):
     """
 
     version: Literal[1]
-    scheme: Text
+    scheme: Annotated[str, StringConstraints(max_length=1 << 20, pattern=r"^[a-z0-9_-]+(\{[^{}]*\})?$")]
     method: Text
     calibration: Calibration | None = None
     formats: Names
@@ -74,7 +73,10 @@ def read_record(directory: Path) -> QuantizationRecord:
 
 
 def integer_parts(shape: tuple[int, ...], form: WeightFormat) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Suffix -> type and shape of the tensors of a matrix [N, K] in an integer format; two int4 share a byte."""
+    """Suffix -> type and shape of the tensors of a matrix [N, K] in an integer format.
+
+    int4 values of an even column and the next share a byte: value + 8, the even column in the low nibble.
+    """
     rows, columns = shape
     groups = (rows,) if form.per_row else (rows, columns // form.group)
     parts = {
@@ -84,18 +86,3 @@ def integer_parts(shape: tuple[int, ...], form: WeightFormat) -> dict[str, tuple
     if form.offsets:
         parts[OFFSETS] = ("F16", groups)
     return parts
-
-
-def pack_nibbles(q: NDArray[np.int8]) -> NDArray[np.uint8]:
-    """int4 values [.., K] -> bytes [.., K / 2]: value + 8, the even column in the low nibble."""
-    nibbles = (q + np.int8(NIBBLE_OFFSET)).view(np.uint8)
-    return nibbles[..., 0::2] | (nibbles[..., 1::2] << np.uint8(4))
-
-
-def unpack_nibbles(packed: NDArray[np.uint8]) -> NDArray[np.int8]:
-    """The inverse of `pack_nibbles`."""
-    q = np.empty((*packed.shape[:-1], 2 * packed.shape[-1]), np.int8)
-    q[..., 0::2] = packed & np.uint8(15)
-    q[..., 1::2] = packed >> np.uint8(4)
-    q -= np.int8(NIBBLE_OFFSET)
-    return q

@@ -9,24 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.formats import Quantized, WeightFormat
+from compiler.nibbles import KEPT, SPARSE_COLUMNS, unpack_i4
 from frontends.configuration.declared import Scope, all_weights
 from frontends.errors import FrontendError, did_you_mean, shape_text, show
 from frontends.weights.checkpoint import SafetensorsCheckpoint
 from frontends.weights.quantized_record import (
     ELEMENTS,
+    NIBBLES,
     OFFSETS,
     RECORD_FILE,
     SCALES,
     STORED_TYPES,
     QuantizationRecord,
     integer_parts,
-    unpack_nibbles,
 )
 
 BLOCK_ELEMENTS = 1 << 20
 """Values made at once."""
 STORAGE_DTYPES = {stored: dtype for dtype, stored in STORED_TYPES.items()}
-SPARSE_GROUP, KEPT = 4, 2
 
 Shape = tuple[int, ...]
 
@@ -77,19 +77,22 @@ class QuantizedWeights:
             values[first : first + step] = self._rows(stored, first, first + step).values()
         return values.reshape(self._shapes[name])
 
+    def integer_format(self, name: str) -> WeightFormat | None:
+        return self._formats.get(self._aliases.get(name, name))
+
     def quantized(self, name: str) -> Quantized | None:
-        stored = self._aliases.get(name, name)
-        if stored not in self._formats:
+        if self.integer_format(name) is None:
             return None
+        stored = self._aliases.get(name, name)
         return self._rows(stored, 0, self._shapes[stored][0])
 
     def _rows(self, name: str, first: int, stop: int) -> Quantized:
         form = self._formats[name]
         stored = self._source.stored_tensor(name + ELEMENTS)[first:stop]
-        q: NDArray[np.int8] = unpack_nibbles(stored) if form.element == "i4" else stored
+        q: NDArray[np.int8] = unpack_i4(stored, NIBBLES) if form.element == "i4" else stored
         scales = self._finite(name + SCALES, first, stop)
         offsets = self._finite(name + OFFSETS, first, stop) if form.offsets else None
-        if form.sparse and (np.count_nonzero(q.reshape(len(q), -1, SPARSE_GROUP), axis=2) > KEPT).any():
+        if form.sparse and (np.count_nonzero(q.reshape(len(q), -1, SPARSE_COLUMNS), axis=2) > KEPT).any():
             message = f"is not sparse as its format {form} says: more than two of four consecutive weights are not 0"
             raise self._error(f"tensor {show(name + ELEMENTS)} {message}")
         return Quantized(form, q, scales, offsets)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.formats import Quantized, WeightFormat
+from compiler.nibbles import pack_i4
 from frontends.chat.template import CONFIG_FILE as TOKENIZER_CONFIG_FILE
 from frontends.chat.template import TEMPLATE_FILE
 from frontends.errors import FrontendError
@@ -21,6 +22,7 @@ from frontends.image_processing import FILES as IMAGE_FILES
 from frontends.stop_tokens import GENERATION_FILE
 from frontends.weights.quantized_record import (
     ELEMENTS,
+    NIBBLES,
     OFFSETS,
     RECORD_FILE,
     SCALES,
@@ -28,7 +30,6 @@ from frontends.weights.quantized_record import (
     QuantizationRecord,
     integer_parts,
     is_quantized,
-    pack_nibbles,
 )
 from frontends.weights.safetensors_writer import SafetensorsWriter, TypedShape
 
@@ -75,7 +76,7 @@ class QuantizedDirectory:
 
     def put_rows(self, name: str, first: int, part: Quantized) -> None:
         """Rows [first, ..) of a matrix in its integer format. Threads may call it at once."""
-        stored = pack_nibbles(part.q) if part.format.element == "i4" else part.q
+        stored = pack_i4(part.q, NIBBLES) if part.format.element == "i4" else part.q
         arrays: dict[str, NDArray[np.generic]] = {ELEMENTS: stored, SCALES: part.scales}
         if part.offsets is not None:
             arrays[OFFSETS] = part.offsets

@@ -37,7 +37,7 @@ from slmc.summary import summary_of
 def compile_checkpoint(
     checkpoint: Path,
     machine: str,
-    scheme: str,
+    scheme: str | None,
     context: int | None,
     random_seed: int | None,
     settings: tuple[tuple[str, str], ...],

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from slmc.building import scheme_of
 from slmc.files import write_npz
 from slmc.inputs import TOKENS
 from slmc.interpreting import image_input, interpret_level
@@ -31,7 +32,7 @@ def interpret(
     image: Path | None,
     image_at: int | None,
     logits: Path | None,
-    scheme: str,
+    scheme: str | None,
     random_seed: int | None,
     settings: tuple[tuple[str, str], ...],
     allow_unread: bool,
@@ -47,7 +48,7 @@ def interpret(
     program = checkpoint_of(checkpoint, random_seed, settings, allow_unread).load()
     tell_notes(program)
     shown = None if image is None or image_at is None else image_input(program, image, image_at, len(tokens))
-    rows = interpret_level(program, level, scheme, tokens, shown)
+    rows = interpret_level(program, level, scheme_of(program, scheme), tokens, shown)
     if logits is not None:
         write_npz(logits, {"logits": rows})
     click.echo(f"{len(rows)} positions; the most probable next token is {int(rows[-1].argmax())}")

@@ -8,6 +8,7 @@ import click
 
 from compiler.quantization.calibration import LEAST_TOKENS, MOST_TOKENS
 from compiler.quantization.methods import METHODS, SEPARATOR
+from slmc.building import DEFAULT_SCHEME
 from slmc.errors import one_line
 from slmc.options import FILE, checkpoint_of, debug_option, scheme_option
 from slmc.options import MAX_SEED as MAX_WEIGHT_SEED
@@ -55,7 +56,7 @@ from slmc.streaming import console_of
 @debug_option
 def quantize(
     checkpoint: Path,
-    scheme: str,
+    scheme: str | None,
     method: str,
     text: Path | None,
     tokens: int | None,
@@ -74,4 +75,6 @@ def quantize(
     for note in notes:
         click.echo(f"note: {one_line(note)}", err=True)
     size_bytes = sum(path.stat().st_size for path in output.iterdir())
-    console_of().print(f"{output}: {scheme} by {method}, {size_bytes:,} bytes", markup=False, soft_wrap=True)
+    console_of().print(
+        f"{output}: {scheme or DEFAULT_SCHEME} by {method}, {size_bytes:,} bytes", markup=False, soft_wrap=True
+    )

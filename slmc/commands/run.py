@@ -39,7 +39,7 @@ from slmc.streaming import Request, check_folders, print_report, stream, write_r
     help="Where among --tokens the rows of the image begin; with --timing-only no file is needed.",
 )
 @click.option("-n", "--max-new", type=click.IntRange(1), metavar="N", help="Most tokens to generate.  [default: 128]")
-@target_options(None, None)
+@target_options(None)
 @checkpoint_options
 @timing_options
 @click.option("--temperature", type=click.FloatRange(0), help="0 takes the most probable token.  [default: 0]")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from slmc.building import DEFAULT_MACHINE
+from slmc.building import DEFAULT_MACHINE, DEFAULT_SCHEME
 from slmc.errors import CommandError
 from slmc.files import write_text
 from slmc.options import FILE, debug_option, scheme_option
@@ -51,7 +51,7 @@ POSITIVE = click.IntRange(1)
 def survey(
     models: tuple[Path, ...],
     machine: str,
-    scheme: str,
+    scheme: str | None,
     context: int,
     prompt_length: int,
     decoded: int,
@@ -64,7 +64,7 @@ def survey(
     configs in it. A model that fails is listed with the reason, and the exit code is 1.
     """
     check_folders(output, json_file)
-    study = Study(machine, scheme, context, prompt_length, decoded)
+    study = Study(machine, scheme or DEFAULT_SCHEME, context, prompt_length, decoded)
     rows: list[Row] = []
     for row in survey_models(configs_of(models), study):
         rows.append(row)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from slmc.building import DEFAULT_SCHEME, Checkpoint
+from slmc.building import Checkpoint
 from slmc.evaluation.costs import Timed
 from slmc.evaluation.evaluating import Asked, evaluate_rows
 from slmc.evaluation.rows import Evaluation
@@ -16,7 +16,7 @@ __all__ = ["Evaluation", "evaluate"]
 def evaluate(
     path: str | Path,
     text: str | Path,
-    schemes: Sequence[str] = (DEFAULT_SCHEME,),
+    schemes: Sequence[str] = (),
     machine: str | None = None,
     *,
     reference: str | Path | None = None,

@@ -9,7 +9,7 @@ from compiler.emit.executable import vocabulary_of
 from compiler.program import Program
 from compiler.schemes import find_scheme
 from isa.machine import Machine, load_machine
-from slmc.building import DEFAULT_CONTEXT, DEFAULT_MACHINE, DEFAULT_SCHEME, Checkpoint
+from slmc.building import DEFAULT_CONTEXT, DEFAULT_MACHINE, Checkpoint, scheme_of
 from slmc.errors import CommandError
 from slmc.evaluation.costs import Timed, cost_of, cost_of_executable, cost_of_reference
 from slmc.evaluation.measuring import Measuring, Tell
@@ -65,7 +65,7 @@ def evaluate_rows(source: Checkpoint, text: str | Path, asked: Asked, tell: Tell
     windows = windows_of(tokens, size)
     rows = Measuring(Reference(original), windows, tell)
     rows.measure_reference(lambda: cost_of_reference(origin, machine, asked.timed))
-    for scheme in asked.schemes or (DEFAULT_SCHEME,):
+    for scheme in asked.schemes or (scheme_of(program, None),):
         rows.measure(
             scheme,
             lambda scheme=scheme: Quantised(program, scheme, windows.size),

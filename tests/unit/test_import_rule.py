@@ -11,7 +11,7 @@ ALLOWED = {
     "isa": ("isa",),
     "simulator": ("simulator", "isa"),
     "compiler": ("compiler", "isa"),
-    "frontends": ("frontends", "compiler.dialects", "compiler.formats", "compiler.program"),
+    "frontends": ("frontends", "compiler.dialects", "compiler.formats", "compiler.nibbles", "compiler.program"),
     "slmc": PACKAGES,
 }
 

@@ -13,7 +13,8 @@ from compiler.quantization.job import Task
 from compiler.quantization.methods import METHODS, Chain, round_to_nearest
 from compiler.quantization.methods.awq import round_clipped
 from compiler.quantization.methods.gptq import round_gptq, round_ordered
-from compiler.quantization.methods.pruning import kept_mask, wanda
+from compiler.quantization.methods.pruning import wanda
+from compiler.quantization.rounding import kept_mask
 from tests.unit.quantization_support import rounded_by_hand
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.quantization.job import Method
-from compiler.quantization.rounding import KEPT, SPARSE_GROUP
 
 F32 = NDArray[np.float32]
 
@@ -23,15 +22,6 @@ def magnitude(matrix: F32, inputs: F32) -> F32:
 def wanda(matrix: F32, inputs: F32) -> F32:
     """|W_nk| * ||X_k||, the norm being over the tokens."""
     return np.abs(matrix) * np.sqrt(np.square(inputs, dtype=np.float64).sum(axis=0)).astype(np.float32)
-
-
-def kept_mask(importance: F32) -> NDArray[np.bool_]:
-    """[N, K]: whether a weight is among the two most important of its four; of equal ones the later go."""
-    groups = importance.reshape(len(importance), -1, SPARSE_GROUP)
-    order = np.argsort(-groups, axis=-1, kind="stable")
-    kept = np.zeros(groups.shape, np.bool_)
-    np.put_along_axis(kept, order[..., :KEPT], True, axis=-1)
-    return kept.reshape(importance.shape)
 
 
 MAGNITUDE = Method("magnitude", "keeps the larger weights (2:4)", "baseline of Sun et al. 2024", importance=magnitude)
