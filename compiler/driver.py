@@ -29,7 +29,7 @@ from compiler.errors import CompileError
 from compiler.interpreters.rotary import longest_context
 from compiler.invariants import check_isa, check_slm, check_slmq, check_tile
 from compiler.program import Program
-from compiler.schemes import Scheme, find_scheme
+from compiler.schemes import find_scheme
 from compiler.transforms.add_sampling import AddSamplingPass
 from compiler.transforms.allocate_dram import AllocateDramPass
 from compiler.transforms.allocate_registers import AllocateRegistersPass
@@ -165,22 +165,22 @@ def run_stages(
 
 def check_options(program: Program, options: Options) -> None:
     """Raises CompileError for a context or scheme that makes no sense."""
-    check_rules(program, find_scheme(options.scheme))
+    check_rules(program, options.scheme)
     check_context(program, options.context)
     check_rotary(program.module, options.context)
     if not 0 <= options.chunk <= 256:
         raise CompileError(f"the chunk is {options.chunk} tokens, expected 1 to 256, or 0 to let the compiler choose")
 
 
-def check_rules(program: Program, scheme: Scheme) -> None:
-    """Raises CompileError for a rule that names no matrix: a misspelled name would be ignored."""
+def check_rules(program: Program, scheme: str) -> None:
+    """Raises CompileError for a rule of the scheme (its name or file) that names no matrix: a misspelled name would be ignored."""
     keys = {op.weight.key.data for op in program.module.walk() if isinstance(op, LinearOp)}
     patterns = [re.compile(re.sub(r"\\{[ie]\\}", r"\\d+", re.escape(key))) for key in keys]
     names = [name for name in program.weights.names() if any(pattern.fullmatch(name) for pattern in patterns)]
-    for rule in scheme.rules:
+    for rule in find_scheme(scheme).rules:
         if not any(fnmatchcase(name, rule.pattern) for name in names):
             message = f'no matrix of the model is called "{rule.pattern}"'
-            raise CompileError(message, scheme.name, "slmc inspect prints the names")
+            raise CompileError(message, scheme, "slmc inspect prints the names")
 
 
 def check_rotary(module: ModuleOp, context: int) -> None:

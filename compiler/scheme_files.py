@@ -48,6 +48,8 @@ def read_scheme_file(path: Path) -> SchemeFile:
         return SchemeFile.model_validate(tomllib.loads(data.decode("utf-8")))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise CompileError(str(error), str(path)) from error
+    except RecursionError as error:
+        raise CompileError("it nests too deeply", str(path)) from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])

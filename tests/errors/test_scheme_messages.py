@@ -67,7 +67,7 @@ def refused_file(folder: Path, data: bytes) -> str:
     ("text", "part"),
     [
         ("base = ", "Invalid value (at end of document)"),
-        ("not toml", "Expected '=' after a key in a key/value pair (at end of document)"),
+        ("not toml", "Expected '=' after a key in a key/value pair (at line 1, column 5)"),
         ("", "base: Field required"),
         ("base = 3", "base: Input should be a valid string"),
         ('base = "w8a8"\ncolour = 1', "colour: Extra inputs are not permitted"),
@@ -86,7 +86,7 @@ def test_files_that_are_wrong(text: str, part: str, tmp_path: Path) -> None:
     assert part in refused_file(tmp_path, text.encode())
 
 
-@pytest.mark.parametrize("match", ["layers.[0-2].*", "layers.?.{e}.*", "a=b:i8", "*"])
+@pytest.mark.parametrize("match", ["layers.[0-2].*", "layers.?.q.weight", "*"])
 def test_the_name_of_a_mixed_scheme_says_all_of_it(match: str, tmp_path: Path) -> None:
     """An executable keeps the name alone."""
     scheme = find_scheme(with_rule(tmp_path, match, "w4a16-g32-zp"))
@@ -94,9 +94,10 @@ def test_the_name_of_a_mixed_scheme_says_all_of_it(match: str, tmp_path: Path) -
     assert [str(rule) for rule in scheme.rules] == [f"{match}=i4-g32-zp:bf16"]
 
 
-def test_rules_are_separated_by_commas(tmp_path: Path) -> None:
-    text = 'base = "w8a8"\n[[rule]]\nmatch = "layers.[0,1].*"\nscheme = "bf16"'
-    assert "rule.0.match: String should match pattern '^[^,]+$'" in refused_file(tmp_path, text.encode())
+@pytest.mark.parametrize("match", ["layers.[0,1].*", "layers.{i}.*", "a=b", "a:i8"])
+def test_patterns_with_what_separates_rules(match: str, tmp_path: Path) -> None:
+    text = f'base = "w8a8"\n[[rule]]\nmatch = "{match}"\nscheme = "bf16"'
+    assert "rule.0.match: String should match pattern" in refused_file(tmp_path, text.encode())
 
 
 def test_files_that_are_not_text(tmp_path: Path) -> None:
