@@ -126,8 +126,10 @@ class ViewOp(IRDLOperation):
         if any(extent < 1 for extent in self.extents.get_values() if extent != DYNAMIC):
             raise VerifyException(f"an extent is at least 1, found {self.extents.get_values()}")
         group = self.group_size
-        if group & (group - 1) or (self.dtype.data == "i4" and group < 1 << MIN_GLOG2_I4):
+        if group < 1 or group & (group - 1) or (self.dtype.data == "i4" and group < 1 << MIN_GLOG2_I4):
             raise VerifyException(f"groups are powers of two, those of i4 32 or more, found {group}")
+        if self.sparse is not None and self.dtype.data not in ("i8", "i4"):
+            raise VerifyException(f"only rows of i8 and i4 are sparse, found {self.dtype.data}")
 
     @property
     def group_size(self) -> int:

@@ -78,9 +78,12 @@ class MatmulOp(IRDLOperation):
             raise VerifyException(f'a weight as "{form}": {problem}')
         if (inputs == "i8") != (self.scale is not None):
             raise VerifyException("an i8 input, and only that, has a scale")
+        tokens = shape_of(self.x)[0]
+        if self.scale is not None and self.scale.type != TensorType(f32, (tokens, 1)):
+            raise VerifyException(f"the scale of {self.x.type} is not {self.scale.type}")
         if form.offsets != (self.sums is not None):
             raise VerifyException("a weight with offsets, and only that, takes the sums of its input")
-        if self.sums is not None and shape_of(self.sums) != (shape_of(self.x)[0], self.columns // form.group):
+        if self.sums is not None and self.sums.type != TensorType(f32, (tokens, self.columns // form.group)):
             raise VerifyException(f"the sums of {self.x.type} over groups of {form.group} are not {self.sums.type}")
 
 

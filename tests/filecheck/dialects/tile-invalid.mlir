@@ -37,3 +37,27 @@ tile.vun "mov" %v, %v constant 1.000000e+00
 // CHECK: error: tile.sts: tile.sts moves 1, 2, 4, 8 bytes, found 16
 %c = arith.constant 1 : index
 tile.sts 16 %c + 0
+// -----
+// CHECK: error: tile.view: groups are powers of two, those of i4 32 or more, found 1
+%b = tile.alloc "b" in "sram" bytes 64 : !tile.buffer
+%v = tile.view %b in sram + 0 as i4 [64, 1, 1, 1] strides [0, 32, 0, 0]
+// -----
+// CHECK: error: tile.view: groups are powers of two, those of i4 32 or more, found 16
+%b = tile.alloc "b" in "sram" bytes 64 : !tile.buffer
+%v = tile.view %b in sram + 0 as i4 group 16 [64, 1, 1, 1] strides [0, 32, 0, 0]
+// -----
+// CHECK: error: tile.view: groups are powers of two, those of i4 32 or more, found 48
+%b = tile.alloc "b" in "sram" bytes 64 : !tile.buffer
+%v = tile.view %b in sram + 0 as i8 group 48 [64, 1, 1, 1] strides [0, 32, 0, 0]
+// -----
+// CHECK: error: tile.view: groups are powers of two, those of i4 32 or more, found 0
+%b = tile.alloc "b" in "sram" bytes 64 : !tile.buffer
+%v = tile.view %b in sram + 0 as i8 group 0 [64, 1, 1, 1] strides [0, 32, 0, 0]
+// -----
+// CHECK: error: tile.view: groups are powers of two, those of i4 32 or more, found -32
+%b = tile.alloc "b" in "sram" bytes 64 : !tile.buffer
+%v = tile.view %b in sram + 0 as f16 group -32 [64, 1, 1, 1] strides [0, 32, 0, 0]
+// -----
+// CHECK: error: tile.view: only rows of i8 and i4 are sparse, found f16
+%b = tile.alloc "b" in "sram" bytes 64 : !tile.buffer
+%v = tile.view %b in sram + 0 as f16 sparse [64, 1, 1, 1] strides [0, 32, 0, 0]
