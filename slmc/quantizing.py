@@ -18,7 +18,7 @@ from frontends.files import read_text
 from frontends.tokenizer import MAX_TEXT_CHARACTERS, TextTokenizer
 from frontends.weights.quantized_record import Calibration, QuantizationRecord
 from frontends.weights.quantized_writer import QuantizedDirectory, check_place
-from slmc.building import DEFAULT_SCHEME, Checkpoint
+from slmc.building import Checkpoint, scheme_of
 from slmc.errors import CommandError
 from slmc.progress import Steps, steps
 
@@ -40,12 +40,13 @@ class Request:
 
 def quantize_checkpoint(checkpoint: Checkpoint, request: Request, output: Path, replace: bool = False) -> list[str]:
     """Writes the directory; the notes say what could not be done. Raises CommandError, CompileError, FrontendError, OSError."""
-    chain, scheme = Chain.of(request.method), find_scheme(request.scheme or DEFAULT_SCHEME)
+    chain = Chain.of(request.method)
     if not checkpoint.path.is_dir():
         hint = "convert a GGUF file to a Hugging Face directory first"
         raise CommandError("expected a directory with config.json and safetensors", hint, str(checkpoint.path))
     check_place(output, replace)
     program = checkpoint.load()
+    scheme = find_scheme(scheme_of(program, request.scheme))
     with steps() as progress:
         tokens, calibration = _calibration(program, chain, request, progress)
         prepared = prepare(program, scheme, chain, tokens, progress)

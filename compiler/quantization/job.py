@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from xdsl.ir import Operation
 
 from compiler.formats import Quantized, WeightFormat
 from compiler.program import Program
@@ -45,6 +46,10 @@ class Job:
     tokens: Sequence[int]
     progress: Progress
     notes: list[str] = field(default_factory=list[str])
+
+    def places(self, op: Operation) -> list[Use]:
+        """The layers and experts that an operation with weights runs in."""
+        return list(dict.fromkeys(use for uses in self.uses.values() for use in uses if use.op is op))
 
     def used_once(self, name: str) -> bool:
         """Whether nothing else would notice a change of the weight. A tie does not matter: it ends with the change."""

@@ -8,7 +8,7 @@ import click
 
 from compiler.quantization.calibration import LEAST_TOKENS, MOST_TOKENS
 from compiler.quantization.methods import METHODS, SEPARATOR
-from slmc.building import DEFAULT_SCHEME
+from frontends.weights.quantized_record import read_record
 from slmc.errors import one_line
 from slmc.options import FILE, checkpoint_of, debug_option, scheme_option
 from slmc.options import MAX_SEED as MAX_WEIGHT_SEED
@@ -75,6 +75,5 @@ def quantize(
     for note in notes:
         click.echo(f"note: {one_line(note)}", err=True)
     size_bytes = sum(path.stat().st_size for path in output.iterdir())
-    console_of().print(
-        f"{output}: {scheme or DEFAULT_SCHEME} by {method}, {size_bytes:,} bytes", markup=False, soft_wrap=True
-    )
+    made = read_record(output)
+    console_of().print(f"{output}: {made.scheme} by {method}, {size_bytes:,} bytes", markup=False, soft_wrap=True)

@@ -73,6 +73,31 @@ def test_round_to_nearest_of_a_tied_model(tmp_path: Path) -> None:
     assert (after.tokenizer_json, after.stop_tokens) == (before.tokenizer_json, before.stop_tokens)
 
 
+@pytest.mark.parametrize(
+    ("name", "scheme"), [("gqa", "w4a8-g32"), ("qwen2", "w8a8"), ("gqa", "w8a8-s24"), ("gqa", "w4a16-g32-zp")]
+)
+def test_round_to_nearest_gives_the_bits_of_rounding_while_compiling(tmp_path: Path, name: str, scheme: str) -> None:
+    run("quantize", PUBLISHED / name, "-q", scheme, "-o", tmp_path / "out")
+    logits: list[np.ndarray] = []
+    for source in (PUBLISHED / name, tmp_path / "out"):
+        file = tmp_path / "logits.npz"
+        run("interpret", source, "-q", scheme, "--level", "slmq", "--tokens", "3,1,4,1,5,9", "--logits", file)
+        logits.append(np.load(file)["logits"].view(np.uint32))
+    assert np.array_equal(*logits)
+
+
+def test_the_stored_numbers_are_what_runs(tmp_path: Path) -> None:
+    """What gptq chose is not rounded again: the exact level of the scheme and the stored one give equal bits, and other than rtn."""
+    logits: dict[str, np.ndarray] = {}
+    for method, scheme in (("gptq", "w4a8-g32"), ("gptq", "stored_a8"), ("rtn", "w4a8-g32")):
+        out, file = tmp_path / f"{method}-{scheme}", tmp_path / "logits.npz"
+        run("quantize", PUBLISHED / "gqa", "-q", "w4a8-g32", "--method", method, "--tokens", 64, "-o", out)
+        run("interpret", out, "-q", scheme, "--level", "slmq", "--tokens", "3,1,4,1,5,9", "--logits", file)
+        logits[f"{method} {scheme}"] = np.load(file)["logits"].view(np.uint32)
+    assert np.array_equal(logits["gptq w4a8-g32"], logits["gptq stored_a8"])
+    assert not np.array_equal(logits["gptq w4a8-g32"], logits["rtn w4a8-g32"])
+
+
 def test_ties_stay_where_nothing_changes(tmp_path: Path) -> None:
     run("quantize", STORYTELLER, "-q", "bf16", "-o", tmp_path / "out")
     before, after = load_program(STORYTELLER), load_program(tmp_path / "out")

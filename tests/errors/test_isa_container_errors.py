@@ -19,6 +19,7 @@ from isa.container import (
 )
 from isa.container_format import crc32c
 from isa.encoding import encode
+from isa.spec import ISA_VERSION
 
 MACHINE = {"name": "m"}
 META = {
@@ -51,7 +52,7 @@ def patch(path, *changes, seal=True):
 
 CASES = [
     ([(0, "B", 0)], "not an SLX executable: wrong magic"),
-    ([(8, "H", 2)], "ISA version 2.0 is not supported"),
+    ([(8, "H", 2)], f"ISA version 2.{ISA_VERSION[1]} is not supported"),
     ([(10, "H", 9)], "ISA version 1.9 is not supported"),
     ([(12, "H", 7)], "ABI version 7 is not supported"),
     ([(24, "Q", 1 << 40)], "unknown required features 0x10000000000"),

@@ -85,11 +85,15 @@ def test_files_appear_complete_or_not_at_all(tmp_path: Path) -> None:
 def test_the_default_context_is_bounded_by_the_model() -> None:
     class Program:
         max_positions = 0
+        scheme = None
 
     for positions, expected in ((0, 512), (100, 100), (4096, 512)):
         Program.max_positions = positions
         assert Target().options(Program()).context == expected
     assert Target(context=77).options(Program()).context == 77
+    assert Target().options(Program()).scheme == "w8a8"
+    Program.scheme = "w4a8"
+    assert [Target(scheme=wanted).options(Program()).scheme for wanted in (None, "bf16")] == ["w4a8", "bf16"]
 
 
 def test_the_temperature_is_one_if_only_the_choice_is_cut() -> None:

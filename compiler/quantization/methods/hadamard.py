@@ -17,6 +17,8 @@ F64 = NDArray[np.float64]
 LARGEST_FACTOR = 64
 """Powers of 2 are split into factors of at most this size, which are quicker to multiply with."""
 LARGEST_PALEY = 512
+BLOCK_ELEMENTS = 1 << 20
+"""Turned at once, in float64."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,16 @@ class Rotation:
 
     def of_columns(self) -> Edit:
         """W [N, heads * n] -> W Q for each head: what reads rows that were multiplied by Q."""
-        return lambda values: self.apply(values.reshape(-1, self.size)).astype(np.float32).reshape(values.shape)
+
+        def edit(values: F32) -> F32:
+            rows = values.reshape(-1, self.size)
+            turned = np.empty(rows.shape, np.float32)
+            step = max(1, BLOCK_ELEMENTS // self.size)
+            for first in range(0, len(rows), step):
+                turned[first : first + step] = self.apply(rows[first : first + step])
+            return turned.reshape(values.shape)
+
+        return edit
 
     def of_rows(self, heads: int = 1) -> Edit:
         """W [heads * n, K] -> Q^T W for each head, and of a bias: what gives rows that are multiplied by Q."""

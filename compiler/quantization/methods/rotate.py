@@ -31,21 +31,12 @@ def fold(job: Job) -> None:
     _rotate_values(job, rng)
 
 
-def _places(job: Job, op: slm.LinearOp | slm.EmbeddingOp | slm.RmsNormOp) -> list[Use]:
-    """The layers and experts that an operation runs in."""
-    name = op.weight.key.data
-    found = [use for uses in job.uses.values() for use in uses if use.op is op]
-    if not found:
-        raise CompileError(f'weight "{name}" is not found in the model')
-    return list(dict.fromkeys(found))
-
-
 def _check(job: Job, residual: Residual) -> None:
     """All weights that change are used by one operation only."""
     ops = [*residual.tables, *residual.writers, *residual.readers]
     ops += [op for norm, readers in residual.norms for op in (norm, *readers)]
     for op in ops:
-        for use in _places(job, op):
+        for use in job.places(op):
             name = op.weight.at(use.layer, use.expert)
             if not job.used_once(name):
                 raise CompileError(
@@ -58,13 +49,13 @@ def _fold_norms(job: Job, residual: Residual) -> None:
     """The weights of norms become 1, and go into the columns of the matrices behind."""
     for norm, readers in residual.norms:
         offset = np.float32(float(norm.offset.value.data))
-        for use in _places(job, norm):
+        for use in job.places(norm):
             name = norm.weight.at(use.layer, use.expert)
             weight = (job.weights.load(name) + offset).astype(np.float32).ravel()
             ones = np.full(job.weights.shape(name), np.float32(1) - offset, np.float32)
             job.weights.edit(name, _always(ones))
             for reader in readers:
-                for place in _places(job, reader):
+                for place in job.places(reader):
                     if place.layer == use.layer:
                         job.weights.edit(reader.weight.at(place.layer, place.expert), scale_columns(weight))
 
@@ -76,10 +67,10 @@ def _always(values: F32) -> Edit:
 def _rotate_residual(job: Job, residual: Residual, rotation: Rotation) -> None:
     readers = [*residual.readers, *(op for _, readers in residual.norms for op in readers)]
     for op in [*residual.tables, *dict.fromkeys(readers)]:
-        for use in _places(job, op):
+        for use in job.places(op):
             job.weights.edit(op.weight.at(use.layer, use.expert), rotation.of_columns())
     for op in residual.writers:
-        for use in _places(job, op):
+        for use in job.places(op):
             for weight in (op.weight, op.bias):
                 if weight is not None:
                     job.weights.edit(weight.at(use.layer, use.expert), rotation.of_rows())
@@ -93,7 +84,7 @@ def _rotate_values(job: Job, rng: np.random.Generator) -> None:
             continue
         width = slm.shape_of(place.producer.result)[-1]
         rotation = Rotation.of(width, rng)
-        for use in _places(job, place.producer):
+        for use in job.places(place.producer):
             if place.foldable(job, use.layer, use.expert):
                 _rotate_heads(job, place, rotation, use)
             else:

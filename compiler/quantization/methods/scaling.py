@@ -26,12 +26,16 @@ def fold_channels(job: Job, method: str, choose: Choose) -> None:
     by_op = {place.op: place for place in places}
     chosen: dict[tuple[Operation, int | None, int | None], F32] = {}
     untouchable: set[str] = set()
+    total = sum(len(job.places(place.producer)) for place in places)
+    seen: set[tuple[Operation, int | None, int | None]] = set()
 
     def look(run: SlmRun, op: Operation) -> None:
         place = by_op.get(op)
         key = (op, run.layer, run.expert)
-        if place is None or key in chosen:
+        if place is None or key in seen:
             return
+        seen.add(key)
+        job.progress.count(len(seen), total)
         names = [name for name in place.consumer_names(run.layer, run.expert) if name in job.formats]
         if not names:
             return
