@@ -31,8 +31,16 @@ class FrontendError(Exception):
 
     def headline(self) -> str:
         """One line: `file:line:column: error: message`."""
+        return printable(f"{self._place}error: {self.message}")
+
+    def remark(self) -> str:
+        """The same of what is let pass: `file:line:column: message`."""
+        return printable(f"{self._place}{self.message}")
+
+    @property
+    def _place(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        return printable(f"{place}: error: {self.message}" if place else f"error: {self.message}")
+        return f"{place}: " if place else ""
 
     def render(self) -> str:
         """The headline, the source line with a caret, and the hint."""

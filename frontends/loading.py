@@ -135,7 +135,7 @@ def _report(error: FrontendError | None, allowed: bool, notes: list[str]) -> Non
         return
     if not allowed:
         raise error
-    notes.append(error.headline())
+    notes.append(error.remark())
 
 
 def _without_values(files: ModelFiles, path: Path, random_seed: int | None, virtual: Virtual) -> bool:

@@ -40,7 +40,7 @@ def read_text_files(header: GgufHeader) -> TextFiles:
     try:
         tokenizer = read_tokenizer(header, vocabulary)
     except UnknownTokenizerError as error:
-        notes = (f"{error.headline()}; {error.hint}; prompts must be token ids",)
+        notes = (f"{error.remark()}; {error.hint}; prompts must be token ids",)
     return TextFiles(
         tokenizer,
         template,

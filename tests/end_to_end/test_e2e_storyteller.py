@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from compiler.interpreters.perplexity import perplexity
 from compiler.interpreters.slm import interpret_slm
 from compiler.program import Program
 from frontends import load_program
 from frontends.tokenizer import TextTokenizer
 from tests.end_to_end.e2e_support import assert_same_bits, build, interpreter, options, simulate
+from tests.unit.windowed_perplexity import perplexity
 
 STORYTELLER = Path(__file__).parents[2] / "examples" / "storyteller"
 OPENING = "Once upon a time"

@@ -107,7 +107,7 @@ def test_unused_tensors(tmp_path: Path) -> None:
         "and 2 more: not used by llama.slm"
     )
     notes = load_program(tmp_path, allow_unread=True).notes
-    assert notes == [error.headline()]
+    assert notes == [error.remark()]
 
 
 def test_unused_bias(tmp_path: Path) -> None:

@@ -332,7 +332,7 @@ def test_a_tokenizer_of_another_kind_is_a_note(tmp_path: Path) -> None:
     files = read_text_files(read_header(path))
     assert files.tokenizer_json is None
     assert files.notes == (
-        f'{path}: error: the tokenizer is of the unknown kind "bert2"; known are gpt2, llama; prompts must be token ids',
+        f'{path}: the tokenizer is of the unknown kind "bert2"; known are gpt2, llama; prompts must be token ids',
     )
 
 

@@ -417,7 +417,7 @@ def test_allowed_unread_fields_are_notes(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text(json.dumps({**CONFIG, "surprise": 1}))
     program = load_program(path, random_seed=1, allow_unread=True)
-    assert program.notes == [f"{path}: error: config field .surprise: not read by llama.slm"]
+    assert program.notes == [f"{path}: config field .surprise: not read by llama.slm"]
 
 
 @pytest.mark.parametrize(

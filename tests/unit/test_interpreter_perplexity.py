@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from compiler.interpreters.perplexity import losses, perplexity
+from tests.unit.windowed_perplexity import losses, perplexity
 
 
 def test_windows_do_not_overlap_and_the_first_token_is_not_predicted():

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compiler.interpreters.perplexity import perplexity
 from compiler.interpreters.slm import interpret_slm
 from compiler.program import Program
 from frontends import load_program
@@ -20,6 +19,7 @@ from frontends.tokenizer import TextTokenizer
 from slmc.building import Checkpoint
 from slmc.quantizing import Request, quantize_checkpoint
 from tests.unit.quantization_support import STORYTELLER
+from tests.unit.windowed_perplexity import perplexity
 
 TEXT = STORYTELLER / "heldout.txt"
 WINDOW, FIRST_WINDOW = 512, 20
