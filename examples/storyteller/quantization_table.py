@@ -57,6 +57,17 @@ BLIND = (BASELINE, "magnitude")
 CALIBRATION_STORIES, CALIBRATION_SEED = 16, 2024
 """More than the tokens that `slmc quantize` takes of them by default."""
 END = "<|endoftext|>"
+WHY = {
+    "smoothquant": "SmoothQuant moves the range of the inputs into the weights. It was made for int8 weights, which have room for it; "
+    "four bits have not, and the inputs of the storyteller have few outliers to be rid of.",
+    "gptq": "GPTQ minimises the error of the outputs on 512 calibration tokens. With int8 weights that error is a small part of the "
+    "whole, the inputs' rounding being the larger one: the differences are of a few percent, in both directions.",
+    "awq": "AWQ chooses factors for the error of single matrices on 512 tokens; with int8 weights and bf16 inputs there is hardly any "
+    "error to take away, and the difference is as small.",
+    "kv": "KV scaling evens out the channels of keys. The int8 cache has a scale for each token and head, the int4 cache one for each "
+    "channel, which takes care of uneven channels by itself; what is left is another rounding of q and k.",
+}
+"""Of methods that are worse than round to nearest somewhere."""
 
 
 @dataclass(frozen=True)
@@ -192,10 +203,12 @@ def page_of(table: Table, reference: Row, rows: dict[Pair, Row], plot: Path) -> 
     body = "".join("| " + " | ".join(map(markdown, (cells[0], method, *cells[1:]))) + " |\n" for cells, method in lines)
     windows = table.windows()
     worse = "".join(f"- {text}\n" for text in worse_than_baseline(rows))
+    methods = {part for pair in rows for part in pair.method.split("+") if is_worse(pair, rows)}
+    worse += "".join(f"\n{text}\n" for method, text in WHY.items() if method in methods)
     missing = [f"`{pair.scheme}` by {pair.method}" for pair in all_pairs() if pair not in rows]
     return (
         "# Storyteller: every number format with every method\n\n"
-        f"Made by `python examples/storyteller/quantization_table.py`: {windows.predicted:,} predicted tokens of "
+        f"Made by `python examples/storyteller/quantization_table.py --windows {table.most}`: {windows.predicted:,} predicted tokens of "
         f"heldout.txt in {len(windows.parts)} windows of {windows.size}, machine `{MACHINE}`. Calibration: "
         "stories of the training split, none of heldout.txt.\n\n"
         + "".join(f"- {line}\n" for line in MEANINGS)
@@ -206,12 +219,23 @@ def page_of(table: Table, reference: Row, rows: dict[Pair, Row], plot: Path) -> 
     )
 
 
+def divergence(pair: Pair, rows: dict[Pair, Row]) -> float | None:
+    """The KL divergence of a finished row."""
+    row = rows.get(pair)
+    return row.accuracy.kl if row and row.accuracy else None
+
+
+def is_worse(pair: Pair, rows: dict[Pair, Row]) -> bool:
+    """Whether the KL divergence is larger than that of round to nearest."""
+    before, found = divergence(Pair(pair.scheme, BASELINE), rows), divergence(pair, rows)
+    return before is not None and found is not None and found > before
+
+
 def worse_than_baseline(rows: dict[Pair, Row]) -> Iterator[str]:
-    """Methods whose KL divergence is larger than that of round to nearest."""
-    for pair, row in rows.items():
-        baseline = rows.get(Pair(pair.scheme, BASELINE))
-        before, found = (each.accuracy.kl if each and each.accuracy else None for each in (baseline, row))
-        if before is not None and found is not None and found > before:
+    """A line for each row that is."""
+    for pair in rows:
+        if is_worse(pair, rows):
+            before, found = divergence(Pair(pair.scheme, BASELINE), rows), divergence(pair, rows)
             yield f"`{pair.scheme}` by {pair.method}: {found:.2e} instead of {before:.2e} nats"
 
 
