@@ -110,7 +110,7 @@ def test_the_small_memories_above_cut_rows(case: tuple[str, str, int, int, tuple
 @pytest.mark.parametrize("name", ["edge", "tiny"])
 @pytest.mark.parametrize("scheme", [case[0] for case in CASES])
 def test_every_scheme_on_every_machine(scheme: str, name: str) -> None:
-    for widths, chunk, sram_bytes in (((1, 1, 1), 3, 0), ((3, 2, 5), 9, 24 << 10), ((5, 1, 3), 0, 1 << 16)):
+    for widths, chunk, sram_bytes in (((1, 1, 1), 3, 0), ((3, 2, 5), 9, 192 << 10), ((5, 1, 3), 0, 1 << 16)):
         if columns_unit(scheme) == 8:
             widths = (widths[0] * 5, widths[1], widths[2] * 7)
         program = model(scheme, 3, widths, num_hidden_layers=2, attention_bias=True, tie_word_embeddings=False)
