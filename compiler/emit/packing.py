@@ -89,8 +89,8 @@ def finite(values: NDArray[np.float32], name: str) -> NDArray[np.float32]:
 
 def strips(recipe: Recipe, weights: WeightStore, bias: NDArray[np.float32] | None, name: str) -> Iterator[Bytes]:
     """Header and k-tiles of each strip; a matrix that is stored in the recipe's format is taken as it is."""
-    known = weights.quantized(name) if recipe.format.is_integer else None
-    stored = known if known is not None and known.format == recipe.format else None
+    is_stored = recipe.format.is_integer and weights.integer_format(name) == recipe.format
+    stored = weights.quantized(name) if is_stored else None
     matrix = None if stored is not None else weights.load(name).reshape(recipe.rows, recipe.columns)
     for first in range(0, recipe.rows, recipe.strip_rows):
         part = slice(first, first + recipe.strip_rows)

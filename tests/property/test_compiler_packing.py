@@ -27,6 +27,9 @@ class Weights:
     def __init__(self, stored: Quantized | None = None, **arrays: NDArray[np.float32]):
         self.arrays, self.stored = arrays, stored
 
+    def integer_format(self, name: str) -> WeightFormat | None:
+        return self.stored.format if name == "w" and self.stored is not None else None
+
     def quantized(self, name: str) -> Quantized | None:
         return self.stored if name == "w" else None
 

@@ -28,6 +28,9 @@ class Weights:
     def __init__(self, arrays: dict[str, NDArray[np.float32]]):
         self.arrays = arrays
 
+    def integer_format(self, name: str) -> None:
+        return None
+
     def quantized(self, name: str) -> None:
         return None
 

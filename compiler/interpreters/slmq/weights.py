@@ -29,11 +29,15 @@ class PreparedWeights:
         self, name: str, use: str, prepare: Callable[[F32], tuple[NDArray[Any], ...]]
     ) -> tuple[NDArray[Any], ...]:
         """prepare(the weight), or what it gave before for the same storage and use."""
+        return self.cached(name, use, lambda: prepare(self.weights.load(name)))
+
+    def cached(self, name: str, use: str, make: Callable[[], tuple[NDArray[Any], ...]]) -> tuple[NDArray[Any], ...]:
+        """make(), or what it gave before for the same storage and use."""
         key = (self.weights.alias_of(name) or name, use)
         if key in self.kept:
             self.kept.move_to_end(key)
             return self.kept[key]
-        arrays = prepare(self.weights.load(name))
+        arrays = make()
         size_bytes = sum(array.nbytes for array in arrays)
         if size_bytes <= CACHE_BYTES:
             self.kept[key] = arrays
@@ -55,15 +59,18 @@ class PreparedWeights:
 
     def quantized(self, name: str, rows: int, form: WeightFormat) -> QuantizedWeight:
         """An integer matrix [rows, K]: as it is stored, if that is the format, else rounded."""
-        stored = self.weights.quantized(name)
-        if stored is not None and stored.format == form:
+
+        def make() -> tuple[NDArray[Any], ...]:
+            made = self._integers(name, rows, form)
+            return made.q, made.scales, made.offsets, made.kept
+
+        return QuantizedWeight(*self.cached(name, f"{form} {rows}", make))
+
+    def _integers(self, name: str, rows: int, form: WeightFormat) -> QuantizedWeight:
+        stored = self.weights.quantized(name) if self.weights.integer_format(name) == form else None
+        if stored is not None:
             return QuantizedWeight.of(stored)
-
-        def prepare(weight: F32) -> tuple[NDArray[Any], ...]:
-            result = quantize_weight(weight.reshape(rows, -1), form)
-            return result.q, result.scales, result.offsets, result.kept
-
-        return QuantizedWeight(*self.prepared(name, f"{form} {rows}", prepare))
+        return quantize_weight(self.weights.load(name).reshape(rows, -1), form)
 
     def vector(self, name: str) -> F32:
         return self.weights.load(name).reshape(-1)
