@@ -44,6 +44,7 @@ from isa.spec import MIN_GLOG2_I4, SMEM_WIDTHS, VBIN, VMAD, VRED, VUN, Dtype, Re
 
 DYNAMIC = -(1 << 62)  # an extent or stride given by an operand
 SPACES = {region.name.lower(): region for region in Region}
+BLOCKED_DTYPES = ("i8", "i4", "f16", "bf16", "f32", "e8m0")
 DTYPES = {dtype.name.lower(): dtype for dtype in Dtype}
 
 
@@ -88,7 +89,8 @@ class ViewOp(IRDLOperation):
     """A tensor descriptor: `tile.view %buffer + %offset + 64 as i8 [64, %T, 1, 1] strides [1, 64, 0, 0]`.
 
     Without a buffer the first word names a DRAM region, and the base is relative to it. `as i4 group 64 sparse`: the elements
-    that share a scale, which for i4 are also those stored together, and 2:4 sparse rows.
+    that share a scale, which for i4 are also those stored together, and 2:4 sparse rows. `blocked`: rows of weights or of their
+    scales in blocks of 16 (docs/isa.md section 3); the stride of dimension 1 is then from block to block, that of dimension 0 is 0.
     """
 
     name = "tile.view"
@@ -100,6 +102,7 @@ class ViewOp(IRDLOperation):
     dtype = prop_def(StringAttr)
     group = opt_prop_def(IntegerAttr[i64])
     sparse = opt_prop_def(UnitAttr)
+    blocked = opt_prop_def(UnitAttr)
     static_base = prop_def(IntegerAttr[i64])
     extents = prop_def(DenseArrayBase[i64])
     strides = prop_def(DenseArrayBase[i64])
@@ -130,6 +133,13 @@ class ViewOp(IRDLOperation):
             raise VerifyException(f"groups are powers of two, those of i4 32 or more, found {group}")
         if self.sparse is not None and self.dtype.data not in ("i8", "i4"):
             raise VerifyException(f"only rows of i8 and i4 are sparse, found {self.dtype.data}")
+        if self.blocked is None:
+            return
+        if self.sparse is not None or self.dtype.data not in BLOCKED_DTYPES:
+            found = "sparse rows" if self.sparse is not None else self.dtype.data
+            raise VerifyException(f"{found} cannot be blocked")
+        if self.strides.get_values()[0] != 0:
+            raise VerifyException(f"blocked rows have no stride of dimension 0, found {self.strides.get_values()[0]}")
 
     @property
     def group_size(self) -> int:
@@ -149,7 +159,10 @@ class ViewOp(IRDLOperation):
         printer.print_string(f" + {self.static_base.value.data} as {self.dtype.data} ")
         if self.group is not None:
             printer.print_string(f"group {self.group.value.data} ")
-        printer.print_string("sparse [" if self.sparse is not None else "[")
+        for word, attribute in (("sparse ", self.sparse), ("blocked ", self.blocked)):
+            if attribute is not None:
+                printer.print_string(word)
+        printer.print_string("[")
         printer.print_list(self.full_extents(), lambda value: print_mixed(printer, value))
         printer.print_string("] strides [")
         printer.print_list(self.full_strides(), lambda value: print_mixed(printer, value))
@@ -173,8 +186,9 @@ class ViewOp(IRDLOperation):
         properties: dict[str, Attribute] = {"dtype": StringAttr(parser.parse_identifier())}
         if parser.parse_optional_keyword("group") is not None:
             properties["group"] = IntegerAttr(parser.parse_integer(), i64)
-        if parser.parse_optional_keyword("sparse") is not None:
-            properties["sparse"] = UnitAttr()
+        for word in ("sparse", "blocked"):
+            if parser.parse_optional_keyword(word) is not None:
+                properties[word] = UnitAttr()
         extents, dynamic_extents = parse_mixed(parser)
         parser.parse_keyword("strides")
         strides, dynamic_strides = parse_mixed(parser)

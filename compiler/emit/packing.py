@@ -4,7 +4,7 @@ rows     the tensor row-major in `format` (embedding tables)
 vector   w + f32(offset)
 transposed  the matrix in f32, column after column
 strips   for each strip of `strip_rows` output rows: a header (compiler/emit/strip_layout.py), then its rows cut into k-tiles of
-         `k_tile` columns, each k-tile row-major and contiguous.
+         `k_tile` columns, each k-tile contiguous: blocks of 16 rows, sparse ones row after row.
 The members of a group of experts lie one after the other, each in whole granules: at equal distances.
 """
 
@@ -16,6 +16,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from compiler.blocks import NIBBLE_GROUP, block_packed, block_rows
 from compiler.dialects.slm import stored_name
 from compiler.emit.recipes import Recipe
 from compiler.errors import CompileError
@@ -25,6 +26,7 @@ from compiler.program import WeightStore
 from compiler.quantization.rounding import quantize
 
 Bytes = NDArray[np.uint8]
+STORED = {"f32": np.uint32, "f16": np.uint16, "bf16": np.uint16}
 ROWS_AT_ONCE = 4096
 
 
@@ -119,11 +121,9 @@ def quantized_rows(
 
 def float_strip(recipe: Recipe, rows: NDArray[np.float32], bias: NDArray[np.float32] | None) -> Iterator[Bytes]:
     yield from header(recipe, bias, None)
-    if recipe.k_tile == recipe.columns:
-        yield as_bytes(rows, recipe.format.element)
-        return
+    stored = as_bytes(rows, recipe.format.element).view(STORED[recipe.format.element]).reshape(rows.shape)
     for column in range(0, recipe.columns, recipe.k_tile):
-        yield as_bytes(np.ascontiguousarray(rows[:, column : column + recipe.k_tile]), recipe.format.element)
+        yield block_rows(stored[:, column : column + recipe.k_tile])
 
 
 def integer_strip(recipe: Recipe, rows: Quantized, bias: NDArray[np.float32] | None) -> Iterator[Bytes]:
@@ -137,7 +137,7 @@ def packed_rows(q: NDArray[np.int8], recipe: Recipe) -> Bytes:
     form = recipe.format
     if form.sparse:
         return pack_sparse(q, form.element).reshape(-1)
-    return (q.view(np.uint8) if form.element == "i8" else pack_i4(q, form.group)).reshape(-1)
+    return block_packed(q.view(np.uint8) if form.element == "i8" else pack_i4(q, NIBBLE_GROUP))
 
 
 def header(recipe: Recipe, bias: NDArray[np.float32] | None, rows: Quantized | None) -> Iterator[Bytes]:
@@ -148,7 +148,7 @@ def header(recipe: Recipe, bias: NDArray[np.float32] | None, rows: Quantized | N
     result = np.zeros(layout.header_bytes, np.uint8)
 
     def put(offset: int, values: NDArray[np.generic]) -> None:
-        stored = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
+        stored = block_rows(values) if values.ndim > 1 else np.ascontiguousarray(values).view(np.uint8)
         result[offset : offset + len(stored)] = stored
 
     if bias is not None:

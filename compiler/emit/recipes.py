@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from xdsl.dialects.builtin import DictionaryAttr, FloatAttr, IntegerAttr, StringAttr
 
-from compiler.emit.strip_layout import StripLayout
+from compiler.emit.strip_layout import StripLayout, stored_row_bytes, stored_rows
 from compiler.formats import WeightFormat
 from compiler.sizes import to_granules
 
@@ -69,10 +69,10 @@ class Recipe:
     @property
     def member_bytes(self) -> int:
         """Bytes of one expert, or of the only tensor."""
-        rows_bytes = self.rows * self.format.row_bytes(self.columns)
         if self.kind == "strips":
+            rows_bytes = stored_rows(self.format, self.rows) * stored_row_bytes(self.format, self.columns)
             return -(-self.rows // self.strip_rows) * self.layout.header_bytes + rows_bytes
-        return rows_bytes
+        return self.rows * self.format.row_bytes(self.columns)
 
 
 def packed_bytes(what: DictionaryAttr) -> int:

@@ -1,20 +1,43 @@
-"""A weight strip in DRAM: a header, then the strip's rows, whole or cut into k-tiles. What the lowering reads and the packer writes."""
+"""A weight strip in DRAM: a header, then the strip's rows, whole or cut into k-tiles. What the lowering reads and the packer writes.
+
+Rows lie in blocks of 16 (docs/isa.md section 3), the order in which the matrix unit takes weights: a row of 64 int4 weights alone is
+32 bytes, a quarter of what its port takes in a cycle. 2:4 sparse rows have no blocked format and lie row after row.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from compiler.formats import WeightFormat
+from compiler.sizes import padded
+from isa.spec import BLOCK_ROWS
 
 WORD_BYTES, HALF_BYTES = 4, 2
+BLOCKED_I8_COLUMNS = 4
+"""Columns of an int8 row that lie together in a block."""
+
+
+def stored_columns(form: WeightFormat, columns: int) -> int:
+    """Columns of a row with those that fill its block."""
+    return padded(columns, BLOCKED_I8_COLUMNS) if form.element == "i8" and not form.sparse else columns
+
+
+def stored_rows(form: WeightFormat, rows: int) -> int:
+    """Rows of a matrix with those that fill its last block."""
+    return rows if form.sparse else padded(rows, BLOCK_ROWS)
+
+
+def stored_row_bytes(form: WeightFormat, columns: int) -> int:
+    """Bytes of a row in a strip."""
+    return form.row_bytes(stored_columns(form, columns))
 
 
 @dataclass(frozen=True)
 class StripLayout:
-    """Of strips of `rows` output rows of `columns` elements.
+    """Of strips of `rows` output rows (whole blocks) of `columns` elements.
 
     The header has, one after the other as far as the format has them: f32 scales of the rows, f32 biases, f16 scales of the
-    groups [rows, columns / group], f16 offsets of the groups. There is always room for all rows.
+    groups, f16 offsets of the groups; scales and offsets of groups are blocked like the rows. There is always room for all rows.
     """
 
     form: WeightFormat
@@ -46,4 +69,4 @@ class StripLayout:
     @property
     def strip_bytes(self) -> int:
         """From one strip to the next."""
-        return self.header_bytes + self.rows * self.form.row_bytes(self.columns)
+        return self.header_bytes + self.rows * stored_row_bytes(self.form, self.columns)

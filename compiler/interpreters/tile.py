@@ -164,8 +164,8 @@ class TileInterpreter:
             tuple(value if isinstance(value, int) else self.number(value) for value in values)
             for values in (op.full_extents(), op.full_strides())
         )
-        sparse = op.sparse is not None
-        self.values[op.result] = View(array, base, op.dtype.data, extents, strides, op.group_size, sparse)
+        forms = op.sparse is not None, op.blocked is not None
+        self.values[op.result] = View(array, base, op.dtype.data, extents, strides, op.group_size, *forms)
 
     def source(self, view: SSAValue | None, scalar: SSAValue | None, constant: FloatAttr | None) -> View | float:
         if view is not None:

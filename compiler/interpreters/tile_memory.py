@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from compiler.blocks import NIBBLE_GROUP, PACKED, PACKED_BYTES, unblock_rows
 from compiler.interpreters.errors import InterpreterError
 from compiler.interpreters.slmq_functions import bf16_bits, bf16_values, f16_stored, to_i8
 from compiler.nibbles import pack_i4, unpack_i4, unpack_sparse
+from isa.spec import BLOCK_ROWS
 
 Bytes = NDArray[np.uint8]
 F32 = NDArray[np.float32]
@@ -31,15 +33,32 @@ class View:
     strides: tuple[int, ...]
     group: int = 1
     sparse: bool = False
+    blocked: bool = False
 
     def elements(self) -> NDArray[Any]:
-        """The stored elements [e3, e2, e1, e0]; writing to them writes to memory. Raises InterpreterError out of bounds.
+        """The stored elements [e3, e2, e1, e0]; writing to them writes to memory, but for blocked rows, which are copied.
 
-        i4 and sparse rows are bytes [e3, e2, e1, bytes of a row].
+        i4 and sparse rows are bytes [e3, e2, e1, bytes of a row]. Raises InterpreterError out of bounds.
         """
+        if self.blocked:
+            return self.unblocked()
         if self.dtype == "i4" or self.sparse:
             return self.stored(np.dtype(np.uint8), (self.row_bytes, *self.extents[1:]), (1, *self.strides[1:]))
         return self.stored(np.dtype(STORAGE[self.dtype]), self.extents, self.strides)
+
+    def unblocked(self) -> NDArray[Any]:
+        """Blocked rows as plain ones; bytes of i4 as packed in groups of 8."""
+        columns, rows, *outer = self.extents
+        packed = self.dtype in PACKED
+        dtype = np.dtype(np.uint32 if packed else STORAGE[self.dtype])
+        words = -(-columns // (NIBBLE_GROUP if self.dtype == "i4" else PACKED_BYTES)) if packed else columns
+        extents = (BLOCK_ROWS, words, -(-rows // BLOCK_ROWS), *outer)
+        strides = (dtype.itemsize, BLOCK_ROWS * dtype.itemsize, *self.strides[1:])
+        plain = unblock_rows(self.stored(dtype, extents, strides))[..., :rows, :]
+        if not packed:
+            return plain
+        stored = np.ascontiguousarray(plain).view(np.uint8)
+        return stored if self.dtype == "i4" else stored[..., :columns].view(np.int8)
 
     @property
     def row_bytes(self) -> int:
@@ -48,6 +67,7 @@ class View:
         return dense // 2 + self.extents[0] // 8 if self.sparse else dense
 
     def stored(self, dtype: np.dtype[Any], extents: tuple[int, ...], strides: tuple[int, ...]) -> NDArray[Any]:
+        """The elements of any extents and strides, innermost first."""
         reach = [(extent - 1) * stride for extent, stride in zip(extents, strides, strict=True)]
         low = self.base + sum(min(0, r) for r in reach)
         high = self.base + sum(max(0, r) for r in reach) + dtype.itemsize
@@ -63,7 +83,8 @@ class View:
             result = np.zeros(self.extents[::-1], np.int8)
             np.put_along_axis(result, columns, values, axis=-1)
             return result
-        return unpack_i4(stored, self.group) if self.dtype == "i4" else stored
+        group = NIBBLE_GROUP if self.blocked else self.group
+        return unpack_i4(stored, group)[..., : self.extents[0]] if self.dtype == "i4" else stored
 
     def kept(self) -> NDArray[np.intp]:
         """The columns that sparse rows keep, [e3, e2, e1, e0 / 2]."""

@@ -127,10 +127,12 @@ class TileBuilder:
         *,
         group: int = 0,
         sparse: bool = False,
+        blocked: bool = False,
     ) -> SSAValue:
         """A descriptor; extents and byte strides innermost first, padded to four. Dense strides need static extents.
 
-        group: elements that share a scale, for i4 those stored together. sparse: 2:4 sparse rows.
+        group: elements that share a scale, for i4 those stored together. sparse: 2:4 sparse rows. blocked: rows of
+        weights or of their scales in blocks of 16, the stride of dimension 1 is from block to block.
         """
         if strides is None:
             sizes = [extent if isinstance(extent, int) else 0 for extent in extents[:-1]]
@@ -146,6 +148,8 @@ class TileBuilder:
         properties: dict[str, Attribute] = {"group": IntegerAttr(group, i64)} if group else {}
         if sparse:
             properties["sparse"] = UnitAttr()
+        if blocked:
+            properties["blocked"] = UnitAttr()
         op = tile.ViewOp(
             operands=[
                 place.buffer,

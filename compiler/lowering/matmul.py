@@ -1,7 +1,7 @@
 """Products of a strip: the strip's weights are streamed in and multiplied. Weight buffers are marked `stream`: double-buffer rotates them.
 
-A strip is a header and rows (compiler/emit/strip_layout.py); if the rows are too long for the buffer they come as k-tiles, and the
-products accumulate.
+A strip is a header and rows in blocks of 16 (compiler/emit/strip_layout.py); if the rows are too long for the buffer they come as
+k-tiles, and the products accumulate.
 """
 
 from __future__ import annotations
@@ -11,14 +11,34 @@ from dataclasses import dataclass
 from xdsl.ir import SSAValue
 
 from compiler.dialects import slmq
-from compiler.emit.strip_layout import HALF_BYTES, WORD_BYTES, StripLayout
+from compiler.emit.strip_layout import (
+    HALF_BYTES,
+    WORD_BYTES,
+    StripLayout,
+    stored_columns,
+    stored_row_bytes,
+    stored_rows,
+)
 from compiler.formats import WeightFormat
 from compiler.lowering.builder import Index, Place, element_bytes
 from compiler.lowering.plan import StripShape
 from compiler.lowering.values import Lowering, Tensor
+from isa.spec import BLOCK_ROWS
 
 SPARSE_UNIT = 8
 """Columns of 2:4 sparse rows whose values and positions are whole bytes."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Columns of a strip in SRAM: the first one and how many, of how many groups, `start` bytes into a buffer, `row_bytes` a row."""
+
+    place: Place
+    start: int
+    first: Index
+    count: Index
+    groups: Index
+    row_bytes: Index
 
 
 @dataclass(frozen=True)
@@ -50,6 +70,9 @@ class Product:
         self.x = low.values[op.x]
         self.form: WeightFormat = op.weight_format
         self.layout = layout_of(op, strip.rows)
+        total = stored_rows(self.form, op.rows)
+        even = total % strip.rows == 0
+        self.stored = strip.rows if even else self.b.least(self.b.sub(total, strip.first), strip.rows)
         self.integer = self.form.per_row and self.x.dtype == "i8"
         self.place = Place("sram", self.b.alloc("products", low.plan.chunk * strip.rows * WORD_BYTES, stream=True))
 
@@ -100,66 +123,60 @@ class Product:
             self.add_offsets(self.low.values[self.op.sums], header, products)
         return header
 
+    def load(self, label: str, most_bytes: int, offset: Index, size_bytes: Index) -> Place:
+        """A contiguous run of WEIGHT, in a buffer with room for `most_bytes`."""
+        b = self.b
+        place = Place("sram", b.alloc(label, most_bytes, stream=True))
+        b.load(b.view(place, "u8", [size_bytes], [1]), b.view(Place("weight", offset=offset), "u8", [size_bytes], [1]))
+        return place
+
     def load_header(self, offset: SSAValue) -> Place:
         """The header of a strip, in SRAM."""
-        b, words = self.b, self.layout.header_bytes // WORD_BYTES
-        place = Place("sram", b.alloc("strip_header", self.layout.header_bytes, stream=True))
-        b.load(b.view(place, "f32", [words]), b.view(Place("weight", offset=offset), "f32", [words]))
-        return place
+        return self.load("strip_header", self.layout.header_bytes, offset, self.layout.header_bytes)
 
     def whole_rows(self, offset: SSAValue, products: SSAValue) -> Place:
         """One load brings header and rows, one contiguous run in DRAM."""
-        b, row_bytes, header_bytes = self.b, self.form.row_bytes(self.op.columns), self.layout.header_bytes
-        buffer = Place("sram", b.alloc("weights", header_bytes + self.shape.rows * row_bytes, stream=True))
-        size = b.add(b.mul(self.strip.count, row_bytes), header_bytes)
-        b.load(b.view(buffer, "u8", [size], [1]), b.view(Place("weight", offset=offset), "u8", [size], [1]))
-        unit = self.form.group or 1
-        self.product(products, (buffer, header_bytes), buffer, (0, self.op.columns // unit, unit), row_bytes)
-        return buffer
+        b, row_bytes = self.b, stored_row_bytes(self.form, self.op.columns)
+        header_bytes, strip_bytes = self.layout.header_bytes, self.layout.strip_bytes
+        place = self.load("weights", strip_bytes, offset, b.add(b.mul(self.stored, row_bytes), header_bytes))
+        self.product(products, Tile(place, header_bytes, 0, self.op.columns, self.layout.groups, row_bytes), place)
+        return place
 
     def accumulate_tiles(self, offset: Index, products: SSAValue, header: Place | None) -> None:
         """The first k-tile starts the sums, the others add to them. Loops over units: the fewest columns of whole bytes."""
         b, columns, k_tile = self.b, self.op.columns, self.shape.k_tile
         unit = self.form.group or (SPARSE_UNIT if self.form.sparse else 1)
         unit_bytes = self.form.row_bytes(unit)
+        most, total = k_tile // unit, stored_columns(self.form, columns) // unit
 
         def tile(first: SSAValue, offsets: list[SSAValue]) -> list[Index]:
-            most, total = k_tile // unit, columns // unit
             units = most if total % most == 0 else b.least(b.sub(total, first), most)
-            buffer = Place("sram", b.alloc("weights", self.shape.rows * most * unit_bytes, stream=True))
-            row_bytes, size = b.mul(units, unit_bytes), b.mul(b.mul(units, self.strip.count), unit_bytes)
-            source = Place("weight", offset=offsets[0])
-            if unit == 1:
-                extents: list[Index] = [units, self.strip.count]
-                strides: list[Index] = [unit_bytes, row_bytes]
-                dtype = self.form.element
-                b.load(b.view(buffer, dtype, extents, strides), b.view(source, dtype, extents, strides))
-            else:
-                b.load(b.view(buffer, "u8", [size], [1]), b.view(source, "u8", [size], [1]))
-            self.product(products, (buffer, 0), header, (first, units, unit), row_bytes, first)
-            return [b.add(offsets[0], size)]
+            row_bytes = b.mul(units, unit_bytes)
+            size_bytes = b.mul(row_bytes, self.stored)
+            place = self.load("weights", self.shape.rows * most * unit_bytes, offsets[0], size_bytes)
+            start = b.mul(first, unit)
+            count = b.mul(units, unit) if total * unit == columns else b.least(b.sub(columns, start), k_tile)
+            self.product(products, Tile(place, 0, start, count, units, row_bytes), header, first)
+            return [b.add(offsets[0], size_bytes)]
 
-        b.loop(0, columns // unit, k_tile // unit, tile, [offset])
+        b.loop(0, total, most, tile, [offset])
 
-    def product(
-        self, products: SSAValue, buffer: tuple[Place, int], header: Place | None, units: tuple[Index, Index, int],
-        row_bytes: Index, counter: SSAValue | None = None,
-    ) -> None:  # fmt: skip
-        """products (+)= x * the rows in a buffer. `units`: the first one, how many, and the columns of each; a unit of a format with
-        groups is a group. The sums start at +0 if there is no counter, or where it is 0."""
+    def product(self, products: SSAValue, tile: Tile, header: Place | None, unit: SSAValue | None = None) -> None:
+        """products (+)= x * the rows of a tile. Sums start at +0 if there is no counter of units, or where it is 0; a unit of a
+        format with groups is a group."""
         b, form, x = self.b, self.form, self.x
-        place, start = buffer
-        first, count = b.mul(units[0], units[2]), b.mul(units[1], units[2])
-        size = 0 if form.element == "i4" else element_bytes(form.element)
+        blocked = not form.sparse
+        row_stride = b.mul(tile.row_bytes, BLOCK_ROWS) if blocked else tile.row_bytes
+        size = 0 if blocked or form.element == "i4" else element_bytes(form.element)
         weights = b.view(
-            place, form.element, [count, self.strip.count], [size, row_bytes], start,
-            group=form.group, sparse=form.sparse,
+            tile.place, form.element, [tile.count, self.strip.count], [size, row_stride], tile.start,
+            group=form.group, sparse=form.sparse, blocked=blocked,
         )  # fmt: skip
         x_size = element_bytes(x.dtype)
-        rows = b.view(x.place, x.dtype, [count, self.low.rows], [x_size, x.row_bytes], b.mul(first, x_size))
+        rows = b.view(x.place, x.dtype, [tile.count, self.low.rows], [x_size, x.row_bytes], b.mul(tile.first, x_size))
         scales = None
         if form.group and header is not None:
-            scales = self.group_view(header, self.layout.group_scales_offset, units[0], units[1])
+            scales = self.group_scales(header, 0 if unit is None else unit, tile.groups)
 
         def run(accumulate: bool) -> None:
             if scales is None:
@@ -167,26 +184,29 @@ class Product:
             else:
                 b.mmg(products, rows, weights, scales, accumulate)
 
-        if counter is None:
+        if unit is None:
             run(False)
         else:
-            b.when(b.compare("eq", counter, 0), lambda: run(False), lambda: run(True))
+            b.when(b.compare("eq", unit, 0), lambda: run(False), lambda: run(True))
 
-    def group_view(self, header: Place, offset: int, first: Index, count: Index) -> SSAValue:
-        """The f16 numbers of `count` groups from the first, [groups, rows of the strip]."""
-        b = self.b
-        strides: list[Index] = [HALF_BYTES, self.layout.groups * HALF_BYTES]
-        return b.view(header, "f16", [count, self.strip.count], strides, b.add(b.mul(first, HALF_BYTES), offset))
+    def group_scales(self, header: Place, first: Index, count: Index) -> SSAValue:
+        """The blocked f16 scales of `count` groups from the first, [groups, rows of the strip]."""
+        b, block_bytes = self.b, BLOCK_ROWS * HALF_BYTES
+        strides: list[Index] = [0, self.layout.groups * block_bytes]
+        offset = b.add(b.mul(first, block_bytes), self.layout.group_scales_offset)
+        return b.view(header, "f16", [count, self.strip.count], strides, offset, blocked=True)
 
     def add_offsets(self, sums: Tensor, header: Place, products: SSAValue) -> None:
         """products += sums of the groups * (scale * 8 + offset)."""
-        b, groups, layout = self.b, self.layout.groups, self.layout
-        place = Place("sram", b.alloc("group_offsets", self.strip.rows * groups * WORD_BYTES, stream=True))
-        zeros = b.view(place, "f32", [groups, self.strip.count], [WORD_BYTES, groups * WORD_BYTES])
+        b, layout, groups = self.b, self.layout, self.layout.groups
+        count = self.strip.rows * groups
+        place = Place("sram", b.alloc("group_offsets", count * WORD_BYTES, stream=True))
         scales, offsets = (
-            self.group_view(header, start, 0, groups)
+            b.view(header, "f16", [count], [HALF_BYTES], start)
             for start in (layout.group_scales_offset, layout.group_offsets_offset)
         )
-        b.vmad("mad", zeros, scales, 8.0, offsets)
+        b.vmad("mad", b.view(place, "f32", [count], [WORD_BYTES]), scales, 8.0, offsets)
+        strides: list[Index] = [0, groups * BLOCK_ROWS * WORD_BYTES]
+        zeros = b.view(place, "f32", [groups, self.strip.count], strides, blocked=True)
         rows = b.view(sums.place, "f32", [groups, self.low.rows], [WORD_BYTES, sums.row_bytes])
         b.mm(products, rows, zeros, accumulate=True)

@@ -10,7 +10,7 @@ from xdsl.ir import Operation, SSAValue
 
 from compiler.dialects import tile
 from isa.descriptor import Descriptor
-from isa.spec import FMT_SPARSE, TD_REGISTERS, Dtype, Region
+from isa.spec import FMT_BLOCKED, FMT_SPARSE, TD_REGISTERS, Dtype, Region
 
 TRANSIENT_REGISTERS = 8  # an instruction has at most four operands; kept for views that are reloaded at each use
 
@@ -73,7 +73,8 @@ def plan_view(view: tile.ViewOp, resident: bool) -> ViewPlan:
     region, dtype = Region[view.space.data.upper()], Dtype[view.dtype.data.upper()]
     alloc = buffer_of(view)
     label = alloc.label.data if alloc is not None else view.space.data
-    glog2, fmt = view.group_size.bit_length() - 1, 0 if view.sparse is None else FMT_SPARSE
+    glog2 = view.group_size.bit_length() - 1
+    fmt = (FMT_SPARSE if view.sparse is not None else 0) | (FMT_BLOCKED if view.blocked is not None else 0)
     return ViewPlan(Descriptor(base, region, dtype, extents, strides, glog2, fmt), tuple(fields), resident, label)
 
 

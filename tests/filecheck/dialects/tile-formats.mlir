@@ -16,10 +16,14 @@ func.func @f() {
   %5 = tile.view weight + 256 as i4 group 128 [128, 4, 1, 1] strides [0, 64, 0, 0]
   // CHECK-NEXT: %6 = tile.view %0 in sram + 256 as i8 sparse [64, 4, 1, 1] strides [1, 40, 0, 0]
   %6 = tile.view %0 in sram + 256 as i8 sparse [64, 4, 1, 1] strides [1, 40, 0, 0]
+  // CHECK-NEXT: %7 = tile.view %0 in sram + 1024 as i4 group 32 blocked [64, 4, 1, 1] strides [0, 512, 0, 0]
+  %7 = tile.view %0 in sram + 1024 as i4 group 32 blocked [64, 4, 1, 1] strides [0, 512, 0, 0]
   // CHECK-NEXT: tile.mmg %1, %2, %3 scales %4
   tile.mmg %1, %2, %3 scales %4
   // CHECK-NEXT: tile.mmg %1, %2, %3 scales %4 accumulate
   tile.mmg %1, %2, %3 scales %4 accumulate
+  // CHECK-NEXT: tile.mmg %1, %2, %7 scales %4
+  tile.mmg %1, %2, %7 scales %4
   // CHECK-NEXT: tile.mm %1, %2, %6
   tile.mm %1, %2, %6
   // CHECK-NEXT: func.return

@@ -61,3 +61,15 @@ tile.sts 16 %c + 0
 // CHECK: error: tile.view: only rows of i8 and i4 are sparse, found f16
 %b = tile.alloc "b" in "sram" bytes 64 : !tile.buffer
 %v = tile.view %b in sram + 0 as f16 sparse [64, 1, 1, 1] strides [0, 32, 0, 0]
+// -----
+// CHECK: error: tile.view: sparse rows cannot be blocked
+%b = tile.alloc "b" in "sram" bytes 64 : !tile.buffer
+%v = tile.view %b in sram + 0 as i8 sparse blocked [64, 1, 1, 1] strides [0, 32, 0, 0]
+// -----
+// CHECK: error: tile.view: i32 cannot be blocked
+%b = tile.alloc "b" in "sram" bytes 64 : !tile.buffer
+%v = tile.view %b in sram + 0 as i32 blocked [64, 1, 1, 1] strides [0, 32, 0, 0]
+// -----
+// CHECK: error: tile.view: blocked rows have no stride of dimension 0, found 4
+%b = tile.alloc "b" in "sram" bytes 64 : !tile.buffer
+%v = tile.view %b in sram + 0 as f32 blocked [64, 1, 1, 1] strides [4, 32, 0, 0]
