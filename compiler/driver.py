@@ -41,6 +41,7 @@ from compiler.transforms.convert_tile_to_isa import ConvertTileToIsaPass
 from compiler.transforms.cut_rows import CutRowsPass
 from compiler.transforms.double_buffer import DoubleBufferPass
 from compiler.transforms.fuse_strips import FuseStripsPass
+from compiler.transforms.group_rows import GroupRowsPass
 from compiler.transforms.hoist_from_mixtures import HoistFromMixturesPass
 from compiler.transforms.split_layers import SplitLayersPass
 from isa.machine import Machine
@@ -78,6 +79,11 @@ class Options:
     allow_oversize: bool = False
 
 
+def balance_of(machine: Machine) -> int:
+    """int8 multiply-accumulates of the matrix unit in the time in which DRAM moves a byte."""
+    return max(1, round(machine.mxu_rows * machine.mxu_columns / machine.dram_bytes_per_cycle))
+
+
 def pipeline(options: Options, rules: tuple[str, ...] = ()) -> tuple[Stage, ...]:
     """The stages, first to last. `rules`: of the scheme, for the program's weights."""
     clean = (CanonicalizePass(), CommonSubexpressionElimination())
@@ -95,13 +101,16 @@ def pipeline(options: Options, rules: tuple[str, ...] = ()) -> tuple[Stage, ...]
                 CommonSubexpressionElimination(),
                 CutRowsPass(),
                 FuseStripsPass(),
+                GroupRowsPass(),
             ),
             check_slmq,
         ),
         Stage(
             "tile",
             (
-                ChooseTilingPass(sram_bytes, options.machine.mxu_rows, options.context, options.chunk),
+                ChooseTilingPass(
+                    sram_bytes, options.machine.mxu_rows, options.context, options.chunk, balance_of(options.machine)
+                ),
                 ConvertSlmqToTilePass(),
                 AllocateDramPass(),
                 DoubleBufferPass(),

@@ -13,13 +13,18 @@ from xdsl.dialects.builtin import IntegerAttr, StringAttr, i64
 from xdsl.ir import SSAValue
 
 from compiler.dialects import slm, slmq, tile
-from compiler.lowering.attention_blocks import Attend, Cache, QueryRows, Shape
+from compiler.lowering.attention_blocks import Attend, Cache, HeadRows, QueryRows, Shape
 from compiler.lowering.attention_int4 import AttendInt4
 from compiler.lowering.builder import Index, Place, element_bytes
 from compiler.lowering.int4_cache import Int4Cache, Int4Layout
-from compiler.lowering.values import Lowering
+from compiler.lowering.row_regions import rows_of
+from compiler.lowering.spilling import blocks_view, load_rows, new_spilled, staging
+from compiler.lowering.values import Lowering, Tensor
 from compiler.sizes import padded
 from isa.spec import KV_BLOCK
+
+AttendRows = Callable[[Lowering, HeadRows, HeadRows, Index], None]
+"""Attends tokens to a group of key-value heads: what is known of them, q, result, first head."""
 
 
 def shape_of(low: Lowering, op: slmq.AttentionOp) -> Shape:
@@ -48,7 +53,7 @@ def full_blocks(context: int, window: int | None) -> int:
 
 def lower_attention(low: Lowering, op: slmq.AttentionOp) -> None:
     shape = shape_of(low, op)
-    out = low.result(op.result, "attended")
+    out = new_spilled(low, op.result) if op.result in low.spilled else low.result(op.result, "attended")
     low.values[op.result] = out
     if op.int4 is not None:
         lower_int4(low, op, shape)
@@ -62,11 +67,15 @@ def lower_attention(low: Lowering, op: slmq.AttentionOp) -> None:
     )
     append(low, op, shape, cache)
 
-    def attend(head: Index) -> None:
-        rows = QueryRows(low, shape, low.values[op.q], out, head)
-        Attend(low, shape, cache, rows, softcap_of(op)).run()
+    def attend(part: Lowering, q: HeadRows, out: HeadRows, head: Index) -> None:
+        rows = QueryRows(part, shape, q, out, head)
+        Attend(part, shape, cache, rows, softcap_of(op)).run()
 
-    for_heads(low, shape, attend)
+    q = low.values[op.q]
+    if low.plan.spills:
+        QueryTiles(low, shape, q, out, attend).run()
+    else:
+        for_heads(low, shape, lambda head: attend(low, HeadRows(q, head), HeadRows(out, head), head))
 
 
 def lower_int4(low: Lowering, op: slmq.AttentionOp, shape: Shape) -> None:
@@ -81,7 +90,8 @@ def lower_int4(low: Lowering, op: slmq.AttentionOp, shape: Shape) -> None:
     append(low, op, recent, cache)
 
     def attend(head: Index) -> None:
-        rows = QueryRows(low, recent, low.values[op.q], low.values[op.result], head)
+        q, out = (HeadRows(low.values[value], head) for value in (op.q, op.result))
+        rows = QueryRows(low, recent, q, out, head)
         AttendInt4(low, recent, cache, rows, softcap_of(op), full).run()
 
     for_heads(low, shape, attend)
@@ -120,14 +130,78 @@ def append(low: Lowering, op: slmq.AttentionOp, shape: Shape, cache: Cache) -> N
     b = low.builder
     slot = shape.slot(b, low.position)
     for value, base in ((op.k, cache.k), (op.v, cache.v)):
-        tensor, size = low.values[value], element_bytes(shape.cache_dtype)
-        extents: list[Index] = [shape.head_dim, shape.kv_heads, low.rows]
-        strides = [size, shape.capacity * shape.entry_bytes, shape.entry_bytes]
-        place = Place("kv", offset=b.add(base, b.mul(slot, shape.entry_bytes)))
-        b.store(b.view(place, shape.cache_dtype, extents, strides), low.view(tensor))
+        if low.values[value].block:
+            append_spilled(low, low.values[value], shape, base)
+        else:
+            append_rows(low, low.values[value], shape, base, slot)
     for value, base in ((op.k_scale, cache.k_scale), (op.v_scale, cache.v_scale)):
         if value is not None and base is not None:
             tensor = low.values[value]
             place = Place("kv", offset=b.add(base, b.mul(slot, 4)))
             target = b.view(place, "f32", [1, shape.kv_heads, low.rows], [4, shape.capacity * 4, 4])
             b.store(target, b.view(tensor.place, "f32", [1, shape.kv_heads, low.rows], [4, 4, tensor.row_bytes]))
+
+
+def append_rows(low: Lowering, rows: Tensor, shape: Shape, base: SSAValue, slot: Index) -> None:
+    """Rows in SRAM, to the slots from `slot` on."""
+    b, size = low.builder, element_bytes(shape.cache_dtype)
+    extents: list[Index] = [shape.head_dim, shape.kv_heads, rows.rows]
+    strides = [size, shape.capacity * shape.entry_bytes, shape.entry_bytes]
+    place = Place("kv", offset=b.add(base, b.mul(slot, shape.entry_bytes)))
+    b.store(b.view(place, shape.cache_dtype, extents, strides), low.view(rows))
+
+
+def append_spilled(low: Lowering, tensor: Tensor, shape: Shape, base: SSAValue) -> None:
+    """Rows in SCRATCH, some at a time."""
+    b, most = low.builder, low.plan.row_tile
+
+    def some(first: SSAValue, _: list[SSAValue]) -> list[Index]:
+        staged = load_rows(low, tensor, first, b.least(b.sub(low.rows, first), most), most)
+        append_rows(low, staged, shape, base, shape.slot(b, b.add(low.position, first)))
+        return []
+
+    b.loop(0, low.rows, most, some)
+
+
+class QueryTiles:
+    """Attention of some tokens at a time, for a group of heads: what is in SCRATCH is loaded and stored by head."""
+
+    def __init__(self, low: Lowering, shape: Shape, q: Tensor, out: Tensor, attend: AttendRows):
+        self.low, self.b, self.shape, self.q, self.out, self.attend = low, low.builder, shape, q, out, attend
+        self.most = min(low.plan.query_tile, low.plan.chunk)
+
+    def run(self) -> None:
+        def tokens(first: SSAValue, _: list[SSAValue]) -> list[Index]:
+            part = self.low.some_rows(first, self.b.least(self.b.sub(self.low.rows, first), self.most), self.most)
+            for_heads(part, self.shape, lambda head: self.turn(part, first, head))
+            return []
+
+        self.b.loop(0, self.low.rows, self.most, tokens)
+
+    def turn(self, part: Lowering, first: SSAValue, head: Index) -> None:
+        """The queries of the key-value heads from `head` on."""
+        b, own = self.b, self.b.mul(head, self.shape.queries)
+        q, out = (self.heads(tensor, part, first, head) for tensor in (self.q, self.out))
+        if self.q.block:
+            b.load(self.inside(q.tensor), self.outside(self.q, first, part.rows, own))
+        self.attend(part, q, out, head)
+        if self.out.block:
+            b.store(self.outside(self.out, first, part.rows, own), self.inside(out.tensor))
+
+    def heads(self, tensor: Tensor, part: Lowering, first: SSAValue, head: Index) -> HeadRows:
+        """The turn's tokens: of all heads in SRAM, or a buffer for those of the group."""
+        if not tensor.block:
+            return HeadRows(rows_of(self.low, tensor, first, part.rows), head)
+        s = self.shape
+        few = replace(tensor, shape=(s.group * s.queries, s.head_dim))
+        return HeadRows(staging(self.low, few, part.rows, self.most, "query_rows"), 0)
+
+    def inside(self, staged: Tensor) -> SSAValue:
+        heads, head_dim = staged.shape
+        size = element_bytes(staged.dtype)
+        strides: list[Index] = [size, staged.row_bytes, head_dim * size]
+        return self.b.view(staged.place, staged.dtype, [head_dim, staged.rows, heads], strides)
+
+    def outside(self, tensor: Tensor, first: Index, count: Index, head: Index) -> SSAValue:
+        s = self.shape
+        return blocks_view(self.low, tensor, (first, count), head, s.group * s.queries)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 
 from xdsl.ir import SSAValue
 
@@ -14,6 +15,7 @@ from isa.spec import KV_BLOCK
 
 SCORE_BUFFERS = ("scores", "probabilities", "running", "folded", "channel_scales", "tile_scales")
 """Labels of the buffers whose size depends on the key-value heads of a plan."""
+RUNNING_BYTES = 16
 LOWEST = -3.4028234663852886e38
 UNLIMITED = (1 << 31) - 1
 
@@ -68,43 +70,91 @@ class Cache:
     v_scale: SSAValue | None
 
 
-class QueryRows:
-    """The query rows of the key-value heads from `head` on: q, scores, (m, l, alpha, -) and weighted values."""
+@dataclass(frozen=True)
+class HeadRows:
+    """Rows of query heads; `first`: which key-value head of the tensor the attention begins with."""
 
-    def __init__(self, low: Lowering, shape: Shape, q: Tensor, out: Tensor, head: Index):
+    tensor: Tensor
+    first: Index
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some of a group's query rows: those of `heads` key-value heads from `first_head` on, `queries` from `first_query` on."""
+
+    first_head: int
+    heads: int
+    first_query: int
+    queries: int
+
+    def halves(self) -> list[Part]:
+        """Two parts, of heads if there are two, else of the queries of a head; itself if it has one row."""
+        h, q = self.heads // 2, self.queries // 2
+        if h:
+            return [replace(self, heads=h), replace(self, first_head=self.first_head + h, heads=self.heads - h)]
+        if q:
+            return [replace(self, queries=q), replace(self, first_query=self.first_query + q, queries=self.queries - q)]
+        return [self]
+
+
+class QueryRows:
+    """The query rows of the key-value heads from `head` on: q, scores, (m, l, alpha, -) and weighted values, or a part of them."""
+
+    def __init__(self, low: Lowering, shape: Shape, q: HeadRows, out: HeadRows, head: Index):
         self.low, self.b, self.shape, self.head = low, low.builder, shape, head
-        s, size = shape, element_bytes(shape.dtype)
-        chunk, rows = low.plan.chunk, s.group * s.queries
-        q_offset = self.b.mul(head, s.queries * s.head_dim * size)
-        q_strides = [size, s.head_dim * size, s.queries * s.head_dim * size, q.row_bytes]
-        self.q = self.b.view(q.place, s.dtype, [s.head_dim, *self.outer], q_strides, q_offset)
-        out_strides = [4, s.head_dim * 4, s.queries * s.head_dim * 4, out.row_bytes]
-        out_offset = self.b.mul(head, s.queries * s.head_dim * 4)
-        self.acc = self.b.view(out.place, "f32", [s.head_dim, *self.outer], out_strides, out_offset)
-        self.scores = Place("sram", self.b.alloc("scores", chunk * rows * KV_BLOCK * 4))
-        same = s.dtype == "f32"
+        self.query_rows, self.out_rows = q, out
+        self.part = Part(0, shape.group, 0, shape.queries)
+        rows = low.most_rows * shape.group * shape.queries
+        size = element_bytes(shape.dtype)
+        self.scores = Place("sram", self.b.alloc("scores", rows * KV_BLOCK * 4))
+        same = shape.dtype == "f32"
         self.probabilities = (
-            self.scores if same else Place("sram", self.b.alloc("probabilities", chunk * rows * KV_BLOCK * size))
+            self.scores if same else Place("sram", self.b.alloc("probabilities", rows * KV_BLOCK * size))
         )
-        self.running = Place("sram", self.b.alloc("running", chunk * rows * 16))
+        self.running = Place("sram", self.b.alloc("running", rows * RUNNING_BYTES))
+
+    def of(self, part: Part) -> QueryRows:
+        """Views of a part, in the same buffers."""
+        rows = copy(self)
+        rows.part = part
+        return rows
 
     @property
     def outer(self) -> list[Index]:
         """The dimensions of a row: query heads of a group, key-value heads, tokens."""
-        return [self.shape.queries, self.shape.group, self.low.rows]
+        return [self.part.queries, self.part.heads, self.low.rows]
 
-    def score_strides(self, size: int) -> list[Index]:
-        row = KV_BLOCK * size
-        return [size, row, self.shape.queries * row, self.shape.group * self.shape.queries * row]
+    def head_view(self, rows: HeadRows, dtype: str) -> SSAValue:
+        """[head_dim, ..] of rows that hold entries of all heads."""
+        s, size = self.shape, element_bytes(dtype)
+        entry, head = s.head_dim * size, s.queries * s.head_dim * size
+        own = self.part.first_head * head + self.part.first_query * entry
+        offset = self.b.add(self.b.mul(rows.first, head), own)
+        strides = [size, entry, head, rows.tensor.row_bytes]
+        return self.b.view(rows.tensor.place, dtype, [s.head_dim, *self.outer], strides, offset)
+
+    @property
+    def q(self) -> SSAValue:
+        return self.head_view(self.query_rows, self.shape.dtype)
+
+    @property
+    def acc(self) -> SSAValue:
+        return self.head_view(self.out_rows, "f32")
+
+    def row_view(self, place: Place, dtype: str, extent: Index, stride: int, row_bytes: int, offset: Index) -> SSAValue:
+        """[extent, ..] of a buffer with `row_bytes` for each row."""
+        s, part = self.shape, self.part
+        strides: list[Index] = [stride, row_bytes, s.queries * row_bytes, s.group * s.queries * row_bytes]
+        own = (part.first_head * s.queries + part.first_query) * row_bytes
+        return self.b.view(place, dtype, [extent, *self.outer], strides, self.b.add(offset, own))
 
     def running_view(self, word: int, size: int, repeat: bool = False) -> SSAValue:
         """Words of (m, l, alpha, -) per row; `repeat` broadcasts one word over `size` elements."""
-        s = self.shape
-        strides: list[Index] = [0 if repeat else 4, 16, s.queries * 16, s.group * s.queries * 16]
-        return self.b.view(self.running, "f32", [size, *self.outer], strides, word * 4)
+        return self.row_view(self.running, "f32", size, 0 if repeat else 4, RUNNING_BYTES, word * 4)
 
     def score_view(self, place: Place, dtype: str, keys: Index, offset: Index = 0) -> SSAValue:
-        return self.b.view(place, dtype, [keys, *self.outer], self.score_strides(element_bytes(dtype)), offset)
+        size = element_bytes(dtype)
+        return self.row_view(place, dtype, keys, size, KV_BLOCK * size, offset)
 
     def start(self) -> None:
         self.b.vun("mov", self.running_view(0, 1), LOWEST)
@@ -121,11 +171,15 @@ class QueryRows:
 
 
 class Attend:
-    """The rows of one group of key-value heads over the KV blocks of a cache."""
+    """The rows of one group of key-value heads over the KV blocks of a cache.
+
+    They are worked on in two parts: the softmax of one runs while the matrix unit has the products of the other.
+    """
 
     def __init__(self, low: Lowering, shape: Shape, cache: Cache, rows: QueryRows, softcap: float | None):
         self.low, self.b, self.shape, self.cache, self.rows = low, low.builder, shape, cache, rows
         self.head, self.softcap = rows.head, softcap
+        self.parts = [rows.of(part) for part in rows.part.halves()]
 
     def run(self) -> None:
         self.rows.start()
@@ -162,30 +216,34 @@ class Attend:
 
     def block(self, start: SSAValue, keys: Index) -> None:
         """One KV block of `keys` positions from `start`."""
-        b, rows = self.b, self.rows
-        slot = self.shape.slot(b, start)
+        slot = self.shape.slot(self.b, start)
         self.tiles(keys, lambda first, count: self.score_tile(slot, first, count))
-        scores = rows.score_view(rows.scores, "f32", keys)
-        if self.cache.k_scale is not None:
-            b.vbin("mul", scores, scores, self.entry_scales(self.cache.k_scale, slot, keys))
+        k_scales, v_scales = (
+            None if base is None else self.load_scales(base, slot, keys)
+            for base in (self.cache.k_scale, self.cache.v_scale)
+        )
+        for rows in self.parts:
+            self.softmax(rows, start, keys, k_scales, v_scales)
+            rows.rescale()
+        self.tiles(keys, lambda first, count: self.value_tile(slot, first, count))
+
+    def softmax(
+        self, rows: QueryRows, start: SSAValue, keys: Index, k_scales: Place | None, v_scales: Place | None
+    ) -> None:
+        """Probabilities in the attention dtype; scores carry the scales of int8 keys, probabilities those of values."""
+        b, scores = self.b, rows.score_view(rows.scores, "f32", keys)
+        if k_scales is not None:
+            b.vbin("mul", scores, scores, self.scales(rows, k_scales, keys))
         if self.softcap is not None:
             b.vbin("mul", scores, scores, 1 / self.softcap)
             b.vun("tanh", scores, scores)
             b.vbin("mul", scores, scores, self.softcap)
-        self.softmax(scores, start, slot, keys)
-        rows.rescale()
-        self.tiles(keys, lambda first, count: self.value_tile(slot, first, count))
-
-    def softmax(self, scores: SSAValue, start: SSAValue, slot: Index, keys: Index) -> None:
-        """Probabilities in the attention dtype; those of int8 values carry the values' scales."""
-        b, rows = self.b, self.rows
         target = rows.score_view(rows.probabilities, self.shape.dtype, keys)
-        scaled = self.cache.v_scale is not None
         first, window = (b.value(value) for value in self.visibility(start))
-        p = scores if scaled else target
+        p = target if v_scales is None else scores
         b.insert(tile.VsmxOp(operands=[p, scores, rows.running_view(0, 4), first, window]))
-        if self.cache.v_scale is not None:
-            b.vbin("mul", target, scores, self.entry_scales(self.cache.v_scale, slot, keys))
+        if v_scales is not None:
+            b.vbin("mul", target, scores, self.scales(rows, v_scales, keys))
 
     def tiles(self, keys: Index, body: Callable[[Index, Index], None]) -> None:
         """Runs the body once for a whole block, or per tile of key_tile keys: all of them full where `keys` is a number."""
@@ -221,23 +279,34 @@ class Attend:
         b, s, size = self.b, self.shape, element_bytes(self.shape.cache_dtype)
         place = self.load_entries(self.cache.k, slot, first, count)
         head_bytes = s.tile_keys * s.entry_bytes
-        keys = b.view(place, s.cache_dtype, [s.head_dim, count, s.group], [size, s.entry_bytes, head_bytes])
-        b.mm(self.rows.score_view(self.rows.scores, "f32", count, b.mul(first, 4)), self.rows.q, keys)
+        for rows in self.parts:
+            extents: list[Index] = [s.head_dim, count, rows.part.heads]
+            offset = rows.part.first_head * head_bytes
+            keys = b.view(place, s.cache_dtype, extents, [size, s.entry_bytes, head_bytes], offset)
+            b.mm(rows.score_view(rows.scores, "f32", count, b.mul(first, 4)), rows.q, keys)
 
     def value_tile(self, slot: Index, first: Index, count: Index) -> None:
         """acc += sum_j p[.., first + j] v_j: the values read along positions."""
         b, s, size = self.b, self.shape, element_bytes(self.shape.cache_dtype)
         place = self.load_entries(self.cache.v, slot, first, count)
         head_bytes = s.tile_keys * s.entry_bytes
-        values = b.view(place, s.cache_dtype, [count, s.head_dim, s.group], [s.entry_bytes, size, head_bytes])
-        p = self.rows.score_view(self.rows.probabilities, s.dtype, count, b.mul(first, element_bytes(s.dtype)))
-        b.mm(self.rows.acc, p, values, accumulate=True)
+        for rows in self.parts:
+            extents: list[Index] = [count, s.head_dim, rows.part.heads]
+            offset = rows.part.first_head * head_bytes
+            values = b.view(place, s.cache_dtype, extents, [s.entry_bytes, size, head_bytes], offset)
+            p = rows.score_view(rows.probabilities, s.dtype, count, b.mul(first, element_bytes(s.dtype)))
+            b.mm(rows.acc, p, values, accumulate=True)
 
-    def entry_scales(self, base: SSAValue, slot: Index, keys: Index) -> SSAValue:
-        """The f32 scales of a block's keys or values, broadcast over query heads and tokens."""
+    def load_scales(self, base: SSAValue, slot: Index, keys: Index) -> Place:
+        """The f32 scales of a block's keys or values, [keys, heads]."""
         b, s = self.b, self.shape
         place = Place("sram", b.alloc("entry_scales", s.group * KV_BLOCK * 4, stream=True))
         offset = b.add(b.add(base, b.mul(slot, 4)), b.mul(self.head, s.capacity * 4))
         source = b.view(Place("kv", offset=offset), "f32", [keys, s.group], [4, s.capacity * 4])
         b.load(b.view(place, "f32", [keys, s.group], [4, KV_BLOCK * 4]), source)
-        return b.view(place, "f32", [keys, *self.rows.outer], [4, 0, KV_BLOCK * 4, 0])
+        return place
+
+    def scales(self, rows: QueryRows, place: Place, keys: Index) -> SSAValue:
+        """The same, broadcast over query heads and tokens."""
+        offset = rows.part.first_head * KV_BLOCK * 4
+        return self.b.view(place, "f32", [keys, *rows.outer], [4, 0, KV_BLOCK * 4, 0], offset)

@@ -25,8 +25,9 @@ class AttendFull(Attend):
 
     def __init__(self, low: Lowering, shape: Shape, full: Int4Cache, rows: QueryRows, softcap: float | None):
         super().__init__(low, shape, Cache(full.k, full.v, None, full.v_scale), rows, softcap)
+        self.parts = [rows]  # folded queries are those of the whole group
         self.full, self.layout = full, full.layout
-        size_bytes = low.plan.chunk * shape.group * shape.queries * self.layout.channels * BF16_BYTES
+        size_bytes = low.most_rows * shape.group * shape.queries * self.layout.channels * BF16_BYTES
         self.folded = Place("sram", self.b.alloc("folded", size_bytes))
 
     def queries(self, channels: int, first: int = 0) -> SSAValue:

@@ -91,6 +91,12 @@ class TileBuilder:
             return b if a == 1 else a
         return self._binary(arith.MuliOp, a, b)
 
+    def div(self, a: Index, b: int) -> Index:
+        """Of numbers that are not negative."""
+        if b == 1:
+            return a
+        return a // b if isinstance(a, int) else self._binary(arith.DivSIOp, a, b)
+
     def rem(self, a: Index, b: int) -> Index:
         return a % b if isinstance(a, int) else self._binary(arith.RemSIOp, a, b)
 
@@ -285,6 +291,15 @@ class TileBuilder:
                 blocks.append(block)
         regions = [Region(block) for block in blocks]
         self.insert(scf.IfOp(condition, [], regions[0], regions[1] if otherwise is not None else Region()))
+
+
+def place_of(b: TileBuilder, view: SSAValue) -> Place:
+    """Where a view of SRAM begins. Raises ValueError for another value."""
+    op = view.owner
+    if not isinstance(op, tile.ViewOp) or op.buffer is None or op.space.data != "sram":
+        raise ValueError("expected a view of SRAM")
+    static = op.static_base.value.data
+    return Place("sram", op.buffer, static if op.base is None else b.add(op.base, static))
 
 
 def select(b: TileBuilder, condition: SSAValue, yes: Index, no: Index) -> SSAValue:

@@ -72,7 +72,7 @@ def lower_elementwise(low: Lowering, op: Operation) -> None:
     """An elementwise op on whole rows; works in place when an operand of the same shape dies here."""
     result = op.results[0]
     operands = {v: on_chip(low, v) for v in op.operands}
-    reused = [v for v in op.operands if v.type == result.type and dies_at(v, op)]
+    reused = [v for v in op.operands if v.type == result.type and result not in low.targets and dies_at(v, op)]
     out = operands[reused[0]] if reused else low.result(result, op.name.split(".")[1])
     low.values[result] = out
     target = low.view(out)
@@ -125,7 +125,7 @@ def lower_quantize(low: Lowering, op: slmq.QuantizeOp) -> None:
     x = low.values[op.x]
     outer, inner = x.shape[: len(x.shape) - axes], x.shape[len(x.shape) - axes :]
     rows = (*outer, prod(inner))
-    q, scale = low.result(op.q, "quantized"), low.new("row_scale", "f32", (*outer, 1), low.rows)
+    q, scale = low.result(op.q, "quantized"), low.result(op.scale, "row_scale")
     low.values[op.q], low.values[op.scale] = q, scale
     b.vred("amax", low.view(scale), low.view(x, rows))
     b.vbin("mul", low.view(scale), low.view(scale), 1 / 127)

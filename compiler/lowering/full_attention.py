@@ -6,7 +6,7 @@ from xdsl.ir import SSAValue
 
 from compiler.dialects import slm, slmq
 from compiler.lowering.attention import for_heads, softcap_of
-from compiler.lowering.attention_blocks import UNLIMITED, Attend, Cache, QueryRows, Shape
+from compiler.lowering.attention_blocks import UNLIMITED, Attend, Cache, HeadRows, QueryRows, Shape
 from compiler.lowering.builder import Index, Place, element_bytes
 from compiler.lowering.values import Lowering, Tensor
 from isa.spec import KV_BLOCK
@@ -40,7 +40,7 @@ def lower_full_attention(low: Lowering, op: slmq.FullAttentionOp, k: Tensor, v: 
     low.values[op.result] = out
 
     def attend(head: Index) -> None:
-        rows = QueryRows(low, shape, low.values[op.q], out, head)
+        rows = QueryRows(low, shape, HeadRows(low.values[op.q], head), HeadRows(out, head), head)
         AttendAll(low, shape, cache, rows, softcap_of(op)).run()
 
     for_heads(low, shape, attend)

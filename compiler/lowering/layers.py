@@ -9,6 +9,7 @@ from xdsl.ir import Block, SSAValue
 
 from compiler.dialects import slm, tile
 from compiler.lowering.builder import Index
+from compiler.lowering.spilling import copy_spilled, new_spilled
 from compiler.lowering.tensors import on_chip
 from compiler.lowering.values import Lowering, Tensor, dies_at
 
@@ -40,6 +41,10 @@ def lower_layers(low: Lowering, op: slm.LayersOp, lower_block: Callable[[Lowerin
 def carried_tensor(low: Lowering, op: slm.LayersOp, value: SSAValue) -> Tensor:
     """Where a carried value lives: the loop overwrites it, so a value that is still needed elsewhere is copied."""
     tensor = on_chip(low, value)
+    if tensor.block:
+        copy = tensor if dies_at(value, op) else new_spilled(low, value)
+        copy_spilled(low, tensor, copy)
+        return copy
     if dies_at(value, op) or tensor is not low.values[value]:
         return tensor
     copy = low.result(value, "carried")
@@ -75,17 +80,23 @@ def lower_kind(
     lower_block(low, body)
     end = body.last_op
     yielded = [on_chip(low, value) for value in end.operands] if end is not None else []
-    hand_over(low, carried, yielded)
+    hand_over(low, carried, yielded, list(end.operands) if end is not None else [])
 
 
-def hand_over(low: Lowering, carried: list[Tensor], yielded: list[Tensor]) -> None:
+def hand_over(low: Lowering, carried: list[Tensor], yielded: list[Tensor], values: list[SSAValue]) -> None:
     """carried[i] = yielded[i], all at once: a result that lives in another carried buffer is saved first."""
     b, places = low.builder, [tensor.place for tensor in carried]
     sources = list(yielded)
     for index, source in enumerate(yielded):
         if source.place in places and source.place != places[index]:
+            if source.block:
+                sources[index] = new_spilled(low, values[index])
+                copy_spilled(low, source, sources[index])
+                continue
             sources[index] = low.new("handed_over", source.dtype, source.shape, source.rows)
             b.vun("mov", low.view(sources[index]), low.view(source))
     for target, source in zip(carried, sources, strict=True):
-        if source.place != target.place:
+        if source.block:
+            copy_spilled(low, source, target)
+        elif source.place != target.place:
             b.vun("mov", low.view(target), low.view(source))

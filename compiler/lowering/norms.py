@@ -8,8 +8,23 @@ from xdsl.ir import SSAValue
 
 from compiler.dialects import slm, slmq
 from compiler.dialects.slm.norms import NormBase
+from compiler.lowering.builder import Place
 from compiler.lowering.tensors import load_vector, vector_place
 from compiler.lowering.values import Lowering
+
+
+def load_norm_vector(low: Lowering, weight: slm.WeightAttr, label: str, offset: float = 0.0) -> Place:
+    """A weight in f32, plus a constant, in SRAM."""
+    return load_vector(low, vector_place(low, weight, offset), prod(weight.shape), label)
+
+
+def norm_vectors(op: NormBase) -> list[tuple[slm.WeightAttr, float, str]]:
+    """(weight, constant added to it, label) of what a norm loads."""
+    if isinstance(op, slmq.RmsNormOp):
+        return [(op.weight, op.offset.value.data, "norm_weight")]
+    assert isinstance(op, slmq.LayerNormOp)
+    weights = [(op.weight, 0.0, "norm_weight")]
+    return weights if op.bias is None else [*weights, (op.bias, 0.0, "norm_bias")]
 
 
 class Norm:
@@ -39,8 +54,8 @@ class Norm:
 
     def vector(self, weight: slm.WeightAttr, label: str, offset: float = 0.0) -> SSAValue:
         """A weight in f32, plus a constant, loaded into SRAM and broadcast over the rows."""
-        b, elements = self.low.builder, self.owners * self.size
-        place = load_vector(self.low, vector_place(self.low, weight, offset), elements, label)
+        b = self.low.builder
+        place = self.low.vectors.get((weight, offset)) or load_norm_vector(self.low, weight, label, offset)
         strides = [4, *[0] * (len(self.shape) - 1), 0]
         if self.owners > 1:
             strides[1] = self.size * 4

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from xdsl.dialects.builtin import DictionaryAttr, IntegerAttr, ModuleOp, i64
 
+from compiler.dialects.slmq import MatmulOp, StripsOp
 from compiler.errors import CompileError
 from compiler.formats import WeightFormat
 from compiler.sizes import padded
@@ -25,6 +26,9 @@ class TilePlan:
     buffer, or the buffers of one tile of channels; kv_heads: key-value heads attended at once; key_tile: keys loaded at once, a
     multiple of 32 or a whole KV block; array_rows: output rows the matrix unit computes at once; buffers: how many take turns in a
     stream, 1 or 2.
+
+    spill_bytes: values of a chunk that take more than this lie in DRAM where they can; 0: none do. Then row_tile rows of them are
+    worked on at once between products, and query_tile tokens in attention.
     """
 
     context: int
@@ -34,6 +38,13 @@ class TilePlan:
     key_tile: int
     array_rows: int = 64
     buffers: int = 2
+    spill_bytes: int = 0
+    row_tile: int = 16
+    query_tile: int = 16
+
+    @property
+    def spills(self) -> bool:
+        return self.spill_bytes > 0
 
     def to_attribute(self) -> DictionaryAttr:
         return DictionaryAttr({name: IntegerAttr(value, i64) for name, value in vars(self).items()})
@@ -74,10 +85,20 @@ def strip_shape(plan: TilePlan, rows: int, columns: int, form: WeightFormat, mat
         return StripShape(unit, columns)
     least = form.group or SUM_QUANTUM * (SPARSITY if form.sparse else 1)
     longest = max(least, budget // unit // streamed_bytes(form, k_unit) * k_unit)
-    equal = padded(-(-columns // -(-columns // longest)), min(longest, k_unit))
+    tiles = -(-columns // longest)
+    tiles += tiles % 2  # the buffers take turns: an even number ends with the other one
+    equal = padded(-(-columns // tiles), min(longest, k_unit))
     return StripShape(unit, min(equal, columns))
 
 
 def streamed_bytes(form: WeightFormat, columns: int) -> int:
     """A row of a strip, with what grows with its columns."""
     return form.row_bytes(columns) + (form.scale_bytes(columns) if form.group else 0)
+
+
+def strip_shapes(plan: TilePlan, op: StripsOp) -> dict[MatmulOp, StripShape]:
+    """The strips of the products of a group: as many rows in all of them."""
+    products = [member for member in op.body.block.ops if isinstance(member, MatmulOp)]
+    shapes = [strip_shape(plan, op.columns.value.data, m.columns, m.weight_format, len(products)) for m in products]
+    rows = min(shape.rows for shape in shapes)
+    return {m: StripShape(rows, shape.k_tile) for m, shape in zip(products, shapes, strict=True)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
 from xdsl.dialects.builtin import IntegerAttr, StringAttr, i64
@@ -9,8 +10,8 @@ from xdsl.ir import SSAValue
 
 from compiler.dialects import slm, slmq, tile
 from compiler.interpreters.rotary import table_lengths
-from compiler.lowering.builder import Index, Place
-from compiler.lowering.values import Lowering, Tensor, dies_at
+from compiler.lowering.builder import Index, Place, element_bytes
+from compiler.lowering.values import Lowering, dies_at
 
 
 def row_table(low: Lowering, weight: slm.WeightAttr, number_format: StringAttr) -> SSAValue:
@@ -34,9 +35,9 @@ def lower_embed(low: Lowering, op: slmq.EmbedOp) -> None:
     table = row_table(low, op.weight, op.format)
 
     def row(index: SSAValue, _: list[SSAValue]) -> list[SSAValue]:
-        token = b.lds(4, b.mul(index, 4), low.token_ids)
+        token = b.lds(4, b.mul(b.add(index, low.first_row), 4), low.token_ids)
         source = Place("weight", offset=b.add(table, b.mul(token, staged.row_bytes)))
-        target = Place("sram", staged.place.buffer, b.mul(index, staged.row_bytes))
+        target = replace(staged.place, offset=b.add(staged.place.offset, b.mul(index, staged.row_bytes)))
         b.load(b.view(target, dtype, [columns]), b.view(source, dtype, [columns]))
         return []
 
@@ -78,7 +79,7 @@ def lower_rope(low: Lowering, op: slmq.RopeOp) -> None:
     """t1 = x1*s; t2 = x2*s; y1 = x1*c - t2; y2 = x2*c + t1, in place."""
     b, half = low.builder, op.rotary.dim.data // 2
     x = low.values[op.x]
-    if not dies_at(op.x, op):
+    if op.result in low.targets or not dies_at(op.x, op):
         copy = low.result(op.result, "rotated")
         b.vun("mov", low.view(copy), low.view(x))
         x = copy
@@ -88,7 +89,11 @@ def lower_rope(low: Lowering, op: slmq.RopeOp) -> None:
     strides = [4, head_dim * 4, x.row_bytes]
     x1, x2 = (b.view(x.place, "f32", extents, strides, offset) for offset in (0, half * 4))
     table = Place("sram", low.rotary_tables[op.rotary])
-    cos, sin = (b.view(table, "f32", extents, [4, 0, half * 4], part * low.plan.chunk * half * 4) for part in (0, 1))
+    first = b.mul(low.first_row, half * 4)
+    cos, sin = (
+        b.view(table, "f32", extents, [4, 0, half * 4], b.add(first, part * low.plan.chunk * half * 4))
+        for part in (0, 1)
+    )
     t1, t2 = (low.view(low.new("rotary_temp", "f32", (heads, half), low.rows)) for _ in range(2))
     b.vbin("mul", t1, x1, sin)
     b.vbin("mul", t2, x2, sin)
@@ -97,10 +102,16 @@ def lower_rope(low: Lowering, op: slmq.RopeOp) -> None:
 
 
 def lower_select_rows(low: Lowering, op: slmq.SelectRowsOp, wanted: Index) -> None:
-    """Copies the last `wanted` rows to a buffer of their own; what follows works on these. Lists in SMEM stay where they are."""
+    """Copies the last `wanted` rows to a buffer of their own; what follows works on these. Lists in SMEM stay where they are, and
+    tensors in SCRATCH."""
     b, x = low.builder, low.values[op.x]
+    if x.block:
+        skipped = b.mul(b.sub(x.rows, wanted), x.block * element_bytes(x.dtype))
+        low.values[op.result] = replace(x, place=Place("scratch", offset=b.add(x.place.offset, skipped)), rows=wanted)
+        low.rows = wanted
+        return
     skipped = b.mul(b.sub(x.rows, wanted), x.row_bytes)
-    source = Tensor(Place(x.place.space, x.place.buffer, skipped), x.dtype, x.shape, wanted)
+    source = replace(x, place=replace(x.place, offset=b.add(x.place.offset, skipped)), rows=wanted)
     low.rows = wanted
     if x.place.space == "smem":
         low.values[op.result] = source

@@ -11,7 +11,7 @@ from xdsl.dialects.builtin import StringAttr
 from xdsl.ir import SSAValue
 
 from compiler.dialects import slmq, tile
-from compiler.lowering.builder import Index, Place, TileBuilder, select
+from compiler.lowering.builder import Index, Place, TileBuilder, place_of, select
 from compiler.lowering.tensors import on_chip
 from compiler.lowering.values import Lowering, Sampler
 from isa.abi import Mailbox, RunFlag
@@ -43,7 +43,7 @@ def start_sampling(low: Lowering) -> None:
     b.vun("mov", b.view(Place("smem", low.sampler.candidates), "f32", [2 * MAX_TOPK]), -inf)
 
 
-def dump_strip(low: Lowering, logits: SSAValue, first: SSAValue, count: Index, vocabulary: int) -> None:
+def dump_strip(low: Lowering, logits: SSAValue, first: Index, count: Index, vocabulary: int) -> None:
     """Stores the strip's logits to IO: row = position of the token, or number of tokens generated so far."""
     b, sampler = low.builder, low.sampler
     row_bytes = vocabulary * 4
@@ -63,17 +63,11 @@ def dump_strip(low: Lowering, logits: SSAValue, first: SSAValue, count: Index, v
     b.when(b.compare("ne", sampler.flags, 0), some)
 
 
-def sample_strip(
-    low: Lowering, logits: SSAValue, strip_rows: int, first: SSAValue, count: Index, vocabulary: int
-) -> None:
+def sample_strip(low: Lowering, logits: SSAValue, strip_rows: int, first: Index, count: Index, vocabulary: int) -> None:
     """Dumps the strip if asked, then merges the last row into the candidates."""
     b, sampler = low.builder, low.sampler
     dump_strip(low, logits, first, count, vocabulary)
-    view = logits.owner
-    if not isinstance(view, tile.ViewOp) or view.buffer is None:
-        raise ValueError("logits are sampled in SRAM")
-    place = Place("sram", view.buffer, b.mul(b.sub(low.rows, 1), strip_rows * 4))
-    row = b.view(place, "f32", [count])
+    row = b.view(place_of(b, logits), "f32", [count], offset=b.mul(b.sub(low.rows, 1), strip_rows * 4))
 
     def perturb() -> None:
         noise = b.view(Place("sram", b.alloc("noise", strip_rows * 4)), "f32", [count])

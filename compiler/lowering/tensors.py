@@ -48,7 +48,7 @@ def on_chip(low: Lowering, value: SSAValue) -> Tensor:
     return Tensor(place, tensor.dtype, tensor.shape, 1, shared=True)
 
 
-def columns_on_chip(low: Lowering, tensor: Tensor, first: SSAValue, count: Index, most: int) -> tuple[Place, Index]:
+def columns_on_chip(low: Lowering, tensor: Tensor, first: Index, count: Index, most: int) -> tuple[Place, Index]:
     """(place, offset in bytes) of `count` of at most `most` columns of f32 rows in SRAM; those of a weight are loaded."""
     b = low.builder
     offset = b.mul(first, 4)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import count
 from math import prod
 
 from xdsl.dialects.builtin import DenseArrayBase, DictionaryAttr, IntegerAttr, i64
@@ -20,7 +21,8 @@ from compiler.lowering.plan import TilePlan
 class Tensor:
     """Rows of `shape` elements at `place`, `row_bytes` apart; `rows` of them are valid.
 
-    `shared`: there is one row, and every token reads it.
+    `shared`: there is one row, and every token reads it. `block`: a tensor in SCRATCH lies in blocks of so many columns, see
+    compiler/lowering/spilling.py.
     """
 
     place: Place
@@ -28,6 +30,7 @@ class Tensor:
     shape: tuple[int, ...]
     rows: Index
     shared: bool = False
+    block: int = 0
 
     @property
     def columns(self) -> int:
@@ -55,7 +58,12 @@ class Sampler:
 
 @dataclass
 class Lowering:
-    """What is known while the ops of a function are lowered one after the other."""
+    """What is known while the ops of a function are lowered one after the other.
+
+    rows: how many tokens are worked on, the first of them at `position`, `first_row` rows into the chunk. most_rows: what buffers
+    have room for. spilled: the values that lie in DRAM, and the columns of their blocks. targets: where results are wanted.
+    vectors: weights of norms that are in SRAM already. names: numbers that make names of places differ.
+    """
 
     builder: TileBuilder
     plan: TilePlan
@@ -71,6 +79,20 @@ class Lowering:
     experts: int = 0
     values: dict[SSAValue, Tensor] = field(default_factory=dict[SSAValue, Tensor])
     rotary_tables: dict[RotaryAttr, SSAValue] = field(default_factory=dict[RotaryAttr, SSAValue])
+    first_row: Index = 0
+    most_rows: int = 0
+    spilled: Mapping[SSAValue, int] = field(default_factory=dict[SSAValue, int])
+    targets: dict[SSAValue, Tensor] = field(default_factory=dict[SSAValue, Tensor])
+    vectors: Mapping[tuple[Attribute, float], Place] = field(default_factory=dict[tuple[Attribute, float], Place])
+    names: Iterator[int] = field(default_factory=count)
+
+    def __post_init__(self) -> None:
+        self.most_rows = self.most_rows or self.plan.chunk
+
+    def some_rows(self, first: Index, count: Index, most: int) -> Lowering:
+        """For some of these rows, at most `most`; it knows the same values."""
+        position, first_row = self.builder.add(self.position, first), self.builder.add(self.first_row, first)
+        return replace(self, rows=count, position=position, first_row=first_row, most_rows=most, targets={}, vectors={})
 
     @staticmethod
     def without_tokens(builder: TileBuilder, plan: TilePlan) -> Lowering:
@@ -94,12 +116,14 @@ class Lowering:
         return b.value(b.add(first, b.mul(self.expert, stride_bytes)))
 
     def new(self, label: str, dtype: str, shape: tuple[int, ...], rows: Index) -> Tensor:
-        """A fresh buffer for at most plan.chunk rows."""
-        size = self.plan.chunk * prod(shape) * element_bytes(dtype)
+        """A fresh buffer for at most most_rows rows."""
+        size = self.most_rows * prod(shape) * element_bytes(dtype)
         return Tensor(Place("sram", self.builder.alloc(label, size)), dtype, shape, rows)
 
     def result(self, value: SSAValue, label: str) -> Tensor:
-        """A fresh buffer of a value's shape and element type."""
+        """A buffer of a value's shape and element type: where it is wanted, or a fresh one."""
+        if value in self.targets:
+            return self.targets[value]
         dtype, shape = slmq.element_of(value.type), row_shape(value)
         if has_tokens(value):
             return self.new(label, dtype, shape, self.rows)
@@ -142,11 +166,21 @@ def is_shared(value: SSAValue) -> bool:
     return isinstance(mixture, slm.MixtureOp) and (mixture.chosen is None or not has_tokens(value))
 
 
+def has_row_operands(region: slmq.RowsOp) -> bool:
+    """Whether the arguments of a region are rows of the operands themselves; an encoder's are copies."""
+    return has_tokens(region.operands_read[0]) if region.operands_read else True
+
+
 def dies_at(value: SSAValue, op: Operation) -> bool:
     """Whether nothing reads the value after `op`, which reads it once. Values from outside a loop never die in it."""
     block = value.owner if isinstance(value.owner, Block) else value.owner.parent
     if is_shared(value):
         return False
+    region = value.owner.parent_op() if isinstance(value.owner, Block) else None
+    if isinstance(region, slmq.RowsOp) and has_row_operands(region):
+        outer = region.operands_read[region.body.block.args.index(value)]
+        if not dies_at(outer, region):
+            return False
     home = op.parent_op() if isinstance(op.parent_op(), slmq.StripsOp) else op
     if block is None or home is None or (home.parent is not block and op.parent is not block):
         return False

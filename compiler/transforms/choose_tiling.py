@@ -1,13 +1,16 @@
 """choose-tiling: picks the sizes that fit the machine's SRAM (and SMEM): tokens per chunk, weight strips, key-value heads and key tiles.
 
 It tries plans from the largest chunk down: each is lowered and its buffers are placed, so that what is chosen fits. Chunks whose rows
-or scores alone are too large are left out. Every plan gives the same bits. The plan is recorded on the module.
+or scores alone are too large are left out. If weights would be streamed for fewer tokens than the matrix unit needs to keep busy, it
+also tries plans whose large values lie in DRAM (docs/tiling.md), and takes the one that costs less (compiler/analysis/plan_costs.py).
+Every plan gives the same bits. The plan is recorded on the module.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
@@ -15,8 +18,10 @@ from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
 from compiler.analysis.buffer_lifetimes import buffer_lifetimes
+from compiler.analysis.plan_costs import ChunkCost, chunk_cost, spilled_bytes
 from compiler.analysis.sram_solver import solve
 from compiler.dialects import slm, slmq
+from compiler.dialects.slm import row_shape
 from compiler.errors import CompileError
 from compiler.lowering.attention_blocks import SCORE_BUFFERS
 from compiler.lowering.builder import element_bytes
@@ -25,12 +30,21 @@ from compiler.transforms.convert_slmq_to_tile import ConvertSlmqToTilePass
 from compiler.transforms.double_buffer import DoubleBufferPass
 from isa.spec import KV_BLOCK, SMEM_BYTES
 
-CHUNKS = (128, 96, 64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
+# Those that divide a KV block, which no chunk crosses, into parts of about equal size.
+CHUNKS = (128, 88, 64, 52, 44, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
 KEY_TILES = (256, 128, 64, 32)
 # SRAM shares tried for each chunk: (weights of one strip, attention buffers of one kind), as divisors of the SRAM size.
 SHARES = ((16, 4), (32, 8), (64, 16))
 LAST_SHARES = ((128, 32), (256, 64), (1024, 1024))
 LARGEST_STRIP_BYTES = 256 << 10
+# Of plans with values in DRAM: (largest value of a chunk in SRAM, weights of one strip, scores), as divisors of the SRAM size.
+SPILL_SHARES = ((16, 16, 4), (32, 32, 8), (64, 64, 16))
+FEWER_SPILL_SHARES = ((2, 16, 4), (2, 16, 8), (4, 16, 4))
+ROW_TILES = (16, 8, 4, 2, 1)
+ROW_SHARE = 8  # of the SRAM, for the widest rows of a tile
+QUERY_TILES = (128, 64, 32, 16, 8, 4, 2, 1)
+WORTHWHILE = 0.95
+STRIP_BUFFERS = ("weights", "strip_header", "products")  # as large for small chunks, or streamed
 SMEM_BUFFER_BYTES = SMEM_BYTES // 2  # the rest is for the mailbox, the layer table, descriptors and spilled scalars
 
 
@@ -87,7 +101,7 @@ def busiest_bytes(function: FuncOp, ignored: tuple[str, ...] = ()) -> int:
     rows = [
         life
         for alloc, life in zip(*buffer_lifetimes(function, "sram"), strict=True)
-        if alloc.stream is None and life.label not in ignored
+        if alloc.stream is None and life.label not in (*ignored, *STRIP_BUFFERS)
     ]
     starts = {life.first for life in rows}
     return max((sum(life.size_bytes for life in rows if life.first <= at <= life.last) for at in starts), default=0)
@@ -109,27 +123,114 @@ def need_of(ctx: Context, module: ModuleOp, plan: TilePlan) -> Need:
     return Need(plan, size_bytes, row_bytes, score_bytes, smem_bytes)
 
 
+def spilling_plan(module: ModuleOp, options: ChooseTilingPass, chunk: int, shares: tuple[int, int, int]) -> TilePlan:
+    """The plan of a chunk with values in DRAM; `shares` as in SPILL_SHARES."""
+    sram_bytes, (spilled, strip, queries) = options.sram_bytes, shares
+    widest = widest_row_bytes(module)
+    _, key_tile = attention_sizes(module, 1, sram_bytes // 8)
+    return TilePlan(
+        options.context, chunk, min(sram_bytes // strip, LARGEST_STRIP_BYTES), heads_at_once(module), key_tile,
+        options.array_rows, 2, sram_bytes // spilled,
+        max((r for r in ROW_TILES if r * widest <= sram_bytes // ROW_SHARE), default=1),
+        query_rows(module, sram_bytes // queries),
+    )  # fmt: skip
+
+
+def input_bytes(module: ModuleOp) -> int:
+    """A token's largest input of a product: for all tokens of a chunk it is in SRAM, with a strip's products."""
+    inputs = [op.x for op in module.walk() if isinstance(op, slmq.MatmulOp)]
+    return max((prod(row_shape(x)) * element_bytes(slmq.element_of(x.type)) for x in inputs), default=0)
+
+
+def widest_row_bytes(module: ModuleOp) -> int:
+    """Of the values that row regions read and make."""
+    rows = [op for op in module.walk() if isinstance(op, slmq.RowsOp)]
+    values = [value for op in rows for value in (*op.operands_read, *op.outs)]
+    return max((prod(row_shape(value)) * element_bytes(slmq.element_of(value.type)) for value in values), default=1)
+
+
+def heads_at_once(module: ModuleOp) -> int:
+    """Key-value heads attended at once in tiles of queries: two where a head has one query, for two parts that overlap."""
+    ops = [op for op in module.walk() if isinstance(op, slmq.AttentionOp)]
+    return 2 if any(slm.shape_of(op.q)[1] == slm.shape_of(op.k)[1] > 1 for op in ops) else 1
+
+
+def query_rows(module: ModuleOp, share_bytes: int) -> int:
+    """Tokens attended at once such that scores and probabilities of the heads attended at once stay within the share."""
+    most, at_once = QUERY_TILES[0], heads_at_once(module)
+    for op in module.walk():
+        if isinstance(op, slmq.AttentionOp):
+            queries = slm.shape_of(op.q)[1] // slm.shape_of(op.k)[1] * at_once
+            row_bytes = queries * KV_BLOCK * (4 + element_bytes(slmq.element_of(op.q.type)))
+            most = min(most, max((n for n in QUERY_TILES if n * row_bytes <= share_bytes), default=1))
+    return most
+
+
 @dataclass(frozen=True)
 class ChooseTilingPass(ModulePass):
-    """See the module docstring. Options: sram_bytes and array_rows of the machine, context, chunk (0: the largest that fits)."""
+    """See the module docstring. Options: sram_bytes and array_rows of the machine, context, chunk (0: the compiler chooses),
+    balance: int8 multiply-accumulates of the matrix unit in the time in which DRAM moves a byte.
+    """
 
     name = "choose-tiling"
     sram_bytes: int = 1 << 21
     array_rows: int = 64
     context: int = 512
     chunk: int = 0
+    balance: int = 86
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         chunks = (self.chunk,) if self.chunk else tuple(c for c in CHUNKS if c <= max(self.context, 1))
         tried: list[Need] = []
-        for plan in candidates(op, self, chunks):
+        plan = self.first_fitting(ctx, op, candidates(op, self, chunks), tried)
+        cost = chunk_cost(op)
+        if plan is None or self.is_starved(cost, plan):
+            other = self.spilling(ctx, op, tuple(c for c in chunks if plan is None or c > plan.chunk))
+            plan = self.cheaper(op, cost, plan, other)
+        if plan is None:
+            raise self.nothing_fits(min(n.size_bytes for n in tried), min(n.smem_bytes for n in tried))
+        op.attributes[PLAN_ATTRIBUTE] = plan.to_attribute()
+
+    def first_fitting(
+        self, ctx: Context, module: ModuleOp, plans: Iterator[TilePlan], tried: list[Need]
+    ) -> TilePlan | None:
+        """The first plan that fits, if one does; `tried` gets the needs of those that were lowered."""
+        for plan in plans:
             if plan.chunk > 1 and any(need.excludes(plan, self.sram_bytes) for need in tried):
                 continue
-            tried.append(need_of(ctx, op, plan))
-            if tried[-1].size_bytes <= self.sram_bytes and tried[-1].smem_bytes <= SMEM_BUFFER_BYTES:
-                op.attributes[PLAN_ATTRIBUTE] = plan.to_attribute()
-                return
-        raise self.nothing_fits(min(n.size_bytes for n in tried), min(n.smem_bytes for n in tried))
+            tried.append(need_of(ctx, module, plan))
+            if self.fits(tried[-1]):
+                return plan
+        return None
+
+    def fits(self, need: Need) -> bool:
+        return need.size_bytes <= self.sram_bytes and need.smem_bytes <= SMEM_BUFFER_BYTES
+
+    def spilling(self, ctx: Context, module: ModuleOp, chunks: tuple[int, ...]) -> TilePlan | None:
+        """The largest chunk that fits with values in DRAM, with as few there as fit."""
+
+        def fitting(chunk: int, every_share: Sequence[tuple[int, int, int]]) -> TilePlan | None:
+            plans = [spilling_plan(module, self, chunk, shares) for shares in every_share]
+            return next((plan for plan in plans if self.fits(need_of(ctx, module, plan))), None)
+
+        for chunk in [chunk for chunk in chunks if chunk * input_bytes(module) < self.sram_bytes]:
+            plan = fitting(chunk, SPILL_SHARES)
+            if plan is not None:
+                return fitting(chunk, FEWER_SPILL_SHARES) or plan
+        return None
+
+    def is_starved(self, cost: ChunkCost, plan: TilePlan) -> bool:
+        """Whether the weights of a chunk take longer to come than to be multiplied."""
+        return cost.weight_bytes * self.balance > plan.chunk * cost.work
+
+    def cheaper(
+        self, module: ModuleOp, cost: ChunkCost, plan: TilePlan | None, other: TilePlan | None
+    ) -> TilePlan | None:
+        """The plan with values in DRAM, if there is none without or if it is faster by more than what such plans cost a single token."""
+        if plan is None or other is None:
+            return other or plan
+        spilled = cost.time_bytes(other.chunk, spilled_bytes(module, other), self.balance)
+        return other if spilled < WORTHWHILE * cost.time_bytes(plan.chunk, 0, self.balance) else plan
 
     def nothing_fits(self, sram: int, smem: int) -> CompileError:
         """The error for the smallest needs of the plans tried."""

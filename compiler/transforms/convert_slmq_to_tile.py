@@ -18,6 +18,7 @@ from xdsl.ir import Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
+from compiler.analysis.spills import spilled_values
 from compiler.dialects import slm, slmq
 from compiler.errors import CompileError
 from compiler.interpreters.rotary import restart_lengths
@@ -35,6 +36,7 @@ from compiler.lowering.plan import TilePlan
 from compiler.lowering.positions import lower_position_rows, lower_sinusoid
 from compiler.lowering.recurrent import lower_causal_conv, lower_selective_scan
 from compiler.lowering.routing import lower_column, lower_reduce_sum, lower_softmax, lower_top_k
+from compiler.lowering.row_regions import lower_rows
 from compiler.lowering.rows import load_rotary_tables, lower_embed, lower_rope, lower_select_rows
 from compiler.lowering.sampling import chosen_rows, lower_sample, read_sampler
 from compiler.lowering.strips import lower_strips
@@ -83,6 +85,8 @@ def lower_op(low: Lowering, op: Operation) -> None:
     outer, low.builder.location = low.builder.location, named(op.name.split(".", 1)[1], op.location)
     if isinstance(op, slm.LayersOp):
         lower_layers(low, op, lower_block)
+    elif isinstance(op, slmq.RowsOp):
+        lower_rows(low, op, lower_op)
     elif isinstance(op, slm.MixtureOp):
         lower_mixture(low, op, lower_block)
     elif type(op) in LOWERINGS:
@@ -117,7 +121,8 @@ def lower_function(function: FuncOp, plan: TilePlan) -> FuncOp:
 
     def step(tokens: SSAValue, position: SSAValue, rows: SSAValue, available: SSAValue) -> SSAValue:
         sampler = read_sampler(builder)
-        low = Lowering(builder, plan, position, rows, rows, available, tokens, sampler)
+        spilled = spilled_values(function, plan)
+        low = Lowering(builder, plan, position, rows, rows, available, tokens, sampler, spilled=spilled)
         for rotary in rotaries:
             load_rotary_tables(low, rotary)
         lower_block(low, function.body.block)

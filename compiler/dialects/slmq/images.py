@@ -86,7 +86,7 @@ def of_chunk(value: SSAValue) -> TensorType[Attribute]:
 
 @irdl_op_definition
 class RowsOp(IRDLOperation):
-    """Work on a fixed number of rows, chunk by chunk: the operands are read row by row, one region argument each.
+    """Work row by row, on some rows at a time: the operands are read row by row, one region argument each.
 
     Inside, the first dimension is the number of rows in a chunk, any number; the values are those of the ops inlined, only
     the order of work differs. Values from outside may be used inside where whole tensors are read: keys and values.
@@ -109,5 +109,5 @@ class RowsOp(IRDLOperation):
         if [arg.type for arg in args] != [of_chunk(value) for value in self.operands_read]:
             raise VerifyException("a rows region takes chunks of the values of the rows op")
         counts = {shape_of(value)[0] for value in (*self.operands_read, *self.outs)}
-        if not self.outs or len(counts) != 1 or min(counts) < 1:
-            raise VerifyException(f"rows works on one fixed number of rows, found {sorted(counts)}")
+        if not self.outs or len(counts) != 1 or min(counts) == 0:
+            raise VerifyException(f"rows works on one number of rows, found {sorted(counts)}")

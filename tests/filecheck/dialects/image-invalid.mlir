@@ -89,7 +89,7 @@ func.func @f(%x: tensor<4x8xf32>) {
   func.return
 }
 // -----
-// CHECK: error: slmq.rows: rows works on one fixed number of rows, found [4, 5]
+// CHECK: error: slmq.rows: rows works on one number of rows, found [4, 5]
 func.func @f(%x: tensor<4x8xf32>) {
   %y = slmq.rows(%x) {
   ^bb0(%r: tensor<?x8xf32>):

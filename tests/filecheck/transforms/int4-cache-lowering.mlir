@@ -10,7 +10,7 @@
 // CHECK-NEXT: tile.vun "mov" %[[ZEROS]] constant 0.000000e+00
 // CHECK: scf.for %[[START:[0-9]+]] =
 // CHECK: %[[FOLD:[0-9]+]] = tile.view %[[FOLDED]] in sram + 0 as bf16 [8, 2, 2,
-// CHECK-NEXT: tile.vbin "mul" %[[FOLD]], %{{[0-9]+}}, %{{[0-9]+}}
+// CHECK: tile.vbin "mul" %[[FOLD]], %{{[0-9]+}}, %{{[0-9]+}}
 // CHECK: %[[KEYS:[0-9]+]] = tile.view %{{[0-9]+}} in sram + 0 as i4 group 32 [32, 256, 2, 1] strides [0, 16, 4096, 0]
 // CHECK: tile.load %[[KEYS]],
 // CHECK: %[[QUERIES:[0-9]+]] = tile.view %[[FOLDED]] in sram + 0 as bf16 [32, 2, 2,

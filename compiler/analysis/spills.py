@@ -1,0 +1,123 @@
+"""Which values of a step function lie in DRAM: rows too large for SRAM that all their readers can take a few rows or columns at a time.
+
+Values that must be in one place are decided on together: what a stack of layers takes, hands on and gives, and what rows are
+selected from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import gcd, prod
+
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Block, Operation, SSAValue, Use
+
+from compiler.dialects import slm, slmq
+from compiler.dialects.slm import has_tokens, row_shape
+from compiler.lowering.builder import element_bytes
+from compiler.lowering.plan import STRIP_ROWS_UNIT, TilePlan, strip_shapes
+
+MOST_BLOCK_COLUMNS = 64
+
+
+class Places:
+    """Values that must lie in one place, as sets that are merged."""
+
+    def __init__(self) -> None:
+        self.parent: dict[SSAValue, SSAValue] = {}
+
+    def find(self, value: SSAValue) -> SSAValue:
+        while self.parent.get(value, value) is not value:
+            value = self.parent[value]
+        return value
+
+    def merge(self, values: Iterable[SSAValue]) -> None:
+        first, *others = [self.find(value) for value in values]
+        for other in others:
+            if self.find(other) is not first:
+                self.parent[self.find(other)] = first
+
+
+def spilled_values(function: FuncOp, plan: TilePlan) -> dict[SSAValue, int]:
+    """Value -> columns of its blocks in DRAM (compiler/lowering/spilling.py)."""
+    if not plan.spills:
+        return {}
+    blocks = [function.body.block]
+    stacks = [op for op in function.walk() if isinstance(op, slm.LayersOp)]
+    blocks += [region.block for stack in stacks for region in stack.kinds]
+    values = [value for block in blocks for value in (*block.args, *results_of(block)) if is_row_tensor(value)]
+    places = Places()
+    for stack in stacks:
+        ends = [region.block.last_op for region in stack.kinds]
+        for index, value in enumerate(stack.values):
+            places.merge([value, stack.outs[index], *(region.block.args[index] for region in stack.kinds)])
+            places.merge([value, *(end.operands[index] for end in ends if end is not None)])
+    for op in function.walk():
+        if isinstance(op, slmq.SelectRowsOp):
+            places.merge([op.x, op.result])
+    classes: dict[SSAValue, list[SSAValue]] = {}
+    for value in values:
+        classes.setdefault(places.find(value), []).append(value)
+    found: dict[SSAValue, int] = {}
+    for members in classes.values():
+        block = block_columns(members, plan)
+        if block:
+            found |= dict.fromkeys(members, block)
+    return found
+
+
+def results_of(block: Block) -> list[SSAValue]:
+    return [result for op in block.ops for result in op.results]
+
+
+def is_row_tensor(value: SSAValue) -> bool:
+    return has_tokens(value) if hasattr(value.type, "get_shape") else False
+
+
+def block_columns(members: list[SSAValue], plan: TilePlan) -> int:
+    """Columns of a block for values in one place, 0 if they stay in SRAM."""
+    value = members[0]
+    columns = prod(row_shape(value))
+    if plan.chunk * columns * element_bytes(slmq.element_of(value.type)) <= plan.spill_bytes:
+        return 0
+    if not all(can_be_made(member) and all(can_read(use) for use in member.uses) for member in members):
+        return 0
+    touching = {op for member in members for op in touching_ops(member)}
+    strips = [op for op in touching if isinstance(op, slmq.StripsOp)]
+    if any(isinstance(op, slmq.AttentionOp) for op in touching):
+        return 0 if strips else row_shape(value)[-1]
+    rows = [shape.rows for op in strips for shape in strip_shapes(plan, op).values()]
+    block = gcd(columns, MOST_BLOCK_COLUMNS, *rows)
+    return block if block >= STRIP_ROWS_UNIT else 0
+
+
+def can_be_made(value: SSAValue) -> bool:
+    """Whether what makes the value can write it to DRAM."""
+    if isinstance(value.owner, Block):
+        return isinstance(value.owner.parent_op(), slm.LayersOp)
+    if isinstance(value.owner, slmq.AttentionOp):
+        return value.owner.int4 is None
+    return isinstance(value.owner, slmq.StripsOp | slmq.RowsOp | slm.LayersOp | slmq.SelectRowsOp)
+
+
+def can_read(use: Use) -> bool:
+    """Whether a reader takes some rows or columns at a time. Products take whole rows of all tokens, again for each strip."""
+    op = use.operation
+    if isinstance(op, slmq.AttentionOp):
+        return op.int4 is None and op.operands[use.index] in (op.q, op.k, op.v)
+    if isinstance(op.parent_op(), slmq.StripsOp):
+        return not isinstance(op, slmq.MatmulOp | slmq.SampleOp | slmq.YieldOp)
+    return isinstance(op, slmq.RowsOp | slmq.SelectRowsOp | slm.LayersOp | slm.YieldOp) and not in_mixture(op)
+
+
+def in_mixture(op: Operation) -> bool:
+    return isinstance(op.parent_op(), slm.MixtureOp)
+
+
+def touching_ops(value: SSAValue) -> list[Operation]:
+    """Ops that make or read the value; one inside a group of strips counts as the group."""
+    found = [value.owner] if isinstance(value.owner, Operation) else []
+    for use in value.uses:
+        outer = use.operation.parent_op()
+        found.append(outer if isinstance(outer, slmq.StripsOp) else use.operation)
+    return found

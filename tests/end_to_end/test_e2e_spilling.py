@@ -1,0 +1,98 @@
+"""Plans whose large values lie in DRAM: the bits are those of slmq and of plans without, whatever the chunk and the tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from compiler.driver import Options, lower
+from compiler.lowering.plan import TilePlan
+from compiler.program import Program
+from compiler.transforms.choose_tiling import ChooseTilingPass
+from frontends import load_program
+from tests.end_to_end.e2e_support import PUBLISHED, SCHEMES, check_bits, options, prompt_of, tiny_program
+
+SRAM_BYTES = 40 << 10
+WIDE: dict[str, Any] = {
+    "hidden_size": 64,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "intermediate_size": 160,
+    "num_hidden_layers": 2,
+}
+MANY_HEADS = WIDE | {"num_key_value_heads": 4}
+
+
+@pytest.fixture
+def starved(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+    """Every plan counts as starved, and one with values in DRAM is taken where there is one."""
+
+    def starved(*_: object) -> bool:
+        return True
+
+    def other_first(_: object, __: object, ___: object, plan: Any, other: Any) -> Any:
+        return other or plan
+
+    monkeypatch.setattr(ChooseTilingPass, "is_starved", starved)
+    monkeypatch.setattr(ChooseTilingPass, "cheaper", other_first)
+    yield
+
+
+def plan_of(program: Program, chosen: Options) -> TilePlan:
+    return TilePlan.of(lower(program, chosen, "tile"))
+
+
+def check(program: Program, chosen: Options, length: int) -> TilePlan:
+    check_bits(program, chosen, prompt_of(length, 67), 3)
+    return plan_of(program, chosen)
+
+
+@pytest.mark.usefixtures("starved")
+@pytest.mark.parametrize("scheme", [*SCHEMES, "w4a8-g32", "w4a16-g32-zp", "w8a8-kv4"])
+@pytest.mark.parametrize("name", ["edge", "tiny"])
+def test_bits(name: str, scheme: str) -> None:
+    # Queries over an int4 cache are not cut into tiles.
+    chosen = options(name, scheme, 200, sram_bytes=SRAM_BYTES << 2 if scheme.endswith("kv4") else SRAM_BYTES)
+    plan = check(tiny_program(3, **WIDE), chosen, 150)
+    assert plan.spills
+    assert plan.chunk > plan.row_tile
+
+
+@pytest.mark.usefixtures("starved")
+@pytest.mark.parametrize("length", [1, 2, 7, 8, 9, 127, 129, 257])
+def test_tails(length: int) -> None:
+    chosen = options("tiny", "w8a8", 300, sram_bytes=SRAM_BYTES)
+    assert check(tiny_program(4, **MANY_HEADS), chosen, length).spills
+
+
+FAMILIES = [
+    "gemma2",
+    "gemma3",
+    "phi",
+    "phi3",
+    "gpt2",
+    "gpt_neox",
+    "opt",
+    "olmo2",
+    "qwen3",
+    "stablelm",
+    "mixtral",
+    "lfm2",
+]
+
+
+def published(family: str) -> list[str]:
+    """Names of committed checkpoints of a family."""
+    return sorted(path.name for path in PUBLISHED.iterdir() if path.is_dir() and path.name.startswith(family))[:1]
+
+
+@pytest.mark.usefixtures("starved")
+@pytest.mark.parametrize("family", FAMILIES)
+def test_families(family: str) -> None:
+    for name in published(family):
+        program = load_program(PUBLISHED / name)
+        chosen = options("tiny", "w8a8", 64, sram_bytes=64 << 10)
+        check_bits(program, chosen, prompt_of(40, 60), 3)
