@@ -40,7 +40,7 @@ from xdsl.printer import Printer
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
-from isa.spec import MIN_GLOG2_I4, SMEM_WIDTHS, VBIN, VMAD, VRED, VUN, Dtype, Region
+from isa.spec import MIN_GLOG2_4BIT, SMEM_WIDTHS, VBIN, VMAD, VRED, VUN, Dtype, Region
 
 DYNAMIC = -(1 << 62)  # an extent or stride given by an operand
 SPACES = {region.name.lower(): region for region in Region}
@@ -129,7 +129,7 @@ class ViewOp(IRDLOperation):
         if any(extent < 1 for extent in self.extents.get_values() if extent != DYNAMIC):
             raise VerifyException(f"an extent is at least 1, found {self.extents.get_values()}")
         group = self.group_size
-        if group < 1 or group & (group - 1) or (self.dtype.data == "i4" and group < 1 << MIN_GLOG2_I4):
+        if group < 1 or group & (group - 1) or (self.dtype.data == "i4" and group < 1 << MIN_GLOG2_4BIT):
             raise VerifyException(f"groups are powers of two, those of i4 32 or more, found {group}")
         if self.sparse is not None and self.dtype.data not in ("i8", "i4"):
             raise VerifyException(f"only rows of i8 and i4 are sparse, found {self.dtype.data}")
