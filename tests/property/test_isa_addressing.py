@@ -47,7 +47,9 @@ def check(storage: np.ndarray, d: Descriptor, values: np.ndarray, numpy_type: st
 
 
 @FEW
-@given(st.sampled_from([(Dtype.I8, "i1"), (Dtype.E4M3, "u1")]), st.integers(1, 3), st.integers(1, 5), st.integers(0, 2**32))
+@given(
+    st.sampled_from([(Dtype.I8, "i1"), (Dtype.E4M3, "u1")]), st.integers(1, 3), st.integers(1, 5), st.integers(0, 2**32)
+)
 def test_blocked_bytes(kind, blocks, quads, seed):
     dtype, numpy_type = kind
     rows, columns = blocks * 16, quads * 4

@@ -134,7 +134,9 @@ V = tensor(0, Dtype.F32, 64, 3)
         ("vun.mov t3, t5", {}, Trap.ILLEGAL_DTYPE, "ta"),
     ],
 )
-def test_nothing_but_mmg_reads_them(b: Dtype, text: str, change: dict[int, Descriptor], cause: Trap, operand: str) -> None:
+def test_nothing_but_mmg_reads_them(
+    b: Dtype, text: str, change: dict[int, Descriptor], cause: Trap, operand: str
+) -> None:
     refused(text, {1: C, 2: A, 3: B[b], 4: S, 5: V} | change, cause, operand)
 
 
