@@ -106,6 +106,11 @@ class WeightFormat:
             return "e8m0"
         return "f32" if self.per_row else "f16"
 
+    @property
+    def scale_size_bytes(self) -> int:
+        """Of one scale, and of one offset."""
+        return ELEMENT_BITS[Dtype[self.scale_element.upper()]] // 8
+
     def problem(self, columns: int) -> str | None:
         """Why a matrix of so many columns cannot have the format."""
         if self.group and columns % self.group:
@@ -125,8 +130,8 @@ class WeightFormat:
         """Scales and offsets of a row."""
         if self.per_row:
             return 4
-        size = 1 if self.is_microscaled else 4 if self.offsets else 2
-        return columns // self.group * size if self.group else 0
+        numbers = 2 if self.offsets else 1
+        return columns // self.group * numbers * self.scale_size_bytes if self.group else 0
 
 
 @dataclass(frozen=True)
@@ -144,14 +149,15 @@ class Quantized:
     offsets: NDArray[np.float16] | None = None
 
     def values(self) -> NDArray[np.float32]:
-        """The matrix that it stands for, [N, K], each operation rounded to f32."""
+        """The matrix that it stands for, [N, K], each operation rounded to f32; scales of a hostile file may overflow."""
         if not self.format.group:
             return self.q * self.scales.astype(np.float32)[:, None]
         rows, columns = self.q.shape
         q = self.elements().reshape(rows, -1, self.format.group)
         scales = self.scale_values()[..., None]
         if self.offsets is None:
-            return (q * scales).reshape(rows, columns)
+            with np.errstate(over="ignore"):
+                return (q * scales).reshape(rows, columns)
         return ((q + np.float32(8)) * scales + self.offsets.astype(np.float32)[..., None]).reshape(rows, columns)
 
     def elements(self) -> NDArray[np.float32]:

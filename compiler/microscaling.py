@@ -74,6 +74,11 @@ def scale_values(scales: Codes) -> F32:
     return np.where(scales == NAN_SCALE, np.float32(np.nan), powers).astype(np.float32)
 
 
+def scale_codes(powers: F32) -> Codes:
+    """The inverse of scale_values, of powers of two."""
+    return (np.frexp(powers)[1] - 1 + SCALE_BIAS).astype(np.uint8)
+
+
 def shared_scales(blocks: F32, element: str) -> Codes:
     """The scales [..] of blocks [.., 32] of finite values."""
     largest = np.abs(blocks).max(axis=-1)

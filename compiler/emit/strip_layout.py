@@ -37,7 +37,8 @@ class StripLayout:
     """Of strips of `rows` output rows (whole blocks) of `columns` elements.
 
     The header has, one after the other as far as the format has them: f32 scales of the rows, f32 biases, f16 scales of the
-    groups, f16 offsets of the groups; scales and offsets of groups are blocked like the rows. There is always room for all rows.
+    groups (e8m0 of microscaled elements), f16 offsets of the groups; scales and offsets of groups are blocked like the rows. There
+    is always room for all rows.
     """
 
     form: WeightFormat
@@ -60,11 +61,13 @@ class StripLayout:
 
     @property
     def group_offsets_offset(self) -> int:
-        return self.group_scales_offset + self.rows * self.groups * HALF_BYTES
+        return self.group_scales_offset + self.rows * self.groups * self.form.scale_size_bytes
 
     @property
     def header_bytes(self) -> int:
-        return self.group_offsets_offset + (self.rows * self.groups * HALF_BYTES if self.form.offsets else 0)
+        return self.group_offsets_offset + (
+            self.rows * self.groups * self.form.scale_size_bytes if self.form.offsets else 0
+        )
 
     @property
     def strip_bytes(self) -> int:
