@@ -153,7 +153,7 @@ def test_blocks_with_nan_are_refused(part: str, tmp_path: Path) -> None:
     (q if part == "q" else scales)[3, 1] = 0x7F if part == "q" else 0xFF
     write(tmp_path, Quantized(WeightFormat.of("e4m3-g32"), q, scales), "f32", 1 << 30)
     weights = load_program(tmp_path / "out").weights
-    with pytest.raises(FrontendError, match="the blocks of weight "middle.weight" hold NaN"):
+    with pytest.raises(FrontendError, match='the blocks of weight "middle.weight" hold NaN'):
         weights.quantized("middle.weight")
 
 
