@@ -297,9 +297,10 @@ def test_experts_of_another_format(tmp_path: Path) -> None:
         ("llama_q4_0", "stored_a8", "edge", "i4-g32"),
         ("llama_q4_1", "stored_a16", "tiny", "i4-g32-zp"),
         ("llama_q8_0", "stored_a16", "edge", "i8-g32"),
+        ("llama_mxfp4", "stored_a16", "tiny", "e2m1-g32"),
         *[pytest.param(*case, marks=pytest.mark.long) for case in (
             ("llama_q4_0", "stored_a16-kv8", "tiny", "i4-g32"), ("llama_q4_1", "stored_a8", "edge", "i4-g32-zp"),
-            ("llama_q8_0", "stored_a8-kv4", "tiny", "i8-g32"),
+            ("llama_q8_0", "stored_a8-kv4", "tiny", "i8-g32"), ("llama_mxfp4", "stored_a16-kv4", "edge", "e2m1-g32"),
         )],
     ],
 )  # fmt: skip
