@@ -52,6 +52,11 @@ class StripLayout:
         return self.columns // self.form.group if self.form.group else 0
 
     @property
+    def group_numbers_bytes(self) -> int:
+        """The scales of all groups, or their offsets."""
+        return self.rows * self.groups * self.form.scale_size_bytes
+
+    @property
     def bias_offset(self) -> int:
         return self.rows * WORD_BYTES if self.form.per_row else 0
 
@@ -61,13 +66,11 @@ class StripLayout:
 
     @property
     def group_offsets_offset(self) -> int:
-        return self.group_scales_offset + self.rows * self.groups * self.form.scale_size_bytes
+        return self.group_scales_offset + self.group_numbers_bytes
 
     @property
     def header_bytes(self) -> int:
-        return self.group_offsets_offset + (
-            self.rows * self.groups * self.form.scale_size_bytes if self.form.offsets else 0
-        )
+        return self.group_offsets_offset + (self.group_numbers_bytes if self.form.offsets else 0)
 
     @property
     def strip_bytes(self) -> int:

@@ -101,7 +101,9 @@ def test_every_scheme(scheme: str, name: str, chunk: int, sram_bytes: int, width
     check_case(scheme, name, chunk, sram_bytes, program)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case[0] in ("w8a16-s24", "w4a8-g32", "w4a16-g32-zp", "mxfp4", "mxfp8")])
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case[0] in ("w8a16-s24", "w4a8-g32", "w4a16-g32-zp", "mxfp4", "mxfp8")]
+)
 def test_the_small_memories_above_cut_rows(case: tuple[str, str, int, int, tuple[int, int, int]]) -> None:
     """Whole k-tiles and a shorter last one."""
     scheme, name, chunk, sram_bytes, widths = case

@@ -99,7 +99,9 @@ def test_chunks_join(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.array_equal(tensors.load_tensor("w").view(np.uint32), expected.view(np.uint32))
 
 
-@pytest.mark.parametrize(("name", "form"), [("Q8_0", "i8-g32"), ("Q4_0", "i4-g32"), ("Q4_1", "i4-g32-zp"), ("MXFP4", "e2m1-g32")])
+@pytest.mark.parametrize(
+    ("name", "form"), [("Q8_0", "i8-g32"), ("Q4_0", "i4-g32"), ("Q4_1", "i4-g32-zp"), ("MXFP4", "e2m1-g32")]
+)
 def test_integers_of_blocks_have_the_dequantised_values(name: str, form: str, tmp_path: Path) -> None:
     kind = Type[name]
     data = random_rows(kind, 21, 3).reshape(7, 3, -1)
