@@ -85,7 +85,7 @@ class Pair:
 def methods_of(scheme: str) -> tuple[str, ...]:
     """The methods that change anything: floating point is only rounded, 2:4 sparsity needs a choice of what to prune."""
     base = scheme.split("-")[0]
-    if not base.startswith("w"):
+    if not base.startswith(("w", "mx")):
         return (BASELINE,)
     if "s24" in scheme:
         return PRUNING
