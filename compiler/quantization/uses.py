@@ -61,7 +61,7 @@ def _uses_in(block: Block, layer: int | None, expert: int | None) -> Iterator[Us
 
 
 def integer_formats(program: Program, scheme: Scheme, uses: dict[str, list[Use]]) -> dict[str, WeightFormat]:
-    """Weight name -> its format in the scheme, of those in integer formats. The matrices that decide a choice have none.
+    """Weight name -> its format in the scheme, of those in quantised formats. The matrices that decide a choice have none.
 
     Raises CompileError, naming the weight, if a format does not take its shape.
     """

@@ -32,7 +32,7 @@ Shape = tuple[int, ...]
 
 
 class QuantizedWeights:
-    """Weights under their own names: float tensors, and matrices in integer formats. All of it is checked when it is made,
+    """Weights under their own names: float tensors, and matrices in quantised formats. All of it is checked when it is made,
     the numbers when they are loaded. Raises FrontendError."""
 
     def __init__(self, scope: Scope, record: QuantizationRecord, source: SafetensorsCheckpoint):

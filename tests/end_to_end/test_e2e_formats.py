@@ -1,4 +1,4 @@
-"""Matrices in integer formats: simulator bits = slmq interpreter bits for every scheme and machine; mixed schemes; stored blocks."""
+"""Matrices in quantised formats: simulator bits = slmq interpreter bits for every scheme and machine; mixed schemes; stored blocks."""
 
 from __future__ import annotations
 
