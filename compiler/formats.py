@@ -134,6 +134,10 @@ class WeightFormat:
         return columns // self.group * numbers * self.scale_size_bytes if self.group else 0
 
 
+Elements = NDArray[np.int8 | np.uint8]
+"""Integers, or codes."""
+
+
 @dataclass(frozen=True)
 class Quantized:
     """A matrix in a quantised format.
@@ -144,7 +148,7 @@ class Quantized:
     """
 
     format: WeightFormat
-    q: NDArray[np.int8] | Codes
+    q: Elements
     scales: NDArray[np.float32] | NDArray[np.float16] | Codes
     offsets: NDArray[np.float16] | None = None
 

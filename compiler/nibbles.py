@@ -18,7 +18,7 @@ SPARSE_COLUMNS, KEPT = 4, 2
 def pack_codes(codes: Bytes, group: int) -> Bytes:
     """Nibbles [.., n], n a multiple of `group`, as [.., n / 2]: byte i of a group holds elements i and i + group / 2."""
     halves = codes.reshape(*codes.shape[:-1], -1, 2, group // 2)
-    packed: Bytes = halves[..., 0, :] | halves[..., 1, :] << np.uint8(4)
+    packed = (halves[..., 0, :] | halves[..., 1, :] << np.uint8(4)).astype(np.uint8, copy=False)
     return packed.reshape(*codes.shape[:-1], -1)
 
 

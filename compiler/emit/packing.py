@@ -20,8 +20,7 @@ from compiler.blocks import NIBBLE_GROUP, block_packed, block_rows
 from compiler.dialects.slm import stored_name
 from compiler.emit.recipes import Recipe
 from compiler.errors import CompileError
-from compiler.formats import Quantized
-from compiler.microscaling import Codes
+from compiler.formats import Elements, Quantized
 from compiler.nibbles import pack_elements, pack_sparse
 from compiler.program import WeightStore
 from compiler.quantization.rounding import quantize
@@ -136,11 +135,11 @@ def integer_strip(recipe: Recipe, rows: Quantized, bias: NDArray[np.float32] | N
         yield packed_rows(np.ascontiguousarray(rows.q[:, column : column + recipe.k_tile]), recipe)
 
 
-def packed_rows(q: NDArray[np.int8] | Codes, recipe: Recipe) -> Bytes:
+def packed_rows(q: Elements, recipe: Recipe) -> Bytes:
     """The rows of a k-tile."""
     form = recipe.format
     if form.sparse:
-        return pack_sparse(q, form.element).reshape(-1)
+        return pack_sparse(q.view(np.int8), form.element).reshape(-1)
     return block_packed(pack_elements(q, form.element, NIBBLE_GROUP))
 
 

@@ -6,6 +6,7 @@ Written from the formulas alone: the packer has rounding of its own (compiler/qu
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,9 @@ from numpy.typing import NDArray
 from compiler.formats import Quantized, WeightFormat
 from compiler.interpreters.slmq_functions import F32, constant, f16_stored, to_i8
 from compiler.interpreters.slmq_kernels import CAST_ELEMENTS, SCRATCH_ELEMENTS, matmul_fp, matmul_i8, sum_fp
-from compiler.interpreters.slmq_microscaling import F16, elements_of, microscaled_rows, scales_of
+from compiler.interpreters.slmq_microscaling import elements_of, microscaled_rows, scales_of
 
-Integers = NDArray[np.int8]
-Elements = Integers | F16
+Elements = NDArray[np.number[Any]]
 BOUND = {"i8": 127, "i4": 7}
 
 
@@ -128,7 +128,7 @@ def _plain(x: NDArray[np.generic], q: Elements, kept: NDArray[np.int32] | None) 
 
 
 def matmul_grouped(
-    x: NDArray[np.generic], q: Elements | F32, scales: F32, kept: NDArray[np.int32] | None, start: F32 | None = None
+    x: NDArray[np.generic], q: Elements, scales: F32, kept: NDArray[np.int32] | None, start: F32 | None = None
 ) -> F32:
     """acc = acc + (f32(p_g) * s_g) for the groups g ascending, [T, N]; from `start` or +0. scales [N, groups]."""
     group = q.shape[1] // scales.shape[1]

@@ -314,6 +314,21 @@ def test_blocks_as_they_are_stored(file: str, scheme: str, name: str, form: str)
     check_bits(program, chosen, prompt_of(9, 60), 2)
 
 
+@pytest.mark.parametrize(
+    ("scheme", "found"),
+    [
+        ("stored_a16", "15 in MXFP4 run as they are stored (e2m1-g32)"), ("mxfp4", "15 in MXFP4 run as they are stored (e2m1-g32)"),
+        ("stored_a8", "15 in MXFP4 converted to i8"),
+    ],
+)  # fmt: skip
+def test_mxfp4_blocks_take_float_inputs(scheme: str, found: str) -> None:
+    """What becomes of them is told; the embedding is rows of bf16 in each case."""
+    executable = build(load_program(GGUF / "llama_mxfp4.gguf"), options("tiny", scheme, 64, 5))
+    assert sorted(executable.meta["conversions"]) == sorted(
+        [f"weights: {found}", "weights: 1 in MXFP4 converted to bf16"]
+    )
+
+
 # Passes, and timing
 
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.errors import CompileError
-from compiler.formats import LARGEST, OFFSET_LEVELS, Quantized, WeightFormat
-from compiler.microscaling import MINIFLOATS, Codes, scale_codes
+from compiler.formats import LARGEST, OFFSET_LEVELS, Elements, Quantized, WeightFormat
+from compiler.microscaling import MINIFLOATS, scale_codes
 from compiler.quantization.job import Mask, Method, Task
 from compiler.quantization.rounding import quantize
 
@@ -102,7 +102,7 @@ class _Grid:
     form: WeightFormat
     name: str
     fixed: bool
-    q: NDArray[np.int8] | Codes
+    q: Elements
     scales: F32
     offsets: F32 | None
 
