@@ -25,7 +25,8 @@ def pack_codes(codes: Bytes, group: int) -> Bytes:
 def unpack_codes(stored: Bytes, group: int) -> Bytes:
     """The nibbles [.., n] of bytes [.., n / 2]."""
     halves = stored.reshape(*stored.shape[:-1], -1, 1, group // 2)
-    return np.concatenate([halves & 15, halves >> 4], axis=-2).reshape(*stored.shape[:-1], -1)
+    codes = np.concatenate([halves & np.uint8(15), halves >> np.uint8(4)], axis=-2)
+    return codes.reshape(*stored.shape[:-1], -1)
 
 
 def pack_i4(values: NDArray[Any], group: int) -> Bytes:
