@@ -23,7 +23,7 @@ from simulator.state import State
 
 SIZES = {Region.SRAM: 1 << 18, Region.KV: 1 << 16, Region.IO: 1 << 16, Region.SCRATCH: 1 << 16}
 E2M1_VALUES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
-"""OCP Microscaling Formats v1.0, table 5: the values of the eight codes without a sign."""
+"""OCP Microscaling Formats v1.0, section 5.3: the values of the eight codes without a sign."""
 NIBBLES = (Dtype.I4, Dtype.E2M1)
 CANONICAL = {Dtype.F32: 0x7FC00000, Dtype.F16: 0x7E00, Dtype.BF16: 0x7FC0}
 
@@ -134,7 +134,7 @@ def e2m1(code: int) -> float:
 
 
 def e4m3(code: int) -> float:
-    """OCP 8-bit Floating Point Specification v1.0, table 2: bias 7, S.1111.111 is NaN, no infinities."""
+    """OCP 8-bit Floating Point Specification v1.0: bias 7, S.1111.111 is NaN, no infinities."""
     sign, exponent, mantissa = (-1.0 if code & 0x80 else 1.0), code >> 3 & 15, code & 7
     if (exponent, mantissa) == (15, 7):
         return math.nan
