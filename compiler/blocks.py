@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isa import spec
 from isa.spec import BLOCK_ROWS
 
 Bytes = NDArray[np.uint8]
-PACKED = ("i8", "i4")
-"""Elements of which a row of a block holds four bytes at once: 4 columns of int8, 8 of int4 packed in groups of 8."""
-PACKED_BYTES = 4
+QUADS = tuple(dtype.name.lower() for dtype in spec.QUADS)
+"""Elements of which a row of a block holds four bytes at once: 4 columns of 8 bits, 8 of 4 bits packed in groups of 8."""
+NIBBLES = tuple(dtype.name.lower() for dtype in spec.PACKED_4BIT)
+QUAD_BYTES = 4
 NIBBLE_GROUP = 8
-"""Columns of int4 that lie together in a block: byte i of four holds columns i and i + 4."""
+"""Columns of 4 bits that lie together in a block: byte i of four holds columns i and i + 4."""
 
 
 def block_rows(rows: NDArray[Any]) -> Bytes:
@@ -29,7 +31,7 @@ def block_rows(rows: NDArray[Any]) -> Bytes:
 
 def block_packed(rows: Bytes) -> Bytes:
     """Rows of bytes [N, C] as blocks [N / 16][C / 4][16][4]; columns are filled to fours with zeros."""
-    missing = -rows.shape[1] % PACKED_BYTES
+    missing = -rows.shape[1] % QUAD_BYTES
     if missing:
         rows = np.concatenate([rows, np.zeros((len(rows), missing), np.uint8)], axis=1)
     return block_rows(np.ascontiguousarray(rows).view(np.uint32))

@@ -1,4 +1,4 @@
-"""Packed storage of int4 rows and of 2:4 sparse rows: docs/isa.md section 3."""
+"""Packed storage of 4-bit rows and of 2:4 sparse rows: docs/isa.md section 3."""
 
 from __future__ import annotations
 
@@ -15,18 +15,42 @@ SPARSE_COLUMNS, KEPT = 4, 2
 """Of four columns two are kept."""
 
 
+def pack_codes(codes: Bytes, group: int) -> Bytes:
+    """Nibbles [.., n], n a multiple of `group`, as [.., n / 2]: byte i of a group holds elements i and i + group / 2."""
+    halves = codes.reshape(*codes.shape[:-1], -1, 2, group // 2)
+    packed = (halves[..., 0, :] | halves[..., 1, :] << np.uint8(4)).astype(np.uint8, copy=False)
+    return packed.reshape(*codes.shape[:-1], -1)
+
+
+def unpack_codes(stored: Bytes, group: int) -> Bytes:
+    """The nibbles [.., n] of bytes [.., n / 2]."""
+    halves = stored.reshape(*stored.shape[:-1], -1, 1, group // 2)
+    codes = np.concatenate([halves & np.uint8(15), halves >> np.uint8(4)], axis=-2)
+    return codes.reshape(*stored.shape[:-1], -1)
+
+
 def pack_i4(values: NDArray[Any], group: int) -> Bytes:
-    """Values [.., n] in -8 .. 7, n a multiple of `group`, as [.., n / 2]: byte i of a group holds elements i and i + group / 2."""
-    stored: Bytes = (values + BIAS).astype(np.uint8).reshape(*values.shape[:-1], -1, 2, group // 2)
-    packed: Bytes = stored[..., 0, :] | stored[..., 1, :] << np.uint8(4)
-    return packed.reshape(*values.shape[:-1], -1)
+    """Values [.., n] in -8 .. 7 as [.., n / 2]."""
+    return pack_codes((values + BIAS).astype(np.uint8), group)
 
 
 def unpack_i4(stored: Bytes, group: int) -> Integers:
     """The values [.., n] of bytes [.., n / 2]."""
-    halves = stored.reshape(*stored.shape[:-1], -1, 1, group // 2)
-    values = np.concatenate([halves & 15, halves >> 4], axis=-2).astype(np.int8) - np.int8(BIAS)
-    return values.reshape(*stored.shape[:-1], -1)
+    return unpack_codes(stored, group).astype(np.int8) - np.int8(BIAS)
+
+
+def pack_elements(values: NDArray[Any], element: str, group: int) -> Bytes:
+    """Rows of i8 or e4m3, [.., n] bytes, or of i4 or e2m1, [.., n / 2]."""
+    if element == "i4":
+        return pack_i4(values, group)
+    return pack_codes(values, group) if element == "e2m1" else values.view(np.uint8)
+
+
+def unpack_elements(stored: NDArray[Any], element: str, group: int) -> NDArray[Any]:
+    """The integers of i8 and i4, the codes of e4m3 and e2m1."""
+    if element == "i4":
+        return unpack_i4(stored, group)
+    return unpack_codes(stored, group) if element == "e2m1" else stored
 
 
 def kept_columns(values: Integers) -> NDArray[np.intp]:

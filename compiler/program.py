@@ -49,7 +49,7 @@ class WeightStore(Protocol):
         ...
 
     def quantized(self, name: str) -> Quantized | None:
-        """The matrix as it is stored, [out, in], if that is an integer format of the hardware; `load` gives its values then."""
+        """The matrix as it is stored, [out, in], if that is a quantised format of the hardware; `load` gives its values then."""
         ...
 
 

@@ -14,7 +14,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from compiler.errors import CompileError
-from compiler.formats import WeightFormat
+from compiler.formats import MICROSCALED, WeightFormat
+from compiler.microscaling import BLOCK
 from compiler.program import WeightStore
 from compiler.scheme_files import read_scheme_file
 
@@ -26,18 +27,20 @@ _BASES = {  # name -> weights, inputs of matrices, embedding rows, attention (q,
     "w8a16": ("i8", "bf16", "bf16", "bf16"),
     "w4a8": ("i4", "i8", "bf16", "bf16"),
     "w4a16": ("i4", "bf16", "bf16", "bf16"),
+    "mxfp8": ("e4m3", "bf16", "bf16", "bf16"),
+    "mxfp4": ("e2m1", "bf16", "bf16", "bf16"),
     "stored_a8": ("i8", "i8", "bf16", "bf16"),
     "stored_a16": ("i8", "bf16", "bf16", "bf16"),
 }
 BASES = tuple(_BASES)
 STORED = ("stored_a8", "stored_a16")
-"""Matrices stay in the integer format that they are stored in; the others are int8 by row."""
-SHOWN = ("fp32", "fp16", "bf16", "w8a16", "w8a8", "w8a8-kv8", "w4a16", "w4a8", "w4a8-kv8", "w4a8-kv4")
+"""Matrices stay in the quantised format that they are stored in, if the inputs go with it; the others are int8 by row."""
+SHOWN = ("fp32", "fp16", "bf16", "w8a16", "w8a8", "w8a8-kv8", "w4a16", "w4a8", "w4a8-kv8", "w4a8-kv4", "mxfp8", "mxfp4")
 """Schemes for tables of all."""
 MODIFIERS = "-g32 -g64 -g128 (columns of a group), -zp (offsets), -s24 (2:4 sparsity), -kv8 -kv4 (KV cache)"
 FILE_SUFFIX = ".toml"
-DEFAULT_GROUP = "64"
-"""Of int4 weights."""
+DEFAULT_GROUPS = {"i4": "64"} | dict.fromkeys(MICROSCALED, str(BLOCK))
+"""By element; others have a scale per row."""
 _NAME = re.compile(r"([a-z0-9_]+?)(?:-g(32|64|128))?(-zp)?(-s24)?(?:-kv([48]))?")
 _RULE = re.compile(r"([^={},:]+)=([^={},:]+):(f32|f16|bf16|i8)")
 
@@ -71,9 +74,12 @@ class Rule:
         if found is None:
             raise CompileError(f'"{text}" is no rule of a scheme', hint="head.weight=i4-g64:i8")
         try:
-            return Rule(found[1], Matrix(WeightFormat.of(found[2]), found[3]))
+            weights = WeightFormat.of(found[2])
         except ValueError as error:
             raise CompileError(f'rule "{text}": {error}') from error
+        if found[3] not in weights.inputs:
+            raise CompileError(f'rule "{text}": weights in {weights} take inputs in {" or ".join(weights.inputs)}')
+        return Rule(found[1], Matrix(weights, found[3]))
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,8 @@ class Scheme:
         if not self.base.startswith(STORED):
             return self
         formats = {name: weights.integer_format(name) for name in weights.names()}
-        kept = [Rule(name, Matrix(form, self.matrix.inputs)) for name, form in formats.items() if form is not None]
+        inputs = self.matrix.inputs
+        kept = [Rule(name, Matrix(form, inputs)) for name, form in formats.items() if form and inputs in form.inputs]
         return replace(self, rules=(*self.rules, *kept))
 
 
@@ -137,7 +144,7 @@ def named_scheme(name: str) -> Scheme:
         raise CompileError(f'unknown scheme "{name}"', hint=f"known are {', '.join(BASES)}, with {MODIFIERS}")
     _, group, offsets, sparse, cache = found.groups()
     element, inputs, table, attention = base
-    group = group or (DEFAULT_GROUP if element == "i4" else "0")
+    group = group or DEFAULT_GROUPS.get(element, "0")
     try:
         weights = WeightFormat(element, int(group), bool(offsets), bool(sparse))
     except ValueError as error:

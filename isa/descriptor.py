@@ -9,7 +9,17 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, replace
 
-from isa.spec import BLOCK_ROWS, ELEMENT_BITS, FMT_BLOCKED, FMT_SPARSE, TD_FIELDS, Dtype, Region
+from isa.spec import (
+    BLOCK_ROWS,
+    ELEMENT_BITS,
+    FMT_BLOCKED,
+    FMT_SPARSE,
+    PACKED_4BIT,
+    QUADS,
+    TD_FIELDS,
+    Dtype,
+    Region,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +83,7 @@ class Descriptor:
         return e0 * e1 * e2 * e3
 
     def row_bytes(self) -> int:
-        """Bytes of one run along dimension 0 of a dense tensor (i4: packed nibbles)."""
+        """Bytes of one run along dimension 0 of a dense tensor (4-bit elements: packed nibbles)."""
         return self.extents[0] * ELEMENT_BITS[self.dtype] // 8
 
     def sparse_row_bytes(self) -> int:
@@ -81,9 +91,9 @@ class Descriptor:
         return self.row_bytes() // 2 + self.extents[0] // 8
 
     def block_bytes(self) -> int:
-        """Bytes of one block of 16 rows (fmt bit 1); K is padded to whole groups of 4 (i8) or 8 (i4)."""
-        if self.dtype in (Dtype.I8, Dtype.I4):
-            group = 4 if self.dtype == Dtype.I8 else 8
+        """Bytes of one block of 16 rows (fmt bit 1); K is padded to whole quads of 4 or 8 (4-bit) elements."""
+        if self.dtype in QUADS:
+            group = 8 if self.dtype in PACKED_4BIT else 4
             return -(-self.extents[0] // group) * 4 * BLOCK_ROWS
         return self.row_bytes() * BLOCK_ROWS
 
@@ -95,7 +105,7 @@ class Descriptor:
             span, reaches = self.block_bytes(), ((-(-e1 // BLOCK_ROWS) - 1) * s1, (e2 - 1) * s2, (e3 - 1) * s3)
         elif self.fmt & FMT_SPARSE:
             span, reaches = self.sparse_row_bytes(), ((e1 - 1) * s1, (e2 - 1) * s2, (e3 - 1) * s3)
-        elif self.dtype == Dtype.I4:
+        elif self.dtype in PACKED_4BIT:
             span, reaches = self.row_bytes(), ((e1 - 1) * s1, (e2 - 1) * s2, (e3 - 1) * s3)
         else:
             span, reaches = ELEMENT_BITS[self.dtype] // 8, ((e0 - 1) * s0, (e1 - 1) * s1, (e2 - 1) * s2, (e3 - 1) * s3)
@@ -114,9 +124,9 @@ def field_range(width: int, signed: bool) -> tuple[int, int]:
 
 
 def dense_strides(dtype: Dtype, extents: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Byte strides of a contiguous tensor, innermost first; 0 for the inner stride of i4."""
+    """Byte strides of a contiguous tensor, innermost first; 0 for the inner stride of 4-bit elements."""
     row = extents[0] * ELEMENT_BITS[dtype] // 8
-    strides = [0 if dtype == Dtype.I4 else ELEMENT_BITS[dtype] // 8, row]
+    strides = [0 if dtype in PACKED_4BIT else ELEMENT_BITS[dtype] // 8, row]
     for extent in extents[1:-1]:
         strides.append(strides[-1] * extent)
     strides = strides[: len(extents)] + [0] * (4 - len(extents))

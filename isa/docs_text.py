@@ -63,18 +63,18 @@ are multiples of the element size. The byte address of element (i0, i1, i2, i3),
 | format | address | element |
 |---|---|---|
 | plain | `base + i0*s0 + i1*s1 + i2*s2 + i3*s3` | `size` bytes, little-endian |
-| plain i4 | `base + (i0 div g)*(g/2) + (i0 mod g/2) + i1*s1 + i2*s2 + i3*s3` | low nibble if `i0 mod g < g/2`, else high |
-| blocked i8: `[N/16][K/4][16][4]` | `block + (k div 4)*64 + r*4 + k mod 4` | the byte |
-| blocked i4: `[N/16][K/8][16][8 nibbles]` | `block + (k div 8)*64 + r*4 + k mod 4` | low nibble if `k mod 8 < 4`, else high |
+| plain i4, e2m1 | `base + (i0 div g)*(g/2) + (i0 mod g/2) + i1*s1 + i2*s2 + i3*s3` | low nibble if `i0 mod g < g/2`, else high |
+| blocked i8, e4m3: `[N/16][K/4][16][4]` | `block + (k div 4)*64 + r*4 + k mod 4` | the byte |
+| blocked i4, e2m1: `[N/16][K/8][16][8 nibbles]` | `block + (k div 8)*64 + r*4 + k mod 4` | low nibble if `k mod 8 < 4`, else high |
 | blocked f16, bf16, f32: `[N/16][K][16]` | `block + (k*16 + r)*size` | `size` bytes |
 | blocked scales: `[N/16][K/g][16]` | `block + (j*16 + r)*size`, j = group index | `size` bytes: f32, f16, e8m0 |
 
-Plain i4: g = 2^glog2 >= 32, e0 is a multiple of g, s0 = 0. A nibble stores value + 8.
+Plain i4, e2m1: g = 2^glog2 >= 32, e0 is a multiple of g, s0 = 0. A nibble of i4 stores value + 8, one of e2m1 its code.
 Blocked (fmt bit 1): k = i0, n = i1, `r = n mod 16`, `block = base + (n div 16)*s1 + i2*s2 + i3*s3`; s1 is the number of
 bytes from one block of 16 rows to the next, s0 = 0, e0 = K, e1 = N. Storage is padded with zeros, N to 16 and K to 8. Only
 weights and their scales are blocked; a tile starts at a block. Values never depend on the format.
-Sparse rows (fmt bit 0, feature SPARSE): K/2 kept values, then K/8 bytes of 2-bit positions; e0 = K. Kept i4 values
-lie in pairs, the first in the low nibble, and s0 = 0.
+Sparse rows (fmt bit 0, feature SPARSE; not of e4m3 and e2m1): K/2 kept values, then K/8 bytes of 2-bit positions; e0 = K. Kept i4
+values lie in pairs, the first in the low nibble, and s0 = 0.
 
 The bounding interval of a tensor, used by bounds checks and interlocks, runs from its lowest to its highest byte.
 """

@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, field_validator
 
 from isa.errors import did_you_mean, show
-from isa.machine_core import Core
+from isa.machine_core import STAND_INS, Core
 from isa.machine_errors import MachineError, explain
 from isa.machine_memory import Memory
 from isa.machine_numbers import EnergyRow, Strict, Text
@@ -128,6 +128,7 @@ class Machine(Strict):
 
 def _rows(prefix: str, table: Strict) -> Iterator[tuple[str, EnergyRow]]:
     for name, item in table:
+        item = getattr(table, STAND_INS[name]) if item is None else item
         if isinstance(item, EnergyRow):
             yield prefix + name, item
         else:

@@ -81,7 +81,7 @@ class Sram(Strict):
 
 
 class MacEnergy(Strict):
-    """One multiply-accumulate, by (A, B) dtype."""
+    """One multiply-accumulate, by (A, B) dtype. Pairs that came with ISA 1.2 may be absent: STAND_INS."""
 
     i8_i8: PicojoulePerAction
     i8_i4: PicojoulePerAction
@@ -92,6 +92,14 @@ class MacEnergy(Strict):
     f16_i4: PicojoulePerAction
     bf16_i4: PicojoulePerAction
     f32_f32: PicojoulePerAction
+    f16_e4m3: PicojoulePerAction | None = None
+    bf16_e4m3: PicojoulePerAction | None = None
+    f16_e2m1: PicojoulePerAction | None = None
+    bf16_e2m1: PicojoulePerAction | None = None
+
+
+STAND_INS = {"f16_e4m3": "f16_i8", "bf16_e4m3": "bf16_i8", "f16_e2m1": "f16_i4", "bf16_e2m1": "bf16_i4"}
+"""Which row counts for an absent one: B is converted as well, and as wide."""
 
 
 class VpuEnergy(Strict):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
-ISA_VERSION = (1, 1)
+ISA_VERSION = (1, 2)
 INSTRUCTION_BYTES = 16
 X_REGISTERS = 32
 TD_REGISTERS = 128
@@ -50,7 +50,7 @@ READ_ONLY_REGIONS = (Region.WEIGHT, Region.TABLE, Region.PIMW)
 
 
 class Dtype(IntEnum):
-    """Element types of descriptors. E4M3 and E2M1 are reserved: using one traps."""
+    """Element types of descriptors. E8M0, E4M3 and E2M1 are those of the OCP Microscaling formats."""
 
     F32 = 0
     F16 = 1
@@ -66,7 +66,12 @@ class Dtype(IntEnum):
 
 ELEMENT_BITS = {
     Dtype.F32: 32, Dtype.F16: 16, Dtype.BF16: 16, Dtype.I32: 32, Dtype.I8: 8, Dtype.I4: 4, Dtype.U8: 8, Dtype.E8M0: 8,
+    Dtype.E4M3: 8, Dtype.E2M1: 4,
 }  # fmt: skip
+PACKED_4BIT = (Dtype.I4, Dtype.E2M1)
+"""Stored as nibbles, two to a byte."""
+QUADS = (Dtype.I8, Dtype.E4M3, *PACKED_4BIT)
+"""Weights of 8 bits and less: blocked rows store them in quads, four bytes of a row together."""
 
 
 class Flag(IntFlag):
@@ -124,8 +129,8 @@ TD_FIELDS = (
     ("s0", 32, True), ("s1", 32, True), ("s2", 32, True), ("s3", 32, True),
 )  # fmt: skip
 TD_BYTES = 32
-MIN_GLOG2_I4 = 5
-"""i4 tensors come in groups of 32 or more."""
+MIN_GLOG2_4BIT = 5
+"""Tensors of nibbles come in groups of 32 or more."""
 FMT_SPARSE = 1
 FMT_BLOCKED = 2
 BLOCK_ROWS = 16
@@ -150,7 +155,10 @@ MM_DTYPES = {
     (Dtype.BF16, Dtype.I4): Dtype.F32,
     (Dtype.I8, Dtype.I8): Dtype.I32,
 }
-MMG_DTYPES = frozenset((a, b) for a in (Dtype.I8, Dtype.F16, Dtype.BF16) for b in (Dtype.I8, Dtype.I4))
+MMG_DTYPES = frozenset(
+    {(a, b) for a in (Dtype.I8, Dtype.F16, Dtype.BF16) for b in (Dtype.I8, Dtype.I4)}
+    | {(a, b) for a in (Dtype.F16, Dtype.BF16) for b in (Dtype.E4M3, Dtype.E2M1)}
+)
 MMG_SCALES = (Dtype.F32, Dtype.F16, Dtype.E8M0)
 VPU_SOURCES = (Dtype.F32, Dtype.F16, Dtype.BF16, Dtype.I32, Dtype.I8, Dtype.I4, Dtype.U8, Dtype.E8M0)
 VPU_RESULTS = (Dtype.F32, Dtype.F16, Dtype.BF16, Dtype.I32, Dtype.I8, Dtype.I4)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isa.descriptor import Descriptor
-from isa.spec import BLOCK_ROWS, ELEMENT_BITS, SMEM_BYTES, Dtype, Region
+from isa.spec import BLOCK_ROWS, ELEMENT_BITS, PACKED_4BIT, QUADS, SMEM_BYTES, Dtype, Region
 
 Bytes = NDArray[np.uint8]
 Array = NDArray[Any]
@@ -21,11 +21,12 @@ Array = NDArray[Any]
 STORAGE = {
     Dtype.F32: np.dtype("<f4"), Dtype.F16: np.dtype("<f2"), Dtype.BF16: np.dtype("<u2"), Dtype.I32: np.dtype("<i4"),
     Dtype.I8: np.dtype("i1"), Dtype.I4: np.dtype("u1"), Dtype.U8: np.dtype("u1"), Dtype.E8M0: np.dtype("u1"),
+    Dtype.E4M3: np.dtype("u1"), Dtype.E2M1: np.dtype("u1"),
 }  # fmt: skip
-"""NumPy dtype of one stored element; bf16 as its bit pattern, i4 as bytes of two."""
+"""NumPy dtype of one stored element; bf16, e4m3 and e8m0 as their bit patterns, 4-bit elements as bytes of two."""
 
 BITS = {1: np.dtype("u1"), 2: np.dtype("<u2"), 4: np.dtype("<u4")}
-_BLOCK_BYTES_I8_I4 = 64  # 16 rows x 4 bytes
+_QUAD_BLOCK_BYTES = 64  # 16 rows x 4 bytes
 
 
 class RegionTooLarge(Exception):
@@ -61,7 +62,7 @@ class Memory:
         self.sizes[region] = size_bytes
 
     def view(self, d: Descriptor) -> Array:
-        """Elements [e3, e2, e1, e0] in storage dtype (i4: bytes [e3, e2, e1, e0 / 2]). Not for blocked or sparse tensors."""
+        """Elements [e3, e2, e1, e0] in storage dtype (4-bit: bytes [e3, e2, e1, e0 / 2]). Not for blocked or sparse tensors."""
         return strided(self.arrays[d.region], d, STORAGE[d.dtype])
 
     def bits(self, d: Descriptor) -> Array:
@@ -78,15 +79,15 @@ def zeros(region: Region, size_bytes: int) -> Bytes:
 
 
 def blocked_columns(d: Descriptor) -> int:
-    """Groups of four bytes per row of a blocked i8 (4 elements) or i4 (8 elements) tensor."""
-    return -(-d.extents[0] // (8 if d.dtype == Dtype.I4 else 4))
+    """Quads (four bytes: 4 elements, or 8 of 4 bits) per row of a blocked tensor of QUADS."""
+    return -(-d.extents[0] // (8 if d.dtype in PACKED_4BIT else 4))
 
 
 def strided(array: Bytes, d: Descriptor, dtype: np.dtype[Any]) -> Array:
     """The descriptor's elements in `array`; NumPy checks the bounds once more."""
     e0, e1, e2, e3 = d.extents
     s0, s1, s2, s3 = d.strides
-    if d.dtype == Dtype.I4:
+    if d.dtype in PACKED_4BIT:
         e0, s0 = e0 // 2, 1
     return np.ndarray((e3, e2, e1, e0), dtype, array, d.base, (s3, s2, s1, s0))
 
@@ -94,14 +95,14 @@ def strided(array: Bytes, d: Descriptor, dtype: np.dtype[Any]) -> Array:
 def blocked(array: Bytes, d: Descriptor, dtype: np.dtype[Any]) -> Array:
     """Storage of a blocked tensor, rows padded to 16.
 
-    i8, i4: bytes [e3, e2, rows / 16, 16, blocked_columns, 4]; others: elements [e3, e2, rows / 16, 16, e0].
+    QUADS: bytes [e3, e2, rows / 16, 16, blocked_columns, 4]; others: elements [e3, e2, rows / 16, 16, e0].
     """
     _, _, e2, e3 = d.extents
     _, s1, s2, s3 = d.strides
     blocks = -(-d.extents[1] // BLOCK_ROWS)
-    if d.dtype in (Dtype.I8, Dtype.I4):
+    if d.dtype in QUADS:
         shape: tuple[int, ...] = (e3, e2, blocks, BLOCK_ROWS, blocked_columns(d), 4)
-        steps: tuple[int, ...] = (s3, s2, s1, 4, _BLOCK_BYTES_I8_I4, 1)
+        steps: tuple[int, ...] = (s3, s2, s1, 4, _QUAD_BLOCK_BYTES, 1)
     else:
         size = dtype.itemsize
         shape = (e3, e2, blocks, BLOCK_ROWS, d.extents[0])
@@ -110,5 +111,5 @@ def blocked(array: Bytes, d: Descriptor, dtype: np.dtype[Any]) -> Array:
 
 
 def element_bytes(dtype: Dtype) -> int:
-    """Alignment of an element; 1 for i4."""
+    """Alignment of an element; 1 for 4-bit ones."""
     return max(1, ELEMENT_BITS[dtype] // 8)

@@ -23,7 +23,7 @@ from compiler.images import encoder_of
 from compiler.lowering.builder import element_bytes
 from compiler.lowering.plan import TilePlan
 
-BEATS = {"i8": 1, "i4": 1, "bf16": 2, "f16": 2, "f32": 4}
+BEATS = {"i8": 1, "i4": 1, "e4m3": 1, "e2m1": 1, "bf16": 2, "f16": 2, "f32": 4}
 """Of the wider operand: what a multiply-accumulate takes, in those of int8. Machines have tables of their own; this one ranks plans."""
 
 
@@ -63,7 +63,7 @@ def chunk_cost(module: ModuleOp) -> ChunkCost:
     products = function.walk() if function is not None else ()
     for op in [op for op in products if isinstance(op, slmq.MatmulOp) and layers_of(op) > 1]:
         form, layers = op.weight_format, layers_of(op)
-        beats = max(BEATS.get(form.element, 2), BEATS[slmq.element_of(op.x.type)])
+        beats = max(BEATS[form.element], BEATS[slmq.element_of(op.x.type)])
         work += layers * op.rows * op.columns * beats
         weight_bytes += layers * op.rows * (stored_row_bytes(form, op.columns) + form.scale_bytes(op.columns))
     return ChunkCost(work, weight_bytes)

@@ -40,11 +40,12 @@ from xdsl.printer import Printer
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
-from isa.spec import MIN_GLOG2_I4, SMEM_WIDTHS, VBIN, VMAD, VRED, VUN, Dtype, Region
+from compiler.blocks import NIBBLES, QUADS
+from isa.spec import MIN_GLOG2_4BIT, SMEM_WIDTHS, VBIN, VMAD, VRED, VUN, Dtype, Region
 
 DYNAMIC = -(1 << 62)  # an extent or stride given by an operand
 SPACES = {region.name.lower(): region for region in Region}
-BLOCKED_DTYPES = ("i8", "i4", "f16", "bf16", "f32", "e8m0")
+BLOCKED_DTYPES = (*QUADS, "f16", "bf16", "f32", "e8m0")
 DTYPES = {dtype.name.lower(): dtype for dtype in Dtype}
 
 
@@ -89,8 +90,8 @@ class ViewOp(IRDLOperation):
     """A tensor descriptor: `tile.view %buffer + %offset + 64 as i8 [64, %T, 1, 1] strides [1, 64, 0, 0]`.
 
     Without a buffer the first word names a DRAM region, and the base is relative to it. `as i4 group 64 sparse`: the elements
-    that share a scale, which for i4 are also those stored together, and 2:4 sparse rows. `blocked`: rows of weights or of their
-    scales in blocks of 16 (docs/isa.md section 3); the stride of dimension 1 is then from block to block, that of dimension 0 is 0.
+    that share a scale, which for i4 and e2m1 are also those stored together, and 2:4 sparse rows. `blocked`: rows of weights or of
+    their scales in blocks of 16 (docs/isa.md section 3); the stride of dimension 1 is then from block to block, that of dimension 0 is 0.
     """
 
     name = "tile.view"
@@ -129,8 +130,8 @@ class ViewOp(IRDLOperation):
         if any(extent < 1 for extent in self.extents.get_values() if extent != DYNAMIC):
             raise VerifyException(f"an extent is at least 1, found {self.extents.get_values()}")
         group = self.group_size
-        if group < 1 or group & (group - 1) or (self.dtype.data == "i4" and group < 1 << MIN_GLOG2_I4):
-            raise VerifyException(f"groups are powers of two, those of i4 32 or more, found {group}")
+        if group < 1 or group & (group - 1) or (self.dtype.data in NIBBLES and group < 1 << MIN_GLOG2_4BIT):
+            raise VerifyException(f"groups are powers of two, those of i4 and e2m1 32 or more, found {group}")
         if self.sparse is not None and self.dtype.data not in ("i8", "i4"):
             raise VerifyException(f"only rows of i8 and i4 are sparse, found {self.dtype.data}")
         if self.blocked is None:

@@ -1,4 +1,4 @@
-"""What became of matrices that a checkpoint stores in blocks of integers: a line for each pair of formats, for the report."""
+"""What became of matrices that a checkpoint stores in quantised blocks: a line for each pair of formats, for the report."""
 
 from __future__ import annotations
 

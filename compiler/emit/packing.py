@@ -20,8 +20,8 @@ from compiler.blocks import NIBBLE_GROUP, block_packed, block_rows
 from compiler.dialects.slm import stored_name
 from compiler.emit.recipes import Recipe
 from compiler.errors import CompileError
-from compiler.formats import Quantized
-from compiler.nibbles import pack_i4, pack_sparse
+from compiler.formats import Elements, Quantized
+from compiler.nibbles import pack_elements, pack_sparse
 from compiler.program import WeightStore
 from compiler.quantization.rounding import quantize
 
@@ -85,19 +85,23 @@ def bias_of(weights: WeightStore, name: str) -> NDArray[np.float32]:
 
 def finite(values: NDArray[np.float32], name: str) -> NDArray[np.float32]:
     if not np.isfinite(values).all():
-        raise CompileError(f'weight "{name}" holds NaN or infinity')
+        raise not_finite(name)
     return values
+
+
+def not_finite(name: str) -> CompileError:
+    return CompileError(f'weight "{name}" holds NaN or infinity')
 
 
 def strips(recipe: Recipe, weights: WeightStore, bias: NDArray[np.float32] | None, name: str) -> Iterator[Bytes]:
     """Header and k-tiles of each strip; a matrix that is stored in the recipe's format is taken as it is."""
-    is_stored = recipe.format.is_integer and weights.integer_format(name) == recipe.format
+    is_stored = recipe.format.is_quantized and weights.integer_format(name) == recipe.format
     stored = weights.quantized(name) if is_stored else None
     matrix = None if stored is not None else weights.load(name).reshape(recipe.rows, recipe.columns)
     for first in range(0, recipe.rows, recipe.strip_rows):
         part = slice(first, first + recipe.strip_rows)
         part_bias = None if bias is None else bias[part]
-        if matrix is None or recipe.format.is_integer:
+        if matrix is None or recipe.format.is_quantized:
             quantized = quantized_rows(stored, matrix, part, recipe, name)
             yield from integer_strip(recipe, quantized, part_bias)
         else:
@@ -111,9 +115,8 @@ def quantized_rows(
     if stored is not None:
         offsets = None if stored.offsets is None else stored.offsets[part]
         rows = replace(stored, q=stored.q[part], scales=stored.scales[part], offsets=offsets)
-        for numbers in (rows.scales, rows.offsets):
-            if numbers is not None:
-                finite(numbers.astype(np.float32), name)
+        if not rows.is_finite():
+            raise not_finite(name)
         return rows
     assert matrix is not None
     return quantize(np.ascontiguousarray(finite(matrix[part], name)), recipe.format, name)
@@ -132,12 +135,12 @@ def integer_strip(recipe: Recipe, rows: Quantized, bias: NDArray[np.float32] | N
         yield packed_rows(np.ascontiguousarray(rows.q[:, column : column + recipe.k_tile]), recipe)
 
 
-def packed_rows(q: NDArray[np.int8], recipe: Recipe) -> Bytes:
+def packed_rows(q: Elements, recipe: Recipe) -> Bytes:
     """The rows of a k-tile."""
     form = recipe.format
     if form.sparse:
-        return pack_sparse(q, form.element).reshape(-1)
-    return block_packed(q.view(np.uint8) if form.element == "i8" else pack_i4(q, NIBBLE_GROUP))
+        return pack_sparse(q.view(np.int8), form.element).reshape(-1)
+    return block_packed(pack_elements(q, form.element, NIBBLE_GROUP))
 
 
 def header(recipe: Recipe, bias: NDArray[np.float32] | None, rows: Quantized | None) -> Iterator[Bytes]:

@@ -37,7 +37,8 @@ class StripLayout:
     """Of strips of `rows` output rows (whole blocks) of `columns` elements.
 
     The header has, one after the other as far as the format has them: f32 scales of the rows, f32 biases, f16 scales of the
-    groups, f16 offsets of the groups; scales and offsets of groups are blocked like the rows. There is always room for all rows.
+    groups (e8m0 of microscaled elements), f16 offsets of the groups; scales and offsets of groups are blocked like the rows. There
+    is always room for all rows.
     """
 
     form: WeightFormat
@@ -51,6 +52,11 @@ class StripLayout:
         return self.columns // self.form.group if self.form.group else 0
 
     @property
+    def group_numbers_bytes(self) -> int:
+        """The scales of all groups, or their offsets."""
+        return self.rows * self.groups * self.form.scale_size_bytes
+
+    @property
     def bias_offset(self) -> int:
         return self.rows * WORD_BYTES if self.form.per_row else 0
 
@@ -60,11 +66,11 @@ class StripLayout:
 
     @property
     def group_offsets_offset(self) -> int:
-        return self.group_scales_offset + self.rows * self.groups * HALF_BYTES
+        return self.group_scales_offset + self.group_numbers_bytes
 
     @property
     def header_bytes(self) -> int:
-        return self.group_offsets_offset + (self.rows * self.groups * HALF_BYTES if self.form.offsets else 0)
+        return self.group_offsets_offset + (self.group_numbers_bytes if self.form.offsets else 0)
 
     @property
     def strip_bytes(self) -> int:

@@ -1,4 +1,4 @@
-"""Matrices in integer formats: how they come from values, and products with them. docs/numerics.md sections 3 and 8.
+"""Matrices in quantised formats: how they come from values, and products with them. docs/numerics.md sections 3 and 8.
 
 Written from the formulas alone: the packer has rounding of its own (compiler/quantization/rounding.py).
 """
@@ -6,6 +6,7 @@ Written from the formulas alone: the packer has rounding of its own (compiler/qu
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,17 +14,18 @@ from numpy.typing import NDArray
 from compiler.formats import Quantized, WeightFormat
 from compiler.interpreters.slmq_functions import F32, constant, f16_stored, to_i8
 from compiler.interpreters.slmq_kernels import CAST_ELEMENTS, SCRATCH_ELEMENTS, matmul_fp, matmul_i8, sum_fp
+from compiler.interpreters.slmq_microscaling import elements_of, microscaled_rows, scales_of
 
-Integers = NDArray[np.int8]
+Elements = NDArray[np.number[Any]]
 BOUND = {"i8": 127, "i4": 7}
 
 
 @dataclass(frozen=True)
 class QuantizedWeight:
-    """q int8 [N, K]; scales float32 [N], or [N, K / group]; offsets float32 [N, K / group] or empty; kept: the columns of the
-    terms of a sparse matrix [N, K / 2], or empty."""
+    """q [N, K]: int8, or float16 of microscaled elements; scales float32 [N], or [N, K / group]; offsets float32 [N, K / group]
+    or empty; kept: the columns of the terms of a sparse matrix [N, K / 2], or empty."""
 
-    q: Integers
+    q: Elements
     scales: F32
     offsets: F32
     kept: NDArray[np.int32]
@@ -31,13 +33,17 @@ class QuantizedWeight:
     @classmethod
     def of(cls, stored: Quantized) -> QuantizedWeight:
         """A weight that is stored in its format."""
+        if stored.format.is_microscaled:
+            elements = elements_of(stored.q.view(np.uint8), stored.format.element)
+            scales = scales_of(stored.scales.view(np.uint8))
+            return cls(elements, scales, np.zeros(0, np.float32), np.zeros(0, np.int32))
         offsets = np.zeros(0, np.float32) if stored.offsets is None else stored.offsets.astype(np.float32)
         kept = kept_columns(stored.q) if stored.format.sparse else np.zeros(0, np.int32)
         return cls(stored.q, stored.scales.astype(np.float32), offsets, kept)
 
 
 def quantize_weight(weight: F32, form: WeightFormat) -> QuantizedWeight:
-    """The values [N, K] in an integer format, rounded to nearest."""
+    """The values [N, K] in a quantised format, rounded to nearest."""
     step = max(1, CAST_ELEMENTS // weight.shape[1])
     parts = [_quantize_rows(weight[first : first + step], form) for first in range(0, len(weight), step)]
     q = np.concatenate([part[0] for part in parts])
@@ -47,8 +53,10 @@ def quantize_weight(weight: F32, form: WeightFormat) -> QuantizedWeight:
     return QuantizedWeight(q, scales, offsets, kept)
 
 
-def _quantize_rows(weight: F32, form: WeightFormat) -> tuple[Integers, F32, F32]:
+def _quantize_rows(weight: F32, form: WeightFormat) -> tuple[Elements, F32, F32]:
     rows, columns = weight.shape
+    if form.is_microscaled:
+        return *microscaled_rows(weight, form.element), np.zeros((rows, 0), np.float32)
     if form.sparse:
         weight = weight * largest_two_of_four(weight)
     groups = weight.reshape(rows, -1, form.group or columns)
@@ -80,7 +88,7 @@ def largest_two_of_four(weight: F32) -> NDArray[np.bool_]:
     return (better < 2).reshape(weight.shape)
 
 
-def kept_columns(q: Integers) -> NDArray[np.int32]:
+def kept_columns(q: Elements) -> NDArray[np.int32]:
     """The columns [N, K / 2] of the terms of a sparse product, ascending: of each four those that are not 0, then the first others."""
     used = q.reshape(len(q), -1, 4) != 0
     used_before, others_before = (np.cumsum(flags, axis=-1) - flags for flags in (used, ~used))
@@ -103,10 +111,10 @@ def matmul_quantized(x: NDArray[np.generic], weight: QuantizedWeight, group: int
     return matmul_fp(np.ascontiguousarray(sums.T), np.ascontiguousarray(zeros.T), y)
 
 
-def _plain(x: NDArray[np.generic], q: Integers, kept: NDArray[np.int32] | None) -> F32:
+def _plain(x: NDArray[np.generic], q: Elements, kept: NDArray[np.int32] | None) -> F32:
     """f32(p) of each product: exact integers, or sum_fp over the terms."""
     if x.dtype == np.int8:
-        return matmul_i8(x.astype(np.int8, copy=False), q).astype(np.float32)
+        return matmul_i8(x.astype(np.int8, copy=False), q.astype(np.int8, copy=False)).astype(np.float32)
     floats = x.astype(np.float32, copy=False)
     if kept is None:
         return matmul_fp(np.ascontiguousarray(floats.T), np.ascontiguousarray(q.T.astype(np.float32)))
@@ -120,7 +128,7 @@ def _plain(x: NDArray[np.generic], q: Integers, kept: NDArray[np.int32] | None) 
 
 
 def matmul_grouped(
-    x: NDArray[np.generic], q: Integers, scales: F32, kept: NDArray[np.int32] | None, start: F32 | None = None
+    x: NDArray[np.generic], q: Elements, scales: F32, kept: NDArray[np.int32] | None, start: F32 | None = None
 ) -> F32:
     """acc = acc + (f32(p_g) * s_g) for the groups g ascending, [T, N]; from `start` or +0. scales [N, groups]."""
     group = q.shape[1] // scales.shape[1]

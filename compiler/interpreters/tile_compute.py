@@ -59,7 +59,8 @@ def mmg(c: View, a: View, b: View, scales: View, accumulate: bool) -> None:
     rows = a.elements()[0, 0] if a.dtype == "i8" else a.read()[0, 0]
     start = target.copy() if accumulate else None
     kept = b.kept()[0, 0] if b.sparse else None
-    target[...] = matmul_grouped(rows, b.integers()[0, 0], scales.read()[0, 0], kept, start)
+    q = b.integers() if b.dtype in ("i8", "i4") else b.read()
+    target[...] = matmul_grouped(rows, q[0, 0], scales.read()[0, 0], kept, start)
 
 
 def sparse_product(rows: F32, b: View, which: int, start: F32 | None) -> F32:

@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.blocks import NIBBLE_GROUP, PACKED, PACKED_BYTES, unblock_rows
+from compiler.blocks import NIBBLE_GROUP, NIBBLES, QUAD_BYTES, QUADS, unblock_rows
 from compiler.interpreters.errors import InterpreterError
 from compiler.interpreters.slmq_functions import bf16_bits, bf16_values, f16_stored, to_i8
-from compiler.nibbles import pack_i4, unpack_i4, unpack_sparse
+from compiler.interpreters.slmq_microscaling import elements_of, scales_of
+from compiler.nibbles import pack_i4, unpack_elements, unpack_sparse
 from isa.spec import BLOCK_ROWS
 
 Bytes = NDArray[np.uint8]
 F32 = NDArray[np.float32]
 STORAGE: dict[str, type[np.generic]] = {
     "f32": np.float32, "f16": np.float16, "bf16": np.uint16, "i32": np.int32, "i8": np.int8, "u8": np.uint8,
+    "e4m3": np.uint8, "e8m0": np.uint8,
 }  # fmt: skip
 I32_LIMIT = 2.0**31
 
@@ -38,32 +40,32 @@ class View:
     def elements(self) -> NDArray[Any]:
         """The stored elements [e3, e2, e1, e0]; writing to them writes to memory, but for blocked rows, which are copied.
 
-        i4 and sparse rows are bytes [e3, e2, e1, bytes of a row]. Raises InterpreterError out of bounds.
+        4-bit and sparse rows are bytes [e3, e2, e1, bytes of a row]. Raises InterpreterError out of bounds.
         """
         if self.blocked:
             return self.unblocked()
-        if self.dtype == "i4" or self.sparse:
+        if self.dtype in NIBBLES or self.sparse:
             return self.stored(np.dtype(np.uint8), (self.row_bytes, *self.extents[1:]), (1, *self.strides[1:]))
         return self.stored(np.dtype(STORAGE[self.dtype]), self.extents, self.strides)
 
     def unblocked(self) -> NDArray[Any]:
-        """Blocked rows as plain ones; bytes of i4 as packed in groups of 8."""
+        """Blocked rows as plain ones; bytes of 4-bit elements as packed in groups of 8."""
         columns, rows, *outer = self.extents
-        packed = self.dtype in PACKED
+        packed = self.dtype in QUADS
         dtype = np.dtype(np.uint32 if packed else STORAGE[self.dtype])
-        words = -(-columns // (NIBBLE_GROUP if self.dtype == "i4" else PACKED_BYTES)) if packed else columns
+        words = -(-columns // (NIBBLE_GROUP if self.dtype in NIBBLES else QUAD_BYTES)) if packed else columns
         extents = (BLOCK_ROWS, words, -(-rows // BLOCK_ROWS), *outer)
         strides = (dtype.itemsize, BLOCK_ROWS * dtype.itemsize, *self.strides[1:])
         plain = unblock_rows(self.stored(dtype, extents, strides))[..., :rows, :]
         if not packed:
             return plain
         stored = np.ascontiguousarray(plain).view(np.uint8)
-        return stored if self.dtype == "i4" else stored[..., :columns].view(np.int8)
+        return stored if self.dtype in NIBBLES else stored[..., :columns].view(STORAGE[self.dtype])
 
     @property
     def row_bytes(self) -> int:
         """Of packed rows."""
-        dense = self.extents[0] // 2 if self.dtype == "i4" else self.extents[0]
+        dense = self.extents[0] // 2 if self.dtype in NIBBLES else self.extents[0]
         return dense // 2 + self.extents[0] // 8 if self.sparse else dense
 
     def stored(self, dtype: np.dtype[Any], extents: tuple[int, ...], strides: tuple[int, ...]) -> NDArray[Any]:
@@ -76,7 +78,7 @@ class View:
         return np.ndarray(extents[::-1], dtype, self.array, self.base, strides[::-1])
 
     def integers(self) -> NDArray[np.int8]:
-        """The int8 or int4 elements [e3, e2, e1, e0], with the zeros of sparse rows."""
+        """The int8 or int4 elements [e3, e2, e1, e0], with the zeros of sparse rows; the codes of e4m3 and e2m1."""
         stored = self.elements()
         if self.sparse:
             values, columns = unpack_sparse(stored, self.extents[0], self.dtype)
@@ -84,7 +86,7 @@ class View:
             np.put_along_axis(result, columns, values, axis=-1)
             return result
         group = NIBBLE_GROUP if self.blocked else self.group
-        return unpack_i4(stored, group)[..., : self.extents[0]] if self.dtype == "i4" else stored
+        return unpack_elements(stored, self.dtype, group)[..., : self.extents[0]]
 
     def kept(self) -> NDArray[np.intp]:
         """The columns that sparse rows keep, [e3, e2, e1, e0 / 2]."""
@@ -95,6 +97,10 @@ class View:
         if self.dtype == "i4" or self.sparse:
             return self.integers().astype(np.float32)
         stored = self.elements()
+        if self.dtype == "e8m0":
+            return scales_of(stored)
+        if self.dtype in ("e4m3", "e2m1"):
+            return elements_of(self.integers().view(np.uint8), self.dtype).astype(np.float32)
         return bf16_values(np.ascontiguousarray(stored)) if self.dtype == "bf16" else stored.astype(np.float32)
 
     def write(self, values: F32) -> None:

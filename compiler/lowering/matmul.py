@@ -191,7 +191,7 @@ class Product:
         b, form, x = self.b, self.form, self.x
         blocked = not form.sparse
         row_stride = b.mul(tile.row_bytes, BLOCK_ROWS) if blocked else tile.row_bytes
-        size = 0 if blocked or form.element == "i4" else element_bytes(form.element)
+        size = 0 if blocked or form.is_packed else element_bytes(form.element)
         weights = b.view(
             tile.place, form.element, [tile.count, strip.count], [size, row_stride], tile.start,
             group=form.group, sparse=form.sparse, blocked=blocked,
@@ -214,11 +214,11 @@ class Product:
             b.when(b.compare("eq", unit, 0), lambda: run(False), lambda: run(True))
 
     def group_scales(self, strip: Strip, first: Index, count: Index) -> SSAValue:
-        """The blocked f16 scales of `count` groups from the first, [groups, rows of the strip]."""
-        b, block_bytes, header = self.b, BLOCK_ROWS * HALF_BYTES, self.place(self.streamed, strip)
+        """The blocked scales of `count` groups from the first, [groups, rows of the strip]."""
+        b, header, block_bytes = self.b, self.place(self.streamed, strip), BLOCK_ROWS * self.form.scale_size_bytes
         strides: list[Index] = [0, self.layout.groups * block_bytes]
         offset = b.add(b.mul(first, block_bytes), self.layout.group_scales_offset)
-        return b.view(header, "f16", [count, strip.count], strides, offset, blocked=True)
+        return b.view(header, self.form.scale_element, [count, strip.count], strides, offset, blocked=True)
 
     def add_offsets(self, sums: Tensor, header: Place, strip: Strip) -> None:
         """products += sums of the groups * (scale * 8 + offset)."""

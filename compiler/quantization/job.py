@@ -33,7 +33,7 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class Job:
-    """A model on its way to `formats`: weight name -> its integer format, other weights stay floats.
+    """A model on its way to `formats`: weight name -> its quantised format, other weights stay floats.
 
     weights: those of the program with what methods have folded into them so far. tokens: of the calibration, may be empty.
     notes: what the user should know of the result; methods add to them.

@@ -1,4 +1,4 @@
-"""Round to nearest: the integer form of a matrix, from its values alone. docs/numerics.md section 8 has the formulas."""
+"""Round to nearest: the quantised form of a matrix, from its values alone. docs/numerics.md section 8 has the formulas."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from compiler.errors import CompileError
 from compiler.formats import LARGEST, OFFSET_LEVELS, Quantized, WeightFormat
+from compiler.microscaling import MINIFLOATS, scale_values, shared_scales
 
 F32 = NDArray[np.float32]
 F16 = NDArray[np.float16]
@@ -14,7 +15,7 @@ KEPT, SPARSE_GROUP = 2, 4
 
 
 def quantize(matrix: F32, form: WeightFormat, name: str) -> Quantized:
-    """The matrix [N, K] in an integer format. Raises CompileError, naming it, for a shape or a size the format does not take."""
+    """The matrix [N, K] in a quantised format. Raises CompileError, naming it, for a shape or a size the format does not take."""
     problem = form.problem(matrix.shape[1])
     if problem is not None:
         raise CompileError(f'weight "{name}": {problem}')
@@ -23,6 +24,8 @@ def quantize(matrix: F32, form: WeightFormat, name: str) -> Quantized:
     if form.per_row:
         return _by_row(matrix, form)
     grouped = matrix.reshape(len(matrix), -1, form.group)
+    if form.is_microscaled:
+        return _microscaled(grouped, form)
     return _with_offsets(grouped, form, name) if form.offsets else _symmetric(grouped, form, name)
 
 
@@ -52,6 +55,12 @@ def _symmetric(grouped: F32, form: WeightFormat, name: str) -> Quantized:
     scales = to_f16(np.abs(grouped).max(axis=2) * np.float32(1 / largest), name)
     q = _rounded(grouped / scales.astype(np.float32)[..., None], -largest, largest)
     return Quantized(form, q.reshape(len(q), -1), scales)
+
+
+def _microscaled(grouped: F32, form: WeightFormat) -> Quantized:
+    scales = shared_scales(grouped, form.element)
+    codes = MINIFLOATS[form.element].codes_of(grouped / scale_values(scales)[..., None])
+    return Quantized(form, codes.reshape(len(codes), -1), scales)
 
 
 def _with_offsets(grouped: F32, form: WeightFormat, name: str) -> Quantized:

@@ -34,7 +34,7 @@ class Sink(Protocol):
     """Takes the weights as they are made, in any order; threads may call it at once."""
 
     def put_rows(self, name: str, first: int, part: Quantized) -> None:
-        """Rows [first, ..) of a matrix in its integer format."""
+        """Rows [first, ..) of a matrix in its quantised format."""
         ...
 
     def put_values(self, name: str, first: int, values: F32) -> None:

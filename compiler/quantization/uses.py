@@ -61,7 +61,7 @@ def _uses_in(block: Block, layer: int | None, expert: int | None) -> Iterator[Us
 
 
 def integer_formats(program: Program, scheme: Scheme, uses: dict[str, list[Use]]) -> dict[str, WeightFormat]:
-    """Weight name -> its format in the scheme, of those in integer formats. The matrices that decide a choice have none.
+    """Weight name -> its format in the scheme, of those in quantised formats. The matrices that decide a choice have none.
 
     Raises CompileError, naming the weight, if a format does not take its shape.
     """
@@ -71,7 +71,7 @@ def integer_formats(program: Program, scheme: Scheme, uses: dict[str, list[Use]]
         if not all(use.is_matrix(name) and use.op not in deciding for use in places):
             continue
         form = scheme.matrix_of(name).weights
-        if not form.is_integer:
+        if not form.is_quantized:
             continue
         shape = program.weights.shape(name)
         problem = form.problem(shape[1]) if len(shape) == 2 else f"{slm.Shape(shape)} is no matrix"

@@ -63,7 +63,8 @@ WHY = {
     "gptq": "GPTQ minimises the error of the outputs on 512 calibration tokens. With int8 weights that error is a small part of the "
     "whole, the inputs' rounding being the larger one: the differences are of a few percent, in both directions.",
     "awq": "AWQ chooses factors for the error of single matrices on 512 tokens; with int8 weights and bf16 inputs there is hardly any "
-    "error to take away, and the difference is as small.",
+    "error to take away, and the difference is as small. The scales of MXFP4 are powers of two: a factor or a limit often leaves them as "
+    "they are, and what is gained on single matrices does not show in the whole model.",
     "kv": "KV scaling evens out the channels of keys. The int8 cache has a scale for each token and head, the int4 cache one for each "
     "channel, which takes care of uneven channels by itself; what is left is another rounding of q and k.",
 }
@@ -85,7 +86,7 @@ class Pair:
 def methods_of(scheme: str) -> tuple[str, ...]:
     """The methods that change anything: floating point is only rounded, 2:4 sparsity needs a choice of what to prune."""
     base = scheme.split("-")[0]
-    if not base.startswith("w"):
+    if not base.startswith(("w", "mx")):
         return (BASELINE,)
     if "s24" in scheme:
         return PRUNING

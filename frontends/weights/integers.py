@@ -1,4 +1,4 @@
-"""Matrices that a checkpoint stores as integers the hardware multiplies: the recipe of a weight, applied to the integers and scales."""
+"""Matrices that a checkpoint stores as numbers the hardware multiplies: the recipe of a weight, applied to elements and scales."""
 
 from __future__ import annotations
 

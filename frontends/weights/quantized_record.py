@@ -18,9 +18,11 @@ RECORD_FILE = "slmc_quantization.json"
 VERSION = 1
 MAX_WEIGHTS = 1 << 20
 ELEMENTS, SCALES, OFFSETS = ".q", ".scales", ".offsets"
-"""Suffixes of the tensors of a matrix in an integer format."""
+"""Suffixes of the tensors of a matrix in a quantised format."""
 NIBBLES = 2
 """Columns of a byte, for compiler/nibbles.py."""
+ELEMENT_TYPES = {"i8": "I8", "i4": "U8", "e4m3": "U8", "e2m1": "U8"}
+SCALE_TYPES = {"f32": "F32", "f16": "F16", "e8m0": "U8"}
 STORED_TYPES = {"f32": "F32", "f16": "F16", "bf16": "BF16"}
 """Of the other weights, by what holds their values exactly."""
 
@@ -41,7 +43,7 @@ class Calibration(_Strict):
 
 
 class QuantizationRecord(_Strict):
-    """slmc_quantization.json. formats: of the matrices in integer formats, all other weights are float tensors.
+    """slmc_quantization.json. formats: of the matrices in quantised formats, all other weights are float tensors.
 
     aliases: weights without tensors of their own -> the weight whose tensor they share. calibration: null if no method looked at inputs.
     """
@@ -73,15 +75,15 @@ def read_record(directory: Path) -> QuantizationRecord:
 
 
 def integer_parts(shape: tuple[int, ...], form: WeightFormat) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Suffix -> type and shape of the tensors of a matrix [N, K] in an integer format.
+    """Suffix -> type and shape of the tensors of a matrix [N, K] in a quantised format.
 
-    int4 values of an even column and the next share a byte: value + 8, the even column in the low nibble.
+    4-bit elements of an even column and the next share a byte, the even column in the low nibble: value + 8, or the code.
     """
     rows, columns = shape
     groups = (rows,) if form.per_row else (rows, columns // form.group)
     parts = {
-        ELEMENTS: ("U8", (rows, columns // 2)) if form.element == "i4" else ("I8", (rows, columns)),
-        SCALES: ("F32" if form.per_row else "F16", groups),
+        ELEMENTS: (ELEMENT_TYPES[form.element], (rows, columns // 2 if form.is_packed else columns)),
+        SCALES: (SCALE_TYPES[form.scale_element], groups),
     }
     if form.offsets:
         parts[OFFSETS] = ("F16", groups)

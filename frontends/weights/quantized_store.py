@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.formats import Quantized, WeightFormat
-from compiler.nibbles import KEPT, SPARSE_COLUMNS, unpack_i4
+from compiler.nibbles import KEPT, SPARSE_COLUMNS, unpack_elements
 from frontends.configuration.declared import Scope, all_weights
 from frontends.errors import FrontendError, did_you_mean, shape_text, show
 from frontends.weights.checkpoint import SafetensorsCheckpoint
@@ -32,7 +32,7 @@ Shape = tuple[int, ...]
 
 
 class QuantizedWeights:
-    """Weights under their own names: float tensors, and matrices in integer formats. All of it is checked when it is made,
+    """Weights under their own names: float tensors, and matrices in quantised formats. All of it is checked when it is made,
     the numbers when they are loaded. Raises FrontendError."""
 
     def __init__(self, scope: Scope, record: QuantizationRecord, source: SafetensorsCheckpoint):
@@ -89,13 +89,16 @@ class QuantizedWeights:
     def _rows(self, name: str, first: int, stop: int) -> Quantized:
         form = self._formats[name]
         stored = self._source.stored_tensor(name + ELEMENTS)[first:stop]
-        q: NDArray[np.int8] = unpack_i4(stored, NIBBLES) if form.element == "i4" else stored
+        q: NDArray[Any] = unpack_elements(stored, form.element, NIBBLES)
         scales = self._finite(name + SCALES, first, stop)
         offsets = self._finite(name + OFFSETS, first, stop) if form.offsets else None
         if form.sparse and (np.count_nonzero(q.reshape(len(q), -1, SPARSE_COLUMNS), axis=2) > KEPT).any():
             message = f"is not sparse as its format {form} says: more than two of four consecutive weights are not 0"
             raise self._error(f"tensor {show(name + ELEMENTS)} {message}")
-        return Quantized(form, q, scales, offsets)
+        rows = Quantized(form, q, scales, offsets)
+        if form.is_microscaled and not rows.is_finite():
+            raise self._error(f"the blocks of weight {show(name)} hold NaN")
+        return rows
 
     def _finite(self, tensor: str, first: int, stop: int) -> NDArray[Any]:
         values = self._source.stored_tensor(tensor)[first:stop]
@@ -109,8 +112,8 @@ class QuantizedWeights:
             form = WeightFormat.of(text)
         except ValueError as error:
             raise FrontendError(f"weight {show(name)}: {show(str(error))[1:-1]}", self._place) from error
-        if not form.is_integer:
-            raise FrontendError(f"weight {show(name)}: expected an integer format, found {form}", self._place)
+        if not form.is_quantized:
+            raise FrontendError(f"weight {show(name)}: expected a quantised format, found {form}", self._place)
         if len(shape) != 2:
             message = f"weight {show(name)} of shape {shape_text(shape)} is no matrix and has no format {form}"
             raise FrontendError(message, self._place)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.formats import Quantized, WeightFormat
-from compiler.nibbles import pack_i4
+from compiler.nibbles import pack_elements
 from frontends.chat.template import CONFIG_FILE as TOKENIZER_CONFIG_FILE
 from frontends.chat.template import TEMPLATE_FILE
 from frontends.errors import FrontendError
@@ -43,7 +43,7 @@ Shape = tuple[int, ...]
 class QuantizedDirectory:
     """A directory in the making; use it as a context manager, which leaves nothing behind unless `finish` was called.
 
-    shapes: of all weights, matrices [N, K]; formats: of those in integer formats; dtypes (f32, f16, bf16): of all others
+    shapes: of all weights, matrices [N, K]; formats: of those in quantised formats; dtypes (f32, f16, bf16): of all others
     that have tensors of their own. Raises FrontendError for a place that cannot be taken, OSError.
     """
 
@@ -75,8 +75,8 @@ class QuantizedDirectory:
         self._remove()
 
     def put_rows(self, name: str, first: int, part: Quantized) -> None:
-        """Rows [first, ..) of a matrix in its integer format. Threads may call it at once."""
-        stored = pack_i4(part.q, NIBBLES) if part.format.element == "i4" else part.q
+        """Rows [first, ..) of a matrix in its quantised format. Threads may call it at once."""
+        stored = pack_elements(part.q, part.format.element, NIBBLES)
         arrays: dict[str, NDArray[np.generic]] = {ELEMENTS: stored, SCALES: part.scales}
         if part.offsets is not None:
             arrays[OFFSETS] = part.offsets

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from isa.spec import Dtype
+from isa.spec import ELEMENT_BITS, PACKED_4BIT, Dtype
 from simulator.fast.compiled import compiled
 from simulator.fast.layout import Block, Core, Form, Ints, Operand, Td
 from simulator.fast.raw import load_8, load_16, load_32, store_8, store_16, store_32
 from simulator.reference.philox import ROUNDS
 
-I4 = int(Dtype.I4)
-LOG2_BYTES: Ints = np.array([2, 1, 1, 2, 0, 0, 0, 0])
-"""By dtype; i4 are bytes of two."""
+LOG2_BYTES: Ints = np.array([max(8, ELEMENT_BITS[dtype]).bit_length() - 4 for dtype in Dtype])
+"""By dtype; 4-bit elements are bytes of two."""
+IS_PACKED = np.array([dtype in PACKED_4BIT for dtype in Dtype])
 
 ENTRY_BYTES = 8
 MAX_ENTRIES = 64
@@ -41,7 +41,7 @@ def copy(s: Block, form: int, clears: bool) -> None:
     source = s.forms[form, Form.OPERAND + Operand.LENGTH + Operand.REGISTER]
     to_base, from_base = address_of(s, form, 0), address_of(s, form, 1)
     log2 = LOG2_BYTES[tds[target, Td.DTYPE]]
-    packed = tds[target, Td.DTYPE] == I4
+    packed = IS_PACKED[tds[target, Td.DTYPE]]
     elements = tds[target, Td.E0] // 2 if packed else tds[target, Td.E0]
     to_step = 1 if packed else tds[target, Td.S0]
     from_step = 1 if packed else tds[source, Td.S0]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isa.descriptor import Descriptor
-from isa.spec import BLOCK_ROWS, FMT_BLOCKED, FMT_SPARSE, Dtype
+from isa.spec import BLOCK_ROWS, FMT_BLOCKED, FMT_SPARSE, PACKED_4BIT, Dtype
 from simulator.memory import STORAGE, Array, Memory, blocked
 
 F32 = NDArray[np.float32]
@@ -26,13 +26,13 @@ def canonical(values: F32) -> F32:
 
 
 def to_f32(stored: Array, dtype: Dtype) -> F32:
-    """Values of stored elements (i4: already unpacked to int8)."""
+    """Values of stored elements (i4, e2m1: unpacked to int8 and to codes)."""
     if dtype == Dtype.F32:
         return stored
     if dtype == Dtype.BF16:
         return (stored.astype(np.uint32) << 16).view(np.float32)
-    if dtype == Dtype.E8M0:
-        return _powers_of_two()[stored]
+    if dtype in CODED:
+        return CODED[dtype][stored]
     return stored.astype(np.float32)
 
 
@@ -42,6 +42,27 @@ def _powers_of_two() -> F32:
     bits[0] = 1 << 22  # 2^-127 is subnormal
     bits[255] = 0x7FC00000
     return bits.view(np.float32)
+
+
+def _small_floats(exponent_bits: int, mantissa_bits: int, bias: int) -> F32:
+    """The values of all codes sign, exponent, mantissa; with subnormals, without infinities."""
+    codes = np.arange(2 << exponent_bits + mantissa_bits)
+    mantissa = codes & (1 << mantissa_bits) - 1
+    exponent = codes >> mantissa_bits & (1 << exponent_bits) - 1
+    significand = np.where(exponent > 0, mantissa + (1 << mantissa_bits), mantissa)
+    magnitude = np.ldexp(significand.astype(np.float32), np.maximum(exponent, 1) - bias - mantissa_bits)
+    return np.where(codes >> exponent_bits + mantissa_bits, -magnitude, magnitude).astype(np.float32)
+
+
+def _e4m3() -> F32:
+    """The OCP variant: S.1111.111 is NaN, the other codes of the highest exponent are numbers."""
+    values = _small_floats(exponent_bits=4, mantissa_bits=3, bias=7)
+    values[[0x7F, 0xFF]] = CANONICAL_NAN
+    return values
+
+
+CODED = {Dtype.E8M0: _powers_of_two(), Dtype.E4M3: _e4m3(), Dtype.E2M1: _small_floats(2, 1, 1)}
+"""The values of the formats whose codes are looked up."""
 
 
 def from_f32(values: F32, dtype: Dtype) -> Array:
@@ -60,12 +81,16 @@ def from_f32(values: F32, dtype: Dtype) -> Array:
     return np.where(np.isnan(whole), 0.0, whole).astype(kind)
 
 
-def unpack_i4(packed: Array, group: int) -> NDArray[np.int8]:
-    """Bytes [..., n / 2] in groups of `group` elements to values [..., n]."""
+def unpack(packed: Array, dtype: Dtype, group: int) -> Array:
+    """Bytes [..., n / 2] in groups of `group` elements to [..., n]: i4 values as int8, e2m1 codes."""
     halves = packed.reshape(*packed.shape[:-1], -1, group // 2)
-    low = (halves & 15).astype(np.int8) - I4_BIAS
-    high = (halves >> 4).astype(np.int8) - I4_BIAS
-    return np.concatenate([low, high], axis=-1).reshape(*packed.shape[:-1], -1)
+    return _nibbles(halves, dtype).reshape(*packed.shape[:-1], -1)
+
+
+def _nibbles(halves: Array, dtype: Dtype) -> Array:
+    """[..., h] bytes to [..., 2h]: the low nibbles, then the high ones."""
+    codes = np.concatenate([halves & 15, halves >> 4], axis=-1)
+    return codes.astype(np.int8) - I4_BIAS if dtype == Dtype.I4 else codes
 
 
 def pack_i4(values: Array, group: int) -> Array:
@@ -76,21 +101,19 @@ def pack_i4(values: Array, group: int) -> Array:
 
 
 def read(memory: Memory, d: Descriptor) -> Array:
-    """Stored elements [e3, e2, e1, e0] of a plain or blocked tensor; i4 as int8. May be a view."""
+    """Stored elements [e3, e2, e1, e0] of a plain or blocked tensor; i4 as int8, e2m1 as codes. May be a view."""
     if d.fmt & FMT_BLOCKED:
         return _read_blocked(memory, d)
     view = memory.view(d)
-    return unpack_i4(view, 1 << d.glog2) if d.dtype == Dtype.I4 else view
+    return unpack(view, d.dtype, 1 << d.glog2) if d.dtype in PACKED_4BIT else view
 
 
 def _read_blocked(memory: Memory, d: Descriptor) -> Array:
-    """i8: [N/16][K/4][16][4]; i4: [N/16][K/8][16][low nibbles k..k+3, high k+4..k+7]; others: [N/16][K][16]."""
+    """8-bit weights: [N/16][K/4][16][4]; 4-bit: [N/16][K/8][16][low nibbles k..k+3, high k+4..k+7]; others: [N/16][K][16]."""
     e0, e1, e2, e3 = d.extents
     stored = blocked(memory.arrays[d.region], d, STORAGE[d.dtype])
-    if d.dtype == Dtype.I4:
-        low = (stored & 15).astype(np.int8) - I4_BIAS
-        high = (stored >> 4).astype(np.int8) - I4_BIAS
-        stored = np.concatenate([low, high], axis=-1)
+    if d.dtype in PACKED_4BIT:
+        stored = _nibbles(stored, d.dtype)
     rows = stored.shape[2] * BLOCK_ROWS
     return stored.reshape(e3, e2, rows, -1)[:, :, :e1, :e0]
 
@@ -118,7 +141,7 @@ def read_sparse(memory: Memory, d: Descriptor) -> tuple[F32, NDArray[np.intp]]:
     e0, e1, e2, _ = d.extents
     kept = e0 // 2
     if d.dtype == Dtype.I4:
-        values = unpack_i4(memory.view(_row_part(d, d.base, Dtype.U8, kept // 2))[0], group=2)
+        values = unpack(memory.view(_row_part(d, d.base, Dtype.U8, kept // 2))[0], d.dtype, group=2)
     else:
         values = memory.view(_row_part(d, d.base, d.dtype, kept))[0]
     codes = memory.view(_row_part(d, d.base + d.row_bytes() // 2, Dtype.U8, e0 // 8))[0]

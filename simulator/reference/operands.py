@@ -15,7 +15,9 @@ from isa.spec import (
     ELEMENT_BITS,
     FMT_BLOCKED,
     FMT_SPARSE,
-    MIN_GLOG2_I4,
+    MIN_GLOG2_4BIT,
+    PACKED_4BIT,
+    QUADS,
     READ_ONLY_REGIONS,
     Dtype,
     Feature,
@@ -27,7 +29,7 @@ from simulator.memory import Memory, element_bytes
 from simulator.traps import Fault
 
 ON_CHIP = (Region.SRAM, Region.SMEM)
-BLOCKED_DTYPES = (Dtype.I8, Dtype.I4, Dtype.F16, Dtype.BF16, Dtype.F32, Dtype.E8M0)
+BLOCKED_DTYPES = (*QUADS, Dtype.F16, Dtype.BF16, Dtype.F32, Dtype.E8M0)
 SPARSE_DTYPES = (Dtype.I8, Dtype.I4, Dtype.F16, Dtype.BF16, Dtype.F32)
 MAX_ELEMENTS = 1 << 26
 """Logical elements of one operand: stride 0 could name far more than any memory holds. Beyond it the watchdog traps."""
@@ -74,13 +76,16 @@ def legal(context: Context, operand: str, d: Descriptor, formats: int = 0) -> No
         )
     if d.fmt:
         _legal_format(context, operand, d, formats)
-    if d.dtype == Dtype.I4:
-        require(d.glog2 >= MIN_GLOG2_I4, Trap.TD_ILLEGAL, operand, f"i4 groups of 2^{d.glog2} are shorter than 32")
-        whole = d.extents[0] % (1 << d.glog2) == 0
-        require(
-            whole, Trap.TD_ILLEGAL, operand, f"e0 = {d.extents[0]} is not a multiple of the i4 group {1 << d.glog2}"
-        )
-        require(d.strides[0] == 0, Trap.TD_ILLEGAL, operand, f"s0 = {d.strides[0]} of an i4 tensor is not 0")
+    if d.dtype in PACKED_4BIT:
+        _legal_nibbles(operand, d)
+
+
+def _legal_nibbles(operand: str, d: Descriptor) -> None:
+    name, group = d.dtype.name.lower(), 1 << d.glog2
+    require(d.glog2 >= MIN_GLOG2_4BIT, Trap.TD_ILLEGAL, operand, f"{name} groups of 2^{d.glog2} are shorter than 32")
+    whole = d.extents[0] % group == 0
+    require(whole, Trap.TD_ILLEGAL, operand, f"e0 = {d.extents[0]} is not a multiple of the {name} group {group}")
+    require(d.strides[0] == 0, Trap.TD_ILLEGAL, operand, f"s0 = {d.strides[0]} of an {name} tensor is not 0")
 
 
 def _legal_format(context: Context, operand: str, d: Descriptor, formats: int) -> None:
@@ -94,7 +99,7 @@ def _legal_format(context: Context, operand: str, d: Descriptor, formats: int) -
     require(
         d.extents[0] % 8 == 0, Trap.TD_ILLEGAL, operand, f"e0 = {d.extents[0]} of sparse rows is not a multiple of 8"
     )
-    dense = d.strides[0] == (0 if d.dtype == Dtype.I4 else ELEMENT_BITS[d.dtype] // 8)
+    dense = d.strides[0] == (0 if d.dtype in PACKED_4BIT else ELEMENT_BITS[d.dtype] // 8)
     require(dense, Trap.TD_ILLEGAL, operand, f"s0 = {d.strides[0]} of sparse rows is not the element size")
 
 
@@ -166,7 +171,7 @@ def same_shape(a: Descriptor, b: Descriptor) -> bool:
     if (a.extents, a.strides, a.fmt) != (b.extents, b.strides, b.fmt):
         return False
     same_size = ELEMENT_BITS[a.dtype] == ELEMENT_BITS[b.dtype]
-    return same_size and (a.dtype != Dtype.I4 or a.glog2 == b.glog2)
+    return same_size and (a.dtype not in PACKED_4BIT or a.glog2 == b.glog2)
 
 
 def disjoint(a: Descriptor, b: Descriptor) -> bool:
@@ -182,7 +187,7 @@ def distinct_elements(dtype: Dtype, extents: tuple[int, ...], strides: tuple[int
     at once; for others the addresses are listed."""
     size = element_bytes(dtype)
     dimensions = list(zip(extents, strides, strict=True))
-    if dtype == Dtype.I4:
+    if dtype in PACKED_4BIT:
         size = extents[0] // 2
         dimensions = dimensions[1:]
     dimensions = sorted(((e, abs(s)) for e, s in dimensions if e > 1), key=lambda item: item[1])

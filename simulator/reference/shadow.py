@@ -6,7 +6,7 @@ import numpy as np
 
 from isa.descriptor import Descriptor
 from isa.encoding import Decoded
-from isa.spec import BLOCK_ROWS, FMT_BLOCKED, FMT_SPARSE, Dtype, Region, Trap
+from isa.spec import BLOCK_ROWS, FMT_BLOCKED, FMT_SPARSE, PACKED_4BIT, Region, Trap
 from simulator.memory import BITS, Array, Bytes, Memory, blocked, element_bytes, zeros
 from simulator.reference.selection import list_words
 from simulator.traps import Fault
@@ -41,7 +41,7 @@ class Shadow:
         s0, s1, s2, s3 = d.strides
         if d.fmt & FMT_SPARSE:
             return np.ndarray((e3, e2, e1, d.sparse_row_bytes()), np.uint8, array, d.base, (s3, s2, s1, 1))
-        if d.dtype == Dtype.I4:
+        if d.dtype in PACKED_4BIT:
             return np.ndarray((e3, e2, e1, e0 // 2), np.uint8, array, d.base, (s3, s2, s1, 1))
         return np.ndarray((e3, e2, e1, e0, element_bytes(d.dtype)), np.uint8, array, d.base, (s3, s2, s1, s0, 1))
 
@@ -52,7 +52,7 @@ class Shadow:
         flags = blocked(self.written[d.region], d, BITS[size]) == int.from_bytes(b"\1" * size, "little")
         _, e1, e2, e3 = d.extents
         rows = flags.reshape(e3, e2, flags.shape[2] * BLOCK_ROWS, -1)[:, :, :e1]
-        columns = rows.shape[-1] if d.dtype == Dtype.I4 else d.extents[0]
+        columns = rows.shape[-1] if d.dtype in PACKED_4BIT else d.extents[0]
         return bool(rows[..., :columns].all())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isa.spec import DRAM_REGIONS, READ_ONLY_REGIONS, Dtype, Region, Trap
+from isa.spec import DRAM_REGIONS, PACKED_4BIT, READ_ONLY_REGIONS, Region, Trap
 from simulator.reference.operands import (
     ON_CHIP,
     Context,
@@ -34,8 +34,8 @@ def _check(context: Context, issue: Issue, to: tuple[Region, ...], origin: tuple
     require(target.region not in READ_ONLY_REGIONS, Trap.READ_ONLY, "ta", f"region {target.region.name}")
     has_dtype("tb", data, (target.dtype,))
     has_extents("tb", data, target.extents)
-    same_groups = target.dtype != Dtype.I4 or target.glog2 == data.glog2
-    require(same_groups, Trap.SHAPE_MISMATCH, "tb", f"i4 groups of 2^{data.glog2}, expected 2^{target.glog2}")
+    same_groups = target.dtype not in PACKED_4BIT or target.glog2 == data.glog2
+    require(same_groups, Trap.SHAPE_MISMATCH, "tb", f"groups of 2^{data.glog2}, expected 2^{target.glog2}")
     source(context, "tb", data)
     destination(context, "ta", target, ())
 

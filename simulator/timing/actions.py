@@ -9,7 +9,10 @@ from isa.spec import DRAM_REGIONS, Dtype
 
 SRAM_PORTS = ("mxu_a", "mxu_b", "mxu_c", "vpu", "dml", "dms")
 VPU_CLASSES = ("simple", "transcendental", "softmax", "division")
-MAC_PAIRS = ("i8_i8", "i8_i4", "f16_f16", "bf16_bf16", "f16_i8", "bf16_i8", "f16_i4", "bf16_i4", "f32_f32")
+MAC_PAIRS = (
+    "i8_i8", "i8_i4", "f16_f16", "bf16_bf16", "f16_i8", "bf16_i8", "f16_i4", "bf16_i4", "f32_f32",
+    "f16_e4m3", "bf16_e4m3", "f16_e2m1", "bf16_e2m1",
+)  # fmt: skip
 DIRECTIONS = ("read", "write")
 
 ACTIONS = (

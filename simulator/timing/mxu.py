@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from isa.descriptor import Descriptor
 from isa.machine_core import Core
-from isa.spec import ELEMENT_BITS, FMT_BLOCKED, FMT_SPARSE, Dtype, Flag
+from isa.spec import ELEMENT_BITS, FMT_BLOCKED, FMT_SPARSE, PACKED_4BIT, Dtype, Flag
 from simulator.timing.actions import ACTION_INDEX, mac_action
 from simulator.timing.sram import Runs, access, ceil_div
 
@@ -136,7 +136,7 @@ def _weight_runs(b: Descriptor, n: int, k: int, bits: int) -> Runs:
     if b.fmt & FMT_BLOCKED:
         return Runs(1, n * row_bytes)
     size, s0, s1 = bits // 8, b.strides[0], b.strides[1]
-    if b.dtype == Dtype.I4 or s0 == size or k == 1:
+    if b.dtype in PACKED_4BIT or s0 == size or k == 1:
         return Runs(1, n * row_bytes) if s1 == row_bytes else Runs(n, row_bytes)
     if s1 == size:
         return Runs(k, n * size)

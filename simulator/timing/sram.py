@@ -11,7 +11,7 @@ from math import gcd
 
 from isa.descriptor import Descriptor
 from isa.machine_core import Sram
-from isa.spec import BLOCK_ROWS, ELEMENT_BITS, FMT_BLOCKED, Dtype
+from isa.spec import BLOCK_ROWS, ELEMENT_BITS, FMT_BLOCKED, PACKED_4BIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def runs_of(td: Descriptor) -> Runs:
     if td.fmt & FMT_BLOCKED:
         blocks = ceil_div(td.extents[1], BLOCK_ROWS)
         return _merged(td.row_bytes() * BLOCK_ROWS, ((blocks, td.strides[1]), *_outer(td, 2)))
-    if td.dtype == Dtype.I4:
+    if td.dtype in PACKED_4BIT:
         return _merged(td.row_bytes(), _outer(td, 1))
     e0, s0 = td.extents[0], td.strides[0]
     if e0 == 1 or s0 == size:

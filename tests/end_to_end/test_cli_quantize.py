@@ -74,7 +74,15 @@ def test_round_to_nearest_of_a_tied_model(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "scheme"), [("gqa", "w4a8-g32"), ("qwen2", "w8a8"), ("gqa", "w8a8-s24"), ("gqa", "w4a16-g32-zp")]
+    ("name", "scheme"),
+    [
+        ("gqa", "w4a8-g32"),
+        ("qwen2", "w8a8"),
+        ("gqa", "w8a8-s24"),
+        ("gqa", "w4a16-g32-zp"),
+        ("gqa", "mxfp4"),
+        ("gqa", "mxfp8"),
+    ],
 )
 def test_round_to_nearest_gives_the_bits_of_rounding_while_compiling(tmp_path: Path, name: str, scheme: str) -> None:
     run("quantize", PUBLISHED / name, "-q", scheme, "-o", tmp_path / "out")
@@ -139,7 +147,8 @@ def test_experts_without_inputs_are_rounded_to_nearest(tmp_path: Path) -> None:
         ("gqa", "w8a8", "rotate+gptq"), ("gqa", "w4a8-g32", "awq"), ("gqa", "w4a16-g32-zp", "gptq-act-order"),
         ("gqa", "w8a8-s24", "wanda+gptq"), ("gqa", "w4a8-g32-s24", "magnitude"), ("qwen2", "w8a8", "rotate+smoothquant"),
         ("mixtral", "w8a8", "awq"), ("gpt2", "w8a8", "smoothquant+kv"), ("opt", "w8a8-s24", "wanda"), ("mamba", "w8a8", "awq+gptq"),
-        ("kosmos2", "w8a8", "gptq"), ("gemma3", "w8a8", "kv"),
+        ("kosmos2", "w8a8", "gptq"), ("gemma3", "w8a8", "kv"), ("gqa", "mxfp4", "awq"), ("gqa", "mxfp4", "rotate+gptq"),
+        ("gqa", "mxfp8", "gptq-act-order"), ("gqa", "mxfp4-kv4", "kv"),
     ],
 )  # fmt: skip
 def test_every_family_and_method_gives_a_model_near_its_own(
@@ -155,8 +164,8 @@ def test_every_family_and_method_gives_a_model_near_its_own(
     found = interpret_slm(program, tokens, np.float32)
     correlation = np.corrcoef(expected.ravel(), found.ravel())[0, 1]
     assert correlation > (
-        0.25 if "s24" in scheme else 0.7 if "w4" in scheme else 0.93
-    )  # random weights have nothing to spare
+        0.25 if "s24" in scheme else 0.6 if "fp4" in scheme else 0.7 if "w4" in scheme else 0.93
+    )  # random weights have nothing to spare; powers of two as scales cost more than f16 ones
     if "s24" in scheme:
         stored = program.weights.quantized("layers.0.q.weight")
         assert stored is not None and np.count_nonzero(stored.q.reshape(-1, 4), axis=1).max() == 2

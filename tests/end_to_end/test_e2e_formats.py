@@ -1,4 +1,4 @@
-"""Matrices in integer formats: simulator bits = slmq interpreter bits for every scheme and machine; mixed schemes; stored blocks."""
+"""Matrices in quantised formats: simulator bits = slmq interpreter bits for every scheme and machine; mixed schemes; stored blocks."""
 
 from __future__ import annotations
 
@@ -36,8 +36,9 @@ BANK_BYTES = 1 << 15
 
 def columns_unit(scheme: str) -> int:
     """Of what the columns of every matrix must be multiples."""
-    group = next((int(part[1:]) for part in scheme.split("-") if part[0] == "g"), 64 if scheme.startswith("w4") else 8)
-    return group
+    if scheme.startswith("mx"):
+        return 32
+    return next((int(part[1:]) for part in scheme.split("-") if part[0] == "g"), 64 if scheme.startswith("w4") else 8)
 
 
 def model(scheme: str, seed: int = 1, widths: tuple[int, int, int] = (1, 1, 2), **changes: Any) -> Program:
@@ -80,6 +81,10 @@ CASES = [
     ("w4a16-zp-kv4", "edge", 0, 0, (1, 1, 2)),
     ("w4a16-g128-zp", "edge", 1, 1 << 15, (3, 1, 5)),
     ("w4a16-g32-s24-kv8", "tiny", 0, 20 << 10, (7, 2, 9)),
+    ("mxfp4", "edge", 3, 1 << 15, (7, 2, 9)),
+    ("mxfp4-kv8", "tiny", 5, 24 << 10, (5, 1, 7)),
+    ("mxfp8", "tiny", 0, 24 << 10, (7, 2, 9)),
+    ("mxfp8-kv4", "edge", 5, 0, (3, 1, 5)),
 ]
 
 
@@ -96,7 +101,9 @@ def test_every_scheme(scheme: str, name: str, chunk: int, sram_bytes: int, width
     check_case(scheme, name, chunk, sram_bytes, program)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case[0] in ("w8a16-s24", "w4a8-g32", "w4a16-g32-zp")])
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case[0] in ("w8a16-s24", "w4a8-g32", "w4a16-g32-zp", "mxfp4", "mxfp8")]
+)
 def test_the_small_memories_above_cut_rows(case: tuple[str, str, int, int, tuple[int, int, int]]) -> None:
     """Whole k-tiles and a shorter last one."""
     scheme, name, chunk, sram_bytes, widths = case
@@ -125,10 +132,13 @@ SETTINGS = settings(
 @st.composite
 def schemes(draw: st.DrawFn) -> str:
     """Every name that named_scheme takes and that has integer matrices."""
-    base = draw(st.sampled_from(["w8a8", "w8a16", "w4a8", "w4a16"]))
+    cache = draw(st.sampled_from(["", "", "-kv8", "-kv4"]))
+    base = draw(st.sampled_from(["w8a8", "w8a16", "w4a8", "w4a16", "mxfp4", "mxfp8"]))
+    if base.startswith("mx"):
+        return base + cache
     group = draw(st.sampled_from(["", "-g32", "-g64", "-g128"]))
     more = draw(st.sampled_from(["", "", "-s24", *(["-zp", "-zp"] if base.startswith("w4") else [])]))
-    return base + group + more + draw(st.sampled_from(["", "", "-kv8", "-kv4"]))
+    return base + group + more + cache
 
 
 def check_random(
@@ -173,6 +183,7 @@ def test_random_schemes(
     ("scheme", "name"),
     [("w4a8-g32", "tiny"), *[pytest.param(*case, marks=pytest.mark.long) for case in (
         ("w4a16-g32-zp", "edge"), ("w4a8-g32-zp", "tiny"), ("w4a8-g32-s24", "edge"), ("w8a16-g32", "tiny"),
+        ("mxfp4", "edge"), ("mxfp8", "tiny"),
     )]],
 )  # fmt: skip
 def test_experts(scheme: str, name: str) -> None:
@@ -249,6 +260,18 @@ def test_layers_that_differ(tmp_path: Path) -> None:
     check_bits(mixed_model(), chosen, prompt_of(9, VOCABULARY), 3)
 
 
+def test_microscaled_layers(tmp_path: Path) -> None:
+    """Layers in MXFP4 and MXFP8, the rest in int8."""
+    text = 'base = "w8a8-kv8"\n' + "".join(
+        f'[[rule]]\nmatch = "{match}"\nscheme = "{scheme}"\n'
+        for match, scheme in (("layers.0.*", "mxfp8"), ("layers.[1-3].*", "mxfp4"))
+    )
+    chosen = options("tiny", mixed(tmp_path, text), 64, 3)
+    found = formats_of(lower(mixed_model(), chosen))
+    assert set(found) == {"e4m3-g32", "e2m1-g32", "i8"}
+    check_bits(mixed_model(), chosen, prompt_of(9, VOCABULARY), 3)
+
+
 def test_the_first_rule_that_fits_wins(tmp_path: Path) -> None:
     text = 'base = "bf16"\n' + "".join(
         f'[[rule]]\nmatch = "{match}"\nscheme = "{scheme}"\n'
@@ -276,9 +299,10 @@ def test_experts_of_another_format(tmp_path: Path) -> None:
         ("llama_q4_0", "stored_a8", "edge", "i4-g32"),
         ("llama_q4_1", "stored_a16", "tiny", "i4-g32-zp"),
         ("llama_q8_0", "stored_a16", "edge", "i8-g32"),
+        ("llama_mxfp4", "stored_a16", "tiny", "e2m1-g32"),
         *[pytest.param(*case, marks=pytest.mark.long) for case in (
             ("llama_q4_0", "stored_a16-kv8", "tiny", "i4-g32"), ("llama_q4_1", "stored_a8", "edge", "i4-g32-zp"),
-            ("llama_q8_0", "stored_a8-kv4", "tiny", "i8-g32"),
+            ("llama_q8_0", "stored_a8-kv4", "tiny", "i8-g32"), ("llama_mxfp4", "stored_a16-kv4", "edge", "e2m1-g32"),
         )],
     ],
 )  # fmt: skip
@@ -288,6 +312,21 @@ def test_blocks_as_they_are_stored(file: str, scheme: str, name: str, form: str)
     found = formats_of(lower(program, chosen))
     assert found[form] > 0
     check_bits(program, chosen, prompt_of(9, 60), 2)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "found"),
+    [
+        ("stored_a16", "15 in MXFP4 run as they are stored (e2m1-g32)"), ("mxfp4", "15 in MXFP4 run as they are stored (e2m1-g32)"),
+        ("stored_a8", "15 in MXFP4 converted to i8"),
+    ],
+)  # fmt: skip
+def test_mxfp4_blocks_take_float_inputs(scheme: str, found: str) -> None:
+    """What becomes of them is told; the embedding is rows of bf16 in each case."""
+    executable = build(load_program(GGUF / "llama_mxfp4.gguf"), options("tiny", scheme, 64, 5))
+    assert sorted(executable.meta["conversions"]) == sorted(
+        [f"weights: {found}", "weights: 1 in MXFP4 converted to bf16"]
+    )
 
 
 # Passes, and timing
@@ -304,7 +343,7 @@ def test_no_pass_changes_a_bit(scheme: str) -> None:
     assert {"fuse-strips", "double-buffer", "allocate-sram"} <= set(verifier.checked)
 
 
-@pytest.mark.parametrize("scheme", ["w4a8", "w4a8-s24"])
+@pytest.mark.parametrize("scheme", ["w4a8", "w4a8-s24", "mxfp4", "mxfp8"])
 def test_engines_agree(scheme: str) -> None:
     executable = build(model(scheme, widths=(3, 1, 5)), options("tiny", scheme, 96, 0, 24 << 10))
     check_engines(executable, [[1, 2, 3, 4, 5, 6, 7], [4], list(range(20))], new=4, seed=3)
@@ -312,7 +351,8 @@ def test_engines_agree(scheme: str) -> None:
 
 # Bytes
 
-BITS = {"w8a8": 8, "w8a8-g32": 8 + 16 / 32, "w8a8-s24": 4 + 1, "w4a8-s24": 2 + 1 + 16 / 64} | {
+BITS = {"w8a8": 8, "w8a8-g32": 8 + 16 / 32, "w8a8-s24": 4 + 1, "w4a8-s24": 2 + 1 + 16 / 64,
+        "mxfp4": 4 + 8 / 32, "mxfp8": 8 + 8 / 32} | {
     f"w4{inputs}-g{group}{offsets}": 4 + 16 * (2 if offsets else 1) / group
     for inputs, group, offsets in (
         ("a8", 32, ""), ("a8", 64, ""), ("a8", 128, ""), ("a16", 64, ""), ("a8", 32, "-zp"), ("a8", 64, "-zp")

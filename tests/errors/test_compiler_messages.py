@@ -26,8 +26,8 @@ def message_of(program: Any, chosen: Options, folder: Path | None = None) -> str
 
 def test_unknown_scheme() -> None:
     assert message_of(tiny_program(), options("edge", "int3")) == (
-        'error: unknown scheme "int3"\n  hint: known are fp32, fp16, bf16, w8a8, w8a16, w4a8, w4a16, stored_a8, stored_a16, with '
-        "-g32 -g64 -g128 (columns of a group), -zp (offsets), -s24 (2:4 sparsity), -kv8 -kv4 (KV cache)"
+        'error: unknown scheme "int3"\n  hint: known are fp32, fp16, bf16, w8a8, w8a16, w4a8, w4a16, mxfp8, mxfp4, stored_a8, '
+        "stored_a16, with -g32 -g64 -g128 (columns of a group), -zp (offsets), -s24 (2:4 sparsity), -kv8 -kv4 (KV cache)"
     )
 
 

@@ -17,7 +17,7 @@ from tests.end_to_end.e2e_support import options, tiny_program, with_weights
 from tests.end_to_end.mixture_support import mixtral
 
 KNOWN = (
-    "known are fp32, fp16, bf16, w8a8, w8a16, w4a8, w4a16, stored_a8, stored_a16, with "
+    "known are fp32, fp16, bf16, w8a8, w8a16, w4a8, w4a16, mxfp8, mxfp4, stored_a8, stored_a16, with "
     "-g32 -g64 -g128 (columns of a group), -zp (offsets), -s24 (2:4 sparsity), -kv8 -kv4 (KV cache)"
 )
 
@@ -44,6 +44,9 @@ def test_names_that_are_none(name: str) -> None:
         ("bf16-g32", "weights in bf16 have no groups, offsets or sparsity"),
         ("fp32-s24", "weights in f32 have no groups, offsets or sparsity"),
         ("w4a8-zp-s24", "a weight of 2:4 sparsity has no offsets: they would make its zeros something else"),
+        ("mxfp4-zp", "only int4 weights have offsets"),
+        ("mxfp8-s24", "weights in e4m3 are not sparse"),
+        ("mxfp4-g64", "weights in e2m1 have groups of 32"),
         ("fp32-kv8", "an int8 KV cache needs attention in bf16, and it is f32"),
         ("fp16-kv4", "an int4 KV cache needs attention in bf16, and it is f16"),
     ],
@@ -171,6 +174,16 @@ def test_rules_of_a_pass_that_are_none(text: str) -> None:
     assert caught.value.message.startswith((f'"{text}" is no rule of a scheme', f'rule "{text}": '))
 
 
+def test_rules_whose_inputs_do_not_go_with_the_weights() -> None:
+    for text, message in (
+        ("a=e2m1-g32:i8", "weights in e2m1-g32 take inputs in bf16 or f16"),
+        ("a=bf16:i8", "weights in bf16 take inputs in bf16"),
+    ):
+        with pytest.raises(CompileError) as caught:
+            Rule.of(text)
+        assert caught.value.message == f'rule "{text}": {message}'
+
+
 # Shapes and sizes
 
 
@@ -179,6 +192,8 @@ def test_rules_of_a_pass_that_are_none(text: str) -> None:
     [
         ("w4a8", {"hidden_size": 96}, 'weight "layers.{i}.q.weight": groups of 64 do not divide its 96 columns; groups of 32 would'),
         ("w4a16-g32", {"hidden_size": 64, "head_dim": 32, "intermediate_size": 40},
+         'weight "layers.{i}.down.weight": groups of 32 do not divide its 40 columns; no group does'),
+        ("mxfp4", {"hidden_size": 64, "head_dim": 32, "intermediate_size": 40},
          'weight "layers.{i}.down.weight": groups of 32 do not divide its 40 columns; no group does'),
         ("w8a8-g128", {"hidden_size": 192}, "groups of 128 do not divide its 192 columns; groups of 32 or 64 would"),
         ("w8a8-s24", {"hidden_size": 20}, "2:4 sparsity takes columns by eights, and it has 20"),

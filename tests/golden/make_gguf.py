@@ -2,7 +2,7 @@
 
 Two kinds. Families whose checkpoint in `published/` has a config that GGUF metadata cannot say (another score scale,
 another pattern of layers) get a checkpoint that it can, in F16. And one Llama for each quantised type: the blocks of
-Q4_0 to Q8_0 come from the package's quantiser, those of the K-quants, which it cannot make, are random bytes with
+Q4_0 to Q8_0 and MXFP4 come from the package's quantiser, those of the K-quants, which it cannot make, are random bytes with
 scales of a sensible size. The published implementation then runs on the dequantised weights.
 
     NAME.gguf     the file, written by `gguf_converter.py`
@@ -80,7 +80,7 @@ FAMILIES: dict[str, Config] = {
         "use_sliding_window": False, "attention_bias": False, "mlp_bias": False,
     },
 }  # fmt: skip
-QUANTISED = (Type.Q4_0, Type.Q4_1, Type.Q5_0, Type.Q5_1, Type.Q8_0)
+QUANTISED = (Type.Q4_0, Type.Q4_1, Type.Q5_0, Type.Q5_1, Type.Q8_0, Type.MXFP4)
 K_QUANTS = {  # where the f16 factors of scales and of minima lie in a block
     Type.Q2_K: (80, 82), Type.Q3_K: (108, None), Type.Q4_K: (0, 2), Type.Q5_K: (0, 2), Type.Q6_K: (208, None),
 }  # fmt: skip

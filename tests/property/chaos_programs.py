@@ -20,6 +20,7 @@ from isa.spec import (
     MM_DTYPES,
     MMG_DTYPES,
     MMG_SCALES,
+    PACKED_4BIT,
     READ_ONLY_REGIONS,
     TD_OPERANDS,
     TD_REGISTERS,
@@ -116,7 +117,7 @@ class Layout:
 
     def tensor(self, dtype: Dtype, extents: Extents, region: Region, *, written: bool = False) -> Descriptor:
         strides = self._strides(dtype, extents, written)
-        d = Descriptor(0, region, dtype, extents, strides, GROUP_LOG2 if dtype == Dtype.I4 else 0)
+        d = Descriptor(0, region, dtype, extents, strides, GROUP_LOG2 if dtype in PACKED_4BIT else 0)
         return self.placed(d)
 
     def placed(self, d: Descriptor, alignment: int = 0) -> Descriptor:
@@ -152,7 +153,7 @@ class Layout:
         if kind == "padded":
             pad = max(1, size) * self.rng.choice((1, 4, 16))
             return s0, s1 + pad, (s1 + pad) * extents[1], (s1 + pad) * extents[1] * extents[2]
-        if kind == "transposed" and dtype != Dtype.I4:
+        if kind == "transposed" and dtype not in PACKED_4BIT:
             return size * extents[1], size, s2, s3
         if kind == "backwards":
             return s0, -s1, s2, -s3
@@ -192,7 +193,7 @@ def _on_chip(rng: random.Random) -> Region:
 
 
 def _extents(rng: random.Random, dtypes: tuple[Dtype, ...]) -> Extents:
-    inner = (32, 64) if Dtype.I4 in dtypes else (1, 2, 7, 16, 31, 33)
+    inner = (32, 64) if set(PACKED_4BIT) & set(dtypes) else (1, 2, 7, 16, 31, 33)
     return rng.choice(inner), rng.choice((1, 1, 2, 3)), rng.choice((1, 1, 2)), rng.choice((1, 1, 2))
 
 

@@ -90,7 +90,16 @@ class Reader:
         place = element_place(d, (k, n, 0, 0))
         if d.dtype == Dtype.I4:
             return (self.data[place.address] >> place.low_bit & 15) - 8
-        of = {Dtype.F32: "<f4", Dtype.F16: "<f2", Dtype.BF16: "<u2", Dtype.I8: "i1"}[d.dtype]
+        if d.dtype == Dtype.E2M1:
+            return self.data[place.address] >> place.low_bit & 15
+        of = {
+            Dtype.F32: "<f4",
+            Dtype.F16: "<f2",
+            Dtype.BF16: "<u2",
+            Dtype.I8: "i1",
+            Dtype.E4M3: "u1",
+            Dtype.E8M0: "u1",
+        }[d.dtype]
         return np.frombuffer(self.data, of, 1, place.address).tolist()[0]
 
 
@@ -119,11 +128,14 @@ def unpack(made: Recipe, data: bytes) -> Unpacked:
 
     for first in range(0, made.rows, made.strip_rows):
         count = min(made.strip_rows, made.rows - first)
-        if form.is_integer and not form.group:
+        if form.is_quantized and not form.group:
             found.scales += header(1, "<f4", count)
         if made.bias is not None:
             found.biases += [row[0] for row in header(1, "<f4", count)]
-        if form.group:
+        if form.element in reference.MICROSCALED:
+            codes = used(reader.blocks(made.strip_rows, groups, Dtype.E8M0), count)
+            found.scales += [[2.0 ** (code - 127) for code in row] for row in codes]
+        elif form.group:
             found.scales += used(reader.blocks(made.strip_rows, groups, Dtype.F16), count)
         if form.offsets:
             found.offsets += used(reader.blocks(made.strip_rows, groups, Dtype.F16), count)
@@ -143,7 +155,7 @@ def unpack(made: Recipe, data: bytes) -> Unpacked:
 
 FORMATS = [
     "f32", "f16", "bf16", "i8", "i8-s24", "i8-g32", "i8-g64", "i8-g32-s24", "i8-g128-s24",
-    "i4-g32", "i4-g64", "i4-g128", "i4-g32-zp", "i4-g64-zp", "i4-g32-s24", "i4-g64-s24",
+    "i4-g32", "i4-g64", "i4-g128", "i4-g32-zp", "i4-g64-zp", "i4-g32-s24", "i4-g64-s24", "e2m1-g32", "e4m3-g32",
 ]  # fmt: skip
 
 
@@ -171,7 +183,7 @@ def test_strips_hold_the_matrix(
     assert len(data) == made.size_bytes
     found = unpack(made, data)
     assert found.biases == (bias.tolist() if biased else [])
-    if not form.is_integer:
+    if not form.is_quantized:
         assert found.matrix == float_bits(matrix, text)
         return
     expected = reference.quantize_weight(matrix, reference.Form(form.element, form.group, form.offsets, form.sparse))
@@ -202,6 +214,28 @@ def test_stored_matrices_are_packed_as_they_are(rows: int, groups: int, text: st
     assert found.matrix == q.tolist()
     assert found.scales == scales.tolist()
     assert found.offsets == (offsets.tolist() if form.offsets else [])
+
+
+@SETTINGS
+@given(st.integers(1, 40), st.integers(1, 4), st.sampled_from([("e2m1", 16), ("e4m3", 127)]), st.integers(0, 9))
+def test_stored_codes_are_packed_as_they_are(rows: int, groups: int, kind: tuple[str, int], seed: int) -> None:
+    random = np.random.default_rng(seed)
+    q = random.integers(0, kind[1], (rows, 32 * groups)).astype(np.uint8)
+    scales = random.integers(0, 255, (rows, groups)).astype(np.uint8)
+    form = WeightFormat(kind[0], 32)
+    made = recipe(rows=rows, columns=32 * groups, k_tile=32, format=str(form))
+    found = unpack(made, packed(made, stored=Quantized(form, q, scales)))
+    assert found.matrix == q.tolist()
+    assert found.scales == [[2.0 ** (int(code) - 127) for code in row] for row in scales]
+
+
+@pytest.mark.parametrize("where", ["q", "scales"])
+def test_stored_codes_that_are_nan_are_named(where: str) -> None:
+    q, scales = np.ones((20, 64), np.uint8), np.full((20, 2), 127, np.uint8)
+    (q if where == "q" else scales)[17, 1] = 0xFF
+    made = recipe(rows=20, columns=64, k_tile=64, format="e4m3-g32")
+    with pytest.raises(CompileError, match=r'^weight "w" holds NaN or infinity$'):
+        packed(made, stored=Quantized(made.format, q, scales))
 
 
 def test_matrices_stored_in_another_format_are_rounded() -> None:

@@ -12,17 +12,25 @@ FEW = settings(deadline=None, max_examples=60)
 BASE = 640
 
 
-def nibble_bytes(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    return ((low + 8) | (high + 8) << 4).astype(np.uint8)
+BIAS = {Dtype.I4: 8, Dtype.E2M1: 0}
+nibble_dtypes = st.sampled_from(sorted(BIAS))
+
+
+def nibbles(dtype: Dtype, seed: int, rows: int, columns: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 16, (rows, columns)) - BIAS[dtype]
+
+
+def nibble_bytes(dtype: Dtype, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    return ((low + BIAS[dtype]) | (high + BIAS[dtype]) << 4).astype(np.uint8)
 
 
 def read(storage: bytes, d: Descriptor, index: tuple[int, ...], numpy_type: str) -> int:
     place = element_place(d, index)
     low, high = d.interval()
     offset = place.address - BASE
-    if d.dtype == Dtype.I4:
+    if d.dtype in BIAS:
         assert low <= place.address < high
-        return (storage[offset] >> place.low_bit & 15) - 8
+        return (storage[offset] >> place.low_bit & 15) - BIAS[d.dtype]
     size = np.dtype(numpy_type).itemsize
     assert low <= place.address and place.address + size <= high
     assert place.low_bit == 0
@@ -39,23 +47,26 @@ def check(storage: np.ndarray, d: Descriptor, values: np.ndarray, numpy_type: st
 
 
 @FEW
-@given(st.integers(1, 3), st.integers(1, 5), st.integers(0, 2**32))
-def test_blocked_i8(blocks, quads, seed):
+@given(
+    st.sampled_from([(Dtype.I8, "i1"), (Dtype.E4M3, "u1")]), st.integers(1, 3), st.integers(1, 5), st.integers(0, 2**32)
+)
+def test_blocked_bytes(kind, blocks, quads, seed):
+    dtype, numpy_type = kind
     rows, columns = blocks * 16, quads * 4
-    values = np.random.default_rng(seed).integers(-128, 128, (rows, columns), np.int8)
+    values = np.random.default_rng(seed).integers(0, 256, (rows, columns)).astype(np.uint8).view(numpy_type)
     storage = values.reshape(blocks, 16, quads, 4).transpose(0, 2, 1, 3)
-    d = Descriptor(BASE, Region.SRAM, Dtype.I8, (columns, rows, 1, 1), (0, columns * 16, 0, 0), fmt=2)
-    check(np.ascontiguousarray(storage), d, values, "i1")
+    d = Descriptor(BASE, Region.SRAM, dtype, (columns, rows, 1, 1), (0, columns * 16, 0, 0), fmt=2)
+    check(np.ascontiguousarray(storage), d, values, numpy_type)
 
 
 @FEW
-@given(st.integers(1, 3), st.integers(1, 3), st.integers(0, 2**32))
-def test_blocked_i4(blocks, groups, seed):
+@given(nibble_dtypes, st.integers(1, 3), st.integers(1, 3), st.integers(0, 2**32))
+def test_blocked_nibbles(dtype, blocks, groups, seed):
     rows, columns = blocks * 16, groups * 32
-    values = np.random.default_rng(seed).integers(-8, 8, (rows, columns))
+    values = nibbles(dtype, seed, rows, columns)
     eights = values.reshape(blocks, 16, columns // 8, 8).transpose(0, 2, 1, 3)
-    storage = nibble_bytes(eights[..., :4], eights[..., 4:])
-    d = Descriptor(BASE, Region.SRAM, Dtype.I4, (columns, rows, 1, 1), (0, columns * 8, 0, 0), glog2=5, fmt=2)
+    storage = nibble_bytes(dtype, eights[..., :4], eights[..., 4:])
+    d = Descriptor(BASE, Region.SRAM, dtype, (columns, rows, 1, 1), (0, columns * 8, 0, 0), glog2=5, fmt=2)
     check(storage, d, values)
 
 
@@ -76,14 +87,14 @@ def test_blocked_floats_and_scales(blocks, columns, kind, seed):
 
 
 @FEW
-@given(st.integers(1, 3), st.integers(1, 3), st.integers(5, 7), st.integers(0, 2**32))
-def test_plain_i4(rows, groups, glog2, seed):
+@given(nibble_dtypes, st.integers(1, 3), st.integers(1, 3), st.integers(5, 7), st.integers(0, 2**32))
+def test_plain_nibbles(dtype, rows, groups, glog2, seed):
     group = 1 << glog2
     columns = groups * group
-    values = np.random.default_rng(seed).integers(-8, 8, (rows, columns))
+    values = nibbles(dtype, seed, rows, columns)
     halves = values.reshape(rows, groups, 2, group // 2)
-    storage = nibble_bytes(halves[:, :, 0], halves[:, :, 1])
-    d = Descriptor(BASE, Region.SRAM, Dtype.I4, (columns, rows, 1, 1), (0, columns // 2, 0, 0), glog2=glog2)
+    storage = nibble_bytes(dtype, halves[:, :, 0], halves[:, :, 1])
+    d = Descriptor(BASE, Region.SRAM, dtype, (columns, rows, 1, 1), (0, columns // 2, 0, 0), glog2=glog2)
     check(storage, d, values)
 
 

@@ -19,6 +19,8 @@ from frontends.weights.quantized_record import NIBBLES, RECORD_FILE, Quantizatio
 from frontends.weights.quantized_writer import QuantizedDirectory
 
 FORMATS = ["i8", "i8-g32", "i8-g64", "i8-g128", "i4-g32", "i4-g64", "i4-g128-zp", "i4-g32-zp", "i8-s24", "i4-g64-s24"]
+MICROSCALED = {"e2m1-g32": 16, "e4m3-g32": 127}
+"""Codes that are numbers."""
 OWN = """architecture odd for "odd"
 config {{ V = .vocab_size }}
 weights {{
@@ -33,10 +35,13 @@ VOCABULARY = 5
 
 @st.composite
 def matrices(draw: st.DrawFn) -> Quantized:
-    form = WeightFormat.of(draw(st.sampled_from(FORMATS)))
+    form = WeightFormat.of(draw(st.sampled_from([*FORMATS, *MICROSCALED])))
     rows = draw(st.integers(1, 9))
     columns = (form.group or 8) * draw(st.integers(1, 3))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    if form.is_microscaled:
+        codes = rng.integers(0, MICROSCALED[str(form)], (rows, columns)).astype(np.uint8)
+        return Quantized(form, codes, rng.integers(0, 255, (rows, columns // 32)).astype(np.uint8))
     largest = 127 if form.element == "i8" else 7
     q = rng.integers(-largest - 1, largest + 1, (rows, columns)).astype(np.int8)
     if form.sparse:
@@ -142,6 +147,16 @@ def test_changed_bytes_load_or_are_refused(data: st.DataObject) -> None:
             assert error.headline()
 
 
+@pytest.mark.parametrize("part", ["q", "scales"])
+def test_blocks_with_nan_are_refused(part: str, tmp_path: Path) -> None:
+    q, scales = np.zeros((4, 64), np.uint8), np.full((4, 2), 127, np.uint8)
+    (q if part == "q" else scales)[3, 1] = 0x7F if part == "q" else 0xFF
+    write(tmp_path, Quantized(WeightFormat.of("e4m3-g32"), q, scales), "f32", 1 << 30)
+    weights = load_program(tmp_path / "out").weights
+    with pytest.raises(FrontendError, match='the blocks of weight "middle.weight" hold NaN'):
+        weights.quantized("middle.weight")
+
+
 def edit_record(out: Path, **changes: object) -> None:
     record = json.loads((out / RECORD_FILE).read_text())
     (out / RECORD_FILE).write_text(json.dumps({**record, **changes}))
@@ -154,7 +169,7 @@ def edit_record(out: Path, **changes: object) -> None:
         ({"surprise": 1}, "surprise: Extra inputs are not permitted, found 1"),
         ({"method": 5}, "method: Input should be a valid string, found 5"),
         ({"formats": {"middle.weight": "i3"}}, 'weight "middle.weight": there is no weight format .*i3'),
-        ({"formats": {"middle.weight": "bf16"}}, 'weight "middle.weight": expected an integer format, found bf16'),
+        ({"formats": {"middle.weight": "bf16"}}, 'weight "middle.weight": expected a quantised format, found bf16'),
         ({"formats": {"midle.weight": "i8"}}, 'the model has no weight "midle.weight"'),
         ({"formats": {"middle.bias": "i8"}}, 'weight "middle.bias" of shape .4. is no matrix and has no format i8'),
         ({"formats": {"head.weight": "i8-g32"}}, 'weight "head.weight": groups of 32 do not divide its 4 columns'),

@@ -16,7 +16,17 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from compiler.formats import WeightFormat
-from compiler.nibbles import kept_columns, pack_i4, pack_sparse, unpack_i4, unpack_sparse
+from compiler.microscaling import MINIFLOATS, scale_codes, scale_values
+from compiler.nibbles import (
+    kept_columns,
+    pack_elements,
+    pack_i4,
+    pack_sparse,
+    unpack_elements,
+    unpack_i4,
+    unpack_sparse,
+)
+from compiler.quantization.rounding import quantize
 from frontends.gguf.checkpoint import GgufCheckpoint
 from frontends.gguf.header import read_header
 from frontends.weights.integers import integer_format, integers_of
@@ -35,7 +45,7 @@ from frontends.weights.recipes import (
 )
 
 SETTINGS = settings(deadline=None, derandomize=True, database=None)
-ELEMENTS = ("f32", "f16", "bf16", "i8", "i4", "i2", "f64")
+ELEMENTS = ("f32", "f16", "bf16", "i8", "i4", "e2m1", "e4m3", "i2", "f64")
 
 
 def exists(element: str, group: int, offsets: bool, sparse: bool) -> bool:
@@ -44,6 +54,8 @@ def exists(element: str, group: int, offsets: bool, sparse: bool) -> bool:
         return (group, offsets, sparse) == (0, False, False)
     if element == "i8":
         return group in (0, 32, 64, 128) and not offsets
+    if element in ("e2m1", "e4m3"):
+        return (group, offsets, sparse) == (32, False, False)
     return element == "i4" and group in (32, 64, 128) and not (offsets and sparse)
 
 
@@ -70,6 +82,10 @@ def test_every_combination_is_a_format_or_refused(element: str) -> None:
         ("bf16-g32", "weights in bf16 have no groups, offsets or sparsity"),
         ("f32-s24", "weights in f32 have no groups, offsets or sparsity"),
         ("i4-g32-zp-s24", "a weight of 2:4 sparsity has no offsets: they would make its zeros something else"),
+        ("e2m1", "weights in e2m1 have groups of 32"),
+        ("e4m3-g64", "weights in e4m3 have groups of 32"),
+        ("e2m1-g32-zp", "only int4 weights have offsets"),
+        ("e4m3-g32-s24", "weights in e4m3 are not sparse"),
         ("i4-g48", 'there is no weight format "i4-g48"'),
         ("i4-s24-g32", 'there is no weight format "i4-s24-g32"'),
         ("i8 ", 'there is no weight format "i8 "'),
@@ -101,6 +117,38 @@ def test_nibbles(group: int, rows: int, groups: int, seed: int) -> None:
         assert byte == (int(low) + 8) | (int(high) + 8) << 4
 
 
+@SETTINGS
+@given(st.sampled_from([2, 32, 64]), st.integers(1, 5), st.integers(1, 4), st.integers(0, 99))
+def test_codes_in_nibbles(group: int, rows: int, groups: int, seed: int) -> None:
+    codes = np.random.default_rng(seed).integers(0, 16, (rows, group * groups)).astype(np.uint8)
+    stored = pack_elements(codes, "e2m1", group)
+    assert stored.shape == (rows, group * groups // 2)
+    np.testing.assert_array_equal(unpack_elements(stored, "e2m1", group), codes)
+    for row, group_number, i in product(range(rows), range(groups), range(group // 2)):
+        first = group_number * group + i
+        assert stored[row, group_number * group // 2 + i] == codes[row, first] | codes[row, first + group // 2] << 4
+
+
+@pytest.mark.parametrize(("element", "count"), [("e2m1", 16), ("e4m3", 256)])
+def test_every_number_of_a_minifloat_is_its_own_code(element: str, count: int) -> None:
+    """Also where it is the largest of a block, whose scale is 1 then, and at the ends of what scales reach."""
+    kind = MINIFLOATS[element]
+    codes = np.array([code for code in range(count) if not np.isnan(kind.values[code])], np.uint8)
+    np.testing.assert_array_equal(kind.codes_of(kind.values[codes]), codes)
+    for exponent in (-127, -126, -20, 0, 40, 127 - kind.largest_exponent):
+        largest = kind.values[kind.largest_code] * np.float32(2.0**exponent)
+        values = np.resize(kind.values[codes] * np.float32(2.0**exponent), (len(codes), 32)).astype(np.float32)
+        values[:, 0] = largest
+        made = quantize(values, WeightFormat(element, 32), "w")
+        assert (made.scales == exponent + 127).all()
+        np.testing.assert_array_equal(made.values().view(np.uint32), values.view(np.uint32))
+
+
+def test_scales_there_and_back() -> None:
+    codes = np.arange(255, dtype=np.uint8)
+    np.testing.assert_array_equal(scale_codes(scale_values(codes)), codes)
+
+
 def sparse_rows(seed: int, rows: int, columns: int, bound: int) -> NDArray[np.int8]:
     """At most two of four columns are not zero; many fours have fewer."""
     random = np.random.default_rng(seed)
@@ -127,13 +175,16 @@ def test_sparse_rows(element: str, rows: int, eights: int, seed: int) -> None:
 
 # Stored blocks
 
-TYPES = {"Q8_0": "i8-g32", "Q4_0": "i4-g32", "Q4_1": "i4-g32-zp"}
+TYPES = {"Q8_0": "i8-g32", "Q4_0": "i4-g32", "Q4_1": "i4-g32-zp", "MXFP4": "e2m1-g32"}
 
 
 def blocks(kind: str, shape: tuple[int, ...], seed: int) -> NDArray[np.uint8]:
     """Random blocks [.., columns of 32] whose f16 numbers are finite."""
     size_bytes = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType[kind]][1]
     data = np.random.default_rng(seed).integers(0, 256, (*shape, size_bytes), np.uint8)
+    if kind == "MXFP4":
+        data[..., 0] = np.minimum(data[..., 0], 250)  # beyond 2^125 ggml's numbers overflow
+        return data.reshape(*shape[:-1], -1)
     for high in (1, 3) if kind == "Q4_1" else (1,):
         data[..., high][(data[..., high] & 0x7C) == 0x7C] ^= 0x40
     return data.reshape(*shape[:-1], -1)
@@ -152,12 +203,12 @@ def opened(folder: str, **tensors: tuple[NDArray[Any], str]) -> GgufCheckpoint:
 
 
 def assert_same_values(recipe: Recipe, source: GgufCheckpoint, kind: str) -> None:
-    """The integers stand for what the recipe loads, which the gguf package dequantised, bit by bit."""
+    """The integers stand for what the recipe loads, which the gguf package dequantised, bit by bit; it has no -0 in MXFP4."""
     assert str(integer_format(recipe, source)) == TYPES[kind]
     found = integers_of(recipe, source)
     assert found is not None and str(found.format) == TYPES[kind]
-    expected = recipe.load().reshape(-1, recipe.shape[-1])
-    values = found.values()
+    expected = recipe.load().reshape(-1, recipe.shape[-1]) + np.float32(0)
+    values = found.values() + np.float32(0)
     assert found.q.shape == values.shape == expected.shape
     np.testing.assert_array_equal(values.view(np.uint32), expected.view(np.uint32))
 

@@ -38,6 +38,13 @@ def q8_0(block: bytes) -> list[float]:
     return [half(block, 0) * quant for quant in struct.unpack_from("<32b", block, 2)]
 
 
+def mxfp4(block: bytes) -> list[float]:
+    """block_mxfp4: an exponent, then 32 codes; the table of ggml has twice the values and half the scale."""
+    doubled = (0, 1, 2, 3, 4, 6, 8, 12)
+    codes = [nibble(block[1:], i) for i in range(32)]
+    return [2.0 ** (block[0] - 128) * doubled[code & 7] * (-1 if code & 8 else 1) for code in codes]
+
+
 def q2_k(block: bytes) -> list[float]:
     """16 scales and minima of 4 bits; 64 bytes hold 2 bits of four values that are 32 apart, for each half of 128."""
     values: list[float] = []
@@ -103,5 +110,6 @@ def q6_k(block: bytes) -> list[float]:
 
 DEQUANTISE: dict[str, Callable[[bytes], list[float]]] = {
     "Q4_0": q4_0, "Q4_1": q4_1, "Q5_0": q5_0, "Q5_1": q5_1, "Q8_0": q8_0,
+    "MXFP4": mxfp4,
     "Q2_K": q2_k, "Q3_K": q3_k, "Q4_K": q4_k, "Q5_K": q5_k, "Q6_K": q6_k,
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Products with integer weights from the formulas of docs/numerics.md sections 1, 2, 3 and 8 alone.
+"""Products with quantised weights from the formulas of docs/numerics.md sections 1, 2, 3 and 8 alone.
 
 One number at a time, and nothing is shared with the compiler or the simulator. Numbers are np.float32 scalars, so that every operation is
 one of IEEE binary32; whole numbers are Python's; roundings go by exact fractions.
@@ -19,11 +19,13 @@ F = np.float32
 Row = list[Any]
 ZERO = F(0)
 BITS = {"i8": 127, "i4": 7}
+MICROSCALED = {"e2m1": (2, 1, 1, 2), "e4m3": (4, 3, 7, 8)}
+"""Bits of E, bits of M, bias, emax."""
 
 
 @dataclass(frozen=True)
 class Form:
-    """element i8 or i4; group: columns of a group, 0 for a scale per row."""
+    """element i8, i4, e2m1 or e4m3; group: columns of a group, 0 for a scale per row."""
 
     element: str
     group: int = 0
@@ -33,7 +35,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Stored:
-    """q [N][K]; scales [N][groups], a scale per row being one group; offsets the same, empty without."""
+    """q [N][K], codes of e2m1 and e4m3; scales [N][groups], a scale per row being one group; offsets the same, empty without."""
 
     form: Form
     q: list[list[int]]
@@ -83,6 +85,28 @@ def integer(x: Any, lowest: int, highest: int) -> int:
     return min(max(round(Fraction(float(x))), lowest), highest)
 
 
+def element(code: int, kind: str) -> Fraction | None:
+    """The number of an e2m1 or e4m3 code, None for NaN. -0 is 0."""
+    bits_e, bits_m, bias, _ = MICROSCALED[kind]
+    sign, e, m = code >> bits_e + bits_m, code >> bits_m & 2**bits_e - 1, code & 2**bits_m - 1
+    if kind == "e4m3" and (e, m) == (15, 7):
+        return None
+    size = (
+        (1 + Fraction(m, 2**bits_m)) * Fraction(2) ** (e - bias)
+        if e
+        else Fraction(m, 2**bits_m) * Fraction(2) ** (1 - bias)
+    )
+    return -size if sign else size
+
+
+def nearest_code(v: Fraction, negative: bool, kind: str) -> int:
+    """Of all codes with this sign that of the nearest number; of two the one with an even mantissa."""
+    bits_e, bits_m, _, _ = MICROSCALED[kind]
+    sign = negative << bits_e + bits_m
+    numbers = [(code, element(code, kind)) for code in range(sign, sign + 2 ** (bits_e + bits_m))]
+    return min((abs(number - v), code & 1, code) for code, number in numbers if number is not None)[2]
+
+
 # Section 2
 
 
@@ -121,10 +145,27 @@ def quantize_group(values: Sequence[Any], form: Form) -> tuple[list[int], Any, A
         span = max(F(max(values) - offset), ZERO)
         scale = f16(span * nearest(Fraction(1, 15))) or F(1)
         return [integer((F(w) - offset) / scale, 0, 15) - 8 for w in values], scale, offset
+    if form.element in MICROSCALED:
+        exponent = shared_exponent(amax(values), MICROSCALED[form.element][3])
+        codes = [
+            nearest_code(Fraction(float(w)) / Fraction(2) ** exponent, math.copysign(1, w) < 0, form.element)
+            for w in values
+        ]
+        return codes, F(2.0**exponent), None
     bound = BITS[form.element]
     raw = amax(values) * nearest(Fraction(1, bound))
     scale = (f16(raw) if form.group else raw) or F(1)
     return [integer(F(w) / scale, -bound, bound) for w in values], scale, None
+
+
+def shared_exponent(a: Any, emax: int) -> int:
+    """The largest X with 2^X <= a, less emax; at least -127, and 0 for a block of zeros."""
+    exact, exponent = Fraction(float(a)), 200
+    if not exact:
+        return 0
+    while Fraction(2) ** exponent > exact:
+        exponent -= 1
+    return max(exponent - emax, -127)
 
 
 def quantize_weight(matrix: Sequence[Sequence[Any]], form: Form) -> Stored:
@@ -165,12 +206,25 @@ def terms_of(q: Sequence[int], sparse: bool) -> list[int]:
     return columns
 
 
-def partial(x: Sequence[Any], q: Sequence[int], sparse: bool) -> Any:
+def partial(x: Sequence[Any], q: Sequence[Any], sparse: bool) -> Any:
     """f32(p) of some columns: exact for int8 inputs, else sum_fp."""
     columns = terms_of(q, sparse)
     if isinstance(x[0], int):
         return nearest(Fraction(sum(x[k] * q[k] for k in columns)))
     return sum_fp([F(x[k] * F(q[k])) for k in columns])
+
+
+def numbers_of(weight: Stored, n: int) -> list[Any]:
+    """Row n of what is multiplied: whole numbers, or those of codes."""
+    kind = weight.form.element
+    if kind not in MICROSCALED:
+        return list(weight.q[n])
+    last = sum(MICROSCALED[kind][:2])
+    numbers = [(code >> last, element(code, kind)) for code in weight.q[n]]
+    return [
+        F(math.nan) if number is None else F(math.copysign(float(number), -1 if sign else 1))
+        for sign, number in numbers
+    ]
 
 
 def group_sums(x: Sequence[Any], group: int) -> Row:
@@ -180,7 +234,7 @@ def group_sums(x: Sequence[Any], group: int) -> Row:
 
 def product(x: Sequence[Any], weight: Stored, n: int, scale: Any = None, bias: Any = None) -> Any:
     """Output n of the row x: whole numbers with their scale, or float values that are those of bf16 or f16."""
-    form, q = weight.form, weight.q[n]
+    form, q = weight.form, numbers_of(weight, n)
     with np.errstate(all="ignore"):
         if not form.group:
             y = F(partial(x, q, form.sparse) * weight.scales[n][0])

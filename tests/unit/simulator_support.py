@@ -22,6 +22,9 @@ from simulator.reference.engine import Event, Options, ReferenceEngine
 from simulator.state import State
 
 SIZES = {Region.SRAM: 1 << 18, Region.KV: 1 << 16, Region.IO: 1 << 16, Region.SCRATCH: 1 << 16}
+E2M1_VALUES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+"""OCP Microscaling Formats v1.0, section 5.3: the values of the eight codes without a sign."""
+NIBBLES = (Dtype.I4, Dtype.E2M1)
 CANONICAL = {Dtype.F32: 0x7FC00000, Dtype.F16: 0x7E00, Dtype.BF16: 0x7FC0}
 
 
@@ -77,7 +80,7 @@ def tensor(
     """A dense descriptor (or with explicit strides); missing extents are 1."""
     full = (*extents, *(1,) * (4 - len(extents)))
     steps = dense_strides(dtype, extents) if strides is None else (*strides, *((0,) * (4 - len(strides))))
-    return Descriptor(base, region, dtype, full, steps, glog2 if dtype in (Dtype.I4, Dtype.I8) else 0, fmt)
+    return Descriptor(base, region, dtype, full, steps, glog2 if dtype in (*NIBBLES, Dtype.I8, Dtype.E4M3) else 0, fmt)
 
 
 def places(d: Descriptor) -> Iterator[tuple[int, int, int, int]]:
@@ -93,12 +96,13 @@ def address(d: Descriptor, place: tuple[int, int, int, int]) -> int:
 def element(memory: Memory, d: Descriptor, place: tuple[int, int, int, int]) -> float:
     """The value of one element of a plain tensor."""
     data = memory.arrays[d.region]
-    if d.dtype == Dtype.I4:
+    if d.dtype in NIBBLES:
         group = 1 << d.glog2
         i0 = place[3]
         at = address(d, (*place[:3], 0)) + i0 // group * (group // 2) + i0 % group % (group // 2)
         byte = int(data[at])
-        return (byte >> 4 if i0 % group >= group // 2 else byte & 15) - 8
+        nibble = byte >> 4 if i0 % group >= group // 2 else byte & 15
+        return nibble - 8 if d.dtype == Dtype.I4 else e2m1(nibble)
     size = ELEMENT_BITS[d.dtype] // 8
     at = address(d, place)
     return value_of(data[at : at + size].tobytes(), d.dtype)
@@ -120,7 +124,23 @@ def value_of(raw: bytes, dtype: Dtype) -> float:
             return raw[0]
         case Dtype.E8M0:
             return math.nan if raw[0] == 255 else 2.0 ** (raw[0] - 127)
+        case Dtype.E4M3:
+            return e4m3(raw[0])
     raise AssertionError(dtype)
+
+
+def e2m1(code: int) -> float:
+    return math.copysign(E2M1_VALUES[code & 7], -1.0 if code & 8 else 1.0)
+
+
+def e4m3(code: int) -> float:
+    """OCP 8-bit Floating Point Specification v1.0: bias 7, S.1111.111 is NaN, no infinities."""
+    sign, exponent, mantissa = (-1.0 if code & 0x80 else 1.0), code >> 3 & 15, code & 7
+    if (exponent, mantissa) == (15, 7):
+        return math.nan
+    if exponent == 0:
+        return sign * 2.0**-6 * (mantissa / 8)
+    return sign * 2.0 ** (exponent - 7) * (1 + mantissa / 8)
 
 
 def f32(value: float) -> float:

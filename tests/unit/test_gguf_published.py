@@ -87,7 +87,7 @@ def test_committed_files(name: str) -> None:
 
 
 def test_every_quantised_type_is_there() -> None:
-    types = {"q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k"}
+    types = {"q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "mxfp4", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k"}
     assert {name.removeprefix("llama_") for name in COMMITTED if name.startswith("llama_")} == types
     for name in types:
         weights = load_program(GOLDEN / "gguf" / f"llama_{name}.gguf").weights

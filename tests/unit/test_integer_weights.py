@@ -1,7 +1,8 @@
-"""Integer weights and products with them against tests/unit/numerics_reference.py: the interpreter, the packer's rounding, slmq.matmul."""
+"""Quantised weights and products with them against tests/unit/numerics_reference.py: the interpreter, the packer's rounding, matmul."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ SETTINGS = settings(deadline=None, derandomize=True, database=None, max_examples
 FORMATS = [
     "i8", "i8-s24", "i8-g32", "i8-g64", "i8-g128", "i8-g32-s24", "i8-g64-s24",
     "i4-g32", "i4-g64", "i4-g128", "i4-g32-zp", "i4-g64-zp", "i4-g128-zp", "i4-g32-s24", "i4-g64-s24", "i4-g128-s24",
+    "e2m1-g32", "e4m3-g32",
 ]  # fmt: skip
 F16_LARGEST = 65504.0
 
@@ -37,7 +39,7 @@ def form_of(form: WeightFormat) -> reference.Form:
 
 def special_rows(random: np.random.Generator, columns: int, width: int) -> NDArray[np.float32]:
     """Rows that rounding is known to fail at."""
-    rows = np.zeros((9, columns), np.float32)
+    rows = np.zeros((12, columns), np.float32)
     rows[1] = -0.0
     rows[2] = 0.37  # equal values: ties in sparsity, no span for offsets
     rows[3] = random.integers(-15, 16, columns) / 2  # ties of q, where the scale is 1
@@ -46,6 +48,11 @@ def special_rows(random: np.random.Generator, columns: int, width: int) -> NDArr
     rows[5] = random.normal(size=columns) * 1e-9  # scales that are 0 in f16
     rows[6] = random.normal(size=columns) * 2.0 ** random.integers(-30, 12, columns)
     rows[7] = 5 + random.random(columns)  # far from zero: the offset is rounded up
+    rows[9] = random.normal(size=columns) * 1e-42  # subnormal in f32
+    rows[10] = random.integers(-64, 65, columns) / np.float32(
+        16
+    )  # ties of microscaled elements, whose scale is 1 where 4 <= a < 8
+    rows[11] = random.integers(-960, 961, columns) / np.float32(2)  # the same for 256 <= a < 512
     rows[8, :: max(1, columns // 5)] = random.normal(size=len(rows[8, :: max(1, columns // 5)]))
     return rows
 
@@ -70,7 +77,11 @@ def bits(values: Any) -> NDArray[np.uint32]:
 
 def assert_stored(expected: reference.Stored, q: Any, scales: Any, offsets: Any) -> None:
     """Equal numbers; the sign of an offset of zero is open."""
-    np.testing.assert_array_equal(q, expected.q)
+    is_read = expected.form.element in reference.MICROSCALED and q.dtype != np.uint8  # numbers, not codes
+    numbers = [reference.numbers_of(expected, n) for n in range(len(expected.q))] if is_read else expected.q
+    np.testing.assert_array_equal(q, numbers)
+    if scales.dtype == np.uint8:
+        scales = [[2.0 ** (int(code) - 127) for code in row] for row in scales]
     np.testing.assert_array_equal(np.asarray(scales, np.float32).reshape(len(q), -1), expected.scales)
     if expected.form.offsets:
         np.testing.assert_array_equal(np.asarray(offsets, np.float32), expected.offsets)
@@ -87,7 +98,8 @@ def test_weights_from_values(case: tuple[NDArray[np.float32], WeightFormat, np.r
     with np.errstate(all="ignore"):
         packed = rounding.quantize(matrix, form, "w")
         read = slmq_formats.quantize_weight(matrix, form)
-    assert packed.q.dtype == np.int8 and packed.scales.dtype == (np.float32 if form.per_row else np.float16)
+    stored_as = {"f32": np.float32, "f16": np.float16, "e8m0": np.uint8}[form.scale_element]
+    assert packed.q.dtype == (np.uint8 if form.is_microscaled else np.int8) and packed.scales.dtype == stored_as
     assert_stored(expected, packed.q, packed.scales, packed.offsets)
     assert_stored(expected, read.q, read.scales, read.offsets)
     if form.sparse:
@@ -100,8 +112,8 @@ def test_values_of_a_quantised_matrix(case: tuple[NDArray[np.float32], WeightFor
     matrix, form, _ = case
     stored = reference.quantize_weight(matrix, form_of(form))
     expected = np.zeros(matrix.shape, np.float32)
-    for n, row in enumerate(stored.q):
-        for k, q in enumerate(row):
+    for n in range(len(matrix)):
+        for k, q in enumerate(reference.numbers_of(stored, n)):
             j = k // form.group if form.group else 0
             scale = stored.scales[n][j]
             value = np.float32(q) * scale
@@ -121,6 +133,7 @@ def inputs_of(random: np.random.Generator, columns: int) -> NDArray[np.float32]:
 @given(matrices(), st.sampled_from(["i8", "bf16", "f16"]))
 def test_products(case: tuple[NDArray[np.float32], WeightFormat, np.random.Generator], kind: str) -> None:
     matrix, form, random = case
+    kind = kind if kind in form.inputs else "bf16"
     x = inputs_of(random, matrix.shape[1])
     stored = reference.quantize_weight(matrix, form_of(form))
     expected = reference.product_matrix(x, kind, stored)
@@ -146,6 +159,9 @@ def test_products(case: tuple[NDArray[np.float32], WeightFormat, np.random.Gener
 
 def quantized(stored: reference.Stored, form: WeightFormat) -> Quantized:
     scales = np.array(stored.scales, np.float32)
+    if form.is_microscaled:
+        codes = [[int(math.log2(s)) + 127 for s in row] for row in stored.scales]
+        return Quantized(form, np.array(stored.q, np.uint8), np.array(codes, np.uint8))
     return Quantized(
         form, np.array(stored.q, np.int8), scales[:, 0] if form.per_row else scales.astype(np.float16),
         np.array(stored.offsets, np.float16) if form.offsets else None,
@@ -212,8 +228,7 @@ def run_matmul(
     return SlmqInterpreter(module, weights, 512).run(list(range(tokens)))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("kind", ["i8", "bf16", "f16"])
-@pytest.mark.parametrize("text", FORMATS)
+@pytest.mark.parametrize(("text", "kind"), [(text, kind) for text in FORMATS for kind in WeightFormat.of(text).inputs])
 def test_matmul_of_the_interpreter(text: str, kind: str) -> None:
     form = WeightFormat.of(text)
     random = np.random.default_rng(sum(text.encode()))
@@ -245,6 +260,41 @@ def test_matmul_of_stored_blocks(text: str, kind: str) -> None:
     x, bias = inputs_of(random, 96), random.normal(size=5).astype(np.float32)
     found = run_matmul(x, kind, form, Weights({"w": np.zeros((5, 96), np.float32), "b": bias}, stored), 5)
     np.testing.assert_array_equal(bits(found), bits(reference.product_matrix(x, kind, number, bias)))
+
+
+@pytest.mark.parametrize("element", ["e2m1", "e4m3"])
+def test_matmul_of_stored_codes(element: str) -> None:
+    """Every code that is a number and every scale below 255; sums may overflow."""
+    form = WeightFormat(element, 32)
+    random = np.random.default_rng(8)
+    numbers = [code for code in range(16 if element == "e2m1" else 256) if reference.element(code, element) is not None]
+    q = np.resize(np.array(numbers, np.uint8), (255, 32))
+    scales = np.arange(255, dtype=np.uint8)[:, None]
+    number = reference.Stored(
+        reference.Form(element, 32), q.tolist(), [[np.float32(2.0 ** (int(s) - 127))] for s in scales[:, 0]], []
+    )
+    x, bias = inputs_of(random, 32), np.zeros(255, np.float32)
+    weights = Weights({"w": np.zeros((255, 32), np.float32), "b": bias}, Quantized(form, q, scales))
+    found = run_matmul(x, "bf16", form, weights, 255)
+    np.testing.assert_array_equal(bits(found), bits(reference.product_matrix(x, "bf16", number, bias)))
+
+
+def test_nan_codes_and_scales() -> None:
+    """They are known as such, and reach the products."""
+    form = WeightFormat("e4m3", 32)
+    q, scales = np.zeros((3, 32), np.uint8), np.full((3, 1), 127, np.uint8)
+    assert Quantized(form, q, scales).is_finite()
+    q[0, 5] = 0xFF
+    scales[1] = 255
+    assert not Quantized(form, q[:1], scales[:1]).is_finite() and not Quantized(form, q[1:2], scales[1:2]).is_finite()
+    stored = Quantized(form, q, scales)
+    weights = Weights({"w": np.zeros((3, 32), np.float32), "b": np.zeros(3, np.float32)}, stored)
+    found = run_matmul(np.ones((1, 32), np.float32), "bf16", form, weights, 3)
+    assert np.isnan(found).tolist() == [[True, True, False]] and np.isnan(stored.values()).any(axis=1).tolist() == [
+        True,
+        True,
+        False,
+    ]
 
 
 @pytest.mark.parametrize("text", ["i8-g32", "i4-g32", "i4-g64-zp", "i4-g32-s24"])

@@ -63,7 +63,7 @@ def test_every_number_has_a_source_and_what_is_no_choice_an_uncertainty(name):
 @pytest.mark.parametrize("name", builtin_machines())
 def test_no_energy_is_a_design_choice(name):
     rows = dict(load_machine(name).energy_rows())
-    assert len(rows) == 25
+    assert len(rows) == 29
     assert all(row.source != DESIGN_CHOICE and row.node for row in rows.values())
 
 
@@ -72,6 +72,20 @@ def test_mac_energies_are_horowitz_scaled_to_22_nm():
     assert mac.i8_i8.value == pytest.approx((0.2 + 0.1) * 0.294, rel=1e-3)
     assert mac.f16_f16.value == pytest.approx((1.1 + 0.9) * 0.294, rel=1e-3)
     assert mac.f32_f32.value == pytest.approx((3.7 + 0.9) * 0.294, rel=1e-3)
+
+
+def test_a_description_from_before_the_microscaled_types_prices_them_as_integers():
+    """Executables hold their machine, so it must stay the same machine."""
+    data = json.loads(load_machine("edge").canonical_json())
+    mac = data["cores"][0]["energy"]["mac"]
+    for name in ("f16_e4m3", "bf16_e4m3", "f16_e2m1", "bf16_e2m1"):
+        del mac[name]
+    mac["f16_i8"]["value"], mac["bf16_i4"]["value"] = 0.25, 0.75
+    machine = Machine.from_canonical(data)
+    assert json.loads(machine.canonical_json()) == data
+    rows = {name: row.value for name, row in machine.energy_rows()}
+    assert (rows["mac.f16_e4m3"], rows["mac.bf16_e2m1"]) == (0.25, 0.75)
+    assert rows["mac.bf16_e4m3"] == mac["bf16_i8"]["value"]
 
 
 @pytest.mark.parametrize("name", builtin_machines())

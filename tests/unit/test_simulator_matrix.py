@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import struct
 from fractions import Fraction
+from itertools import product
 
 import pytest
 
@@ -18,6 +19,8 @@ FLOAT_PAIRS = [
     (Dtype.F32, Dtype.F32), (Dtype.F16, Dtype.F16), (Dtype.BF16, Dtype.BF16), (Dtype.F16, Dtype.I8),
     (Dtype.BF16, Dtype.I8), (Dtype.F16, Dtype.I4), (Dtype.BF16, Dtype.I4),
 ]  # fmt: skip
+MICROSCALED = [*product((Dtype.F16, Dtype.BF16), (Dtype.E4M3, Dtype.E2M1))]
+"""Pairs of mmg alone."""
 
 
 def fill(core: Core, rng: random.Random, base: int, size_bytes: int, dtype: Dtype) -> None:
@@ -27,6 +30,8 @@ def fill(core: Core, rng: random.Random, base: int, size_bytes: int, dtype: Dtyp
         data = pack(
             [rng.choice((-1, 1)) * rng.uniform(0.5, 2) * 2.0 ** rng.randint(-6, 6) for _ in range(count)], dtype
         )
+    elif dtype == Dtype.E4M3:  # without its two NaN
+        data = bytes(rng.choice((0, 0x80)) | rng.randrange(0x7F) for _ in range(size_bytes))
     else:
         data = rng.randbytes(size_bytes)
     core.write(Region.SRAM, base, data)
@@ -183,7 +188,7 @@ def scale_values(rng: random.Random, count: int, dtype: Dtype) -> bytes:
 
 @pytest.mark.parametrize("scale", [Dtype.F32, Dtype.F16, Dtype.E8M0], ids=str)
 @pytest.mark.parametrize(
-    "pair", [(a, b) for a in (Dtype.I8, Dtype.F16, Dtype.BF16) for b in (Dtype.I8, Dtype.I4)], ids=str
+    "pair", [*product((Dtype.I8, Dtype.F16, Dtype.BF16), (Dtype.I8, Dtype.I4)), *MICROSCALED], ids=str
 )
 def test_group_scaled_products(pair: tuple[Dtype, Dtype], scale: Dtype) -> None:
     rng = random.Random(str((pair, scale)))

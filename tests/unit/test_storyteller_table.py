@@ -75,6 +75,7 @@ def test_the_page_tells_what_is_worse_and_what_is_missing(script: ModuleType, tm
 
 def test_methods_fit_their_schemes(script: ModuleType) -> None:
     assert script.methods_of("bf16") == ("rtn",)
+    assert script.methods_of("mxfp4") == ("rtn", "awq", "gptq", "rotate+gptq")
     assert "smoothquant" in script.methods_of("w4a8") and "smoothquant" not in script.methods_of("w4a16")
     assert script.methods_of("w8a8-s24") == script.PRUNING
     assert "kv" in script.methods_of("w8a8-kv4")

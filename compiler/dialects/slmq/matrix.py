@@ -71,7 +71,7 @@ class MatmulOp(IRDLOperation):
         except ValueError as error:
             raise VerifyException(str(error)) from error
         inputs = element_of(self.x.type)
-        if inputs not in (("i8", "bf16", "f16") if form.is_integer else (form.element,)):
+        if inputs not in form.inputs:
             raise VerifyException(f'a weight as "{form}" does not go with {self.x.type}')
         problem = form.problem(self.columns)
         if problem is not None:

@@ -77,7 +77,7 @@ def _matmul(run: SlmqRun, op: slmq.MatmulOp) -> Results:
     stated, name = shape_of(op.result)[1:], run.key(op.weight)
     x = run.values[op.x].reshape(len(run.values[op.x]), -1)
     rows, form = prod(stated), op.weight_format
-    if not form.is_integer:
+    if not form.is_quantized:
         columns = run.prepared.columns(name, rows, form.element)
         y = kernels.matmul_fp(np.ascontiguousarray(x.T), columns)
     else:

@@ -58,7 +58,7 @@ class PreparedWeights:
         )[0]
 
     def quantized(self, name: str, rows: int, form: WeightFormat) -> QuantizedWeight:
-        """An integer matrix [rows, K]: as it is stored, if that is the format, else rounded."""
+        """A quantised matrix [rows, K]: as it is stored, if that is the format, else rounded."""
 
         def make() -> tuple[NDArray[Any], ...]:
             made = self._integers(name, rows, form)

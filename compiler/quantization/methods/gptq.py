@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.errors import CompileError
-from compiler.formats import LARGEST, OFFSET_LEVELS, Quantized, WeightFormat
+from compiler.formats import LARGEST, OFFSET_LEVELS, Elements, Quantized, WeightFormat
+from compiler.microscaling import MINIFLOATS, scale_codes
 from compiler.quantization.job import Mask, Method, Task
 from compiler.quantization.rounding import quantize
 
@@ -96,12 +97,12 @@ def _blocks(columns: int) -> Iterator[tuple[int, int]]:
 
 @dataclass
 class _Grid:
-    """The integers so far, and the scales of the groups that have begun."""
+    """The integers or codes so far, and the scales of the groups that have begun."""
 
     form: WeightFormat
     name: str
     fixed: bool
-    q: NDArray[np.int8]
+    q: Elements
     scales: F32
     offsets: F32 | None
 
@@ -109,9 +110,9 @@ class _Grid:
     def of(form: WeightFormat, weights: F32, name: str, fixed: bool) -> _Grid:
         start = quantize(weights, form, name)
         rows = len(weights)
-        scales = start.scales.astype(np.float32).reshape(rows, -1)
+        scales = start.scale_values().reshape(rows, -1)
         offsets = None if start.offsets is None else start.offsets.astype(np.float32)
-        return _Grid(form, name, fixed or form.per_row, np.zeros(weights.shape, np.int8), scales, offsets)
+        return _Grid(form, name, fixed or form.per_row, np.zeros_like(start.q), scales, offsets)
 
     def enter(self, place: int, work: F32, kept: Mask | None) -> None:
         """Where a group begins, its scales are made from the weights as they are now, `work` [N, K] in the order of places."""
@@ -120,7 +121,7 @@ class _Grid:
         group, columns = place // self.form.group, slice(place, place + self.form.group)
         begun = work[:, columns] if kept is None else np.where(kept[:, columns], work[:, columns], np.float32(0))
         now = quantize(begun, replace(self.form, sparse=False), self.name)
-        self.scales[:, group] = now.scales[:, 0]
+        self.scales[:, group] = now.scale_values()[:, 0]
         if self.offsets is not None and now.offsets is not None:
             self.offsets[:, group] = now.offsets[:, 0]
 
@@ -132,6 +133,10 @@ class _Grid:
             levels = np.clip(np.rint((column - self.offsets[:, group]) / scales), 0, OFFSET_LEVELS)
             self.q[:, place] = levels - (OFFSET_LEVELS + 1) // 2
             return levels * scales + self.offsets[:, group]
+        if self.form.is_microscaled:
+            kind = MINIFLOATS[self.form.element]
+            self.q[:, place] = codes = kind.codes_of(column / scales)
+            return kind.values[codes] * scales
         largest = LARGEST[self.form.element]
         levels = np.clip(np.rint(column / scales), -largest, largest)
         if kept is not None:
@@ -142,6 +147,8 @@ class _Grid:
     def result(self) -> Quantized:
         if self.form.per_row:
             return Quantized(self.form, self.q, self.scales[:, 0])
+        if self.form.is_microscaled:
+            return Quantized(self.form, self.q, scale_codes(self.scales))
         offsets = None if self.offsets is None else self.offsets.astype(np.float16)
         return Quantized(self.form, self.q, self.scales.astype(np.float16), offsets)
 

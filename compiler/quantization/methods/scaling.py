@@ -17,7 +17,7 @@ from compiler.quantization.structure import Channels, find_channels
 
 F32 = NDArray[np.float32]
 Choose = Callable[[Channels, F32, list[str]], F32 | None]
-"""Channels, the rows [T, K] that were seen there, and the consumers in integer formats -> factors, None: leave them."""
+"""Channels, the rows [T, K] that were seen there, and the consumers in quantised formats -> factors, None: leave them."""
 
 
 def fold_channels(job: Job, method: str, choose: Choose) -> None:

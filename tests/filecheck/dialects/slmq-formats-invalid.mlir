@@ -17,6 +17,18 @@ func.func @f(%x: tensor<?x64xf32>) {
   func.return
 }
 // -----
+// CHECK: error: slmq.matmul: a weight as "e2m1-g32" does not go with tensor<?x64xi8>
+func.func @f(%x: tensor<?x64xi8>, %s: tensor<?x1xf32>) {
+  %y = slmq.matmul %x scale %s, #slm.weight<"w", tensor<8x64xf32>> as "e2m1-g32" : tensor<?x64xi8> scale tensor<?x1xf32> -> tensor<?x8xf32>
+  func.return
+}
+// -----
+// CHECK: error: slmq.matmul: weights in e4m3 have groups of 32
+func.func @f(%x: tensor<?x64xbf16>) {
+  %y = slmq.matmul %x, #slm.weight<"w", tensor<8x64xf32>> as "e4m3-g64" : tensor<?x64xbf16> -> tensor<?x8xf32>
+  func.return
+}
+// -----
 // CHECK: error: slmq.matmul: a weight as "bf16" does not go with tensor<?x64xf16>
 func.func @f(%x: tensor<?x64xf16>) {
   %y = slmq.matmul %x, #slm.weight<"w", tensor<8x64xf32>> as "bf16" : tensor<?x64xf16> -> tensor<?x8xf32>

@@ -14,6 +14,10 @@ func.func @f(%0: tensor<?x2x32xi8>, %1: tensor<?x1xf32>, %2: tensor<?x64xbf16>, 
   %8 = slmq.matmul %2 sums %7, #slm.weight<"w", tensor<8x64xf32>> as "i4-g32-zp" : tensor<?x64xbf16> sums tensor<?x2xf32> -> tensor<?x8xf32>
   // CHECK-NEXT: %9 = slmq.matmul %3, #slm.weight<"w", tensor<8x64xf32>> as "i4-g32-s24" : tensor<?x64xf16> -> tensor<?x8xf32>
   %9 = slmq.matmul %3, #slm.weight<"w", tensor<8x64xf32>> as "i4-g32-s24" : tensor<?x64xf16> -> tensor<?x8xf32>
+  // CHECK-NEXT: %10 = slmq.matmul %2, #slm.weight<"w", tensor<8x64xf32>> as "e2m1-g32" : tensor<?x64xbf16> -> tensor<?x8xf32>
+  %10 = slmq.matmul %2, #slm.weight<"w", tensor<8x64xf32>> as "e2m1-g32" : tensor<?x64xbf16> -> tensor<?x8xf32>
+  // CHECK-NEXT: %11 = slmq.matmul %3, #slm.weight<"w", tensor<8x64xf32>> as "e4m3-g32" : tensor<?x64xf16> -> tensor<?x8xf32>
+  %11 = slmq.matmul %3, #slm.weight<"w", tensor<8x64xf32>> as "e4m3-g32" : tensor<?x64xf16> -> tensor<?x8xf32>
   // CHECK-NEXT: func.return
   func.return
 // CHECK-NEXT: }

@@ -26,6 +26,16 @@ func.func @f() {
   tile.mmg %1, %2, %7 scales %4
   // CHECK-NEXT: tile.mm %1, %2, %6
   tile.mm %1, %2, %6
+  // CHECK-NEXT: %8 = tile.view %0 in sram + 1024 as e2m1 group 32 blocked [64, 4, 1, 1] strides [0, 512, 0, 0]
+  %8 = tile.view %0 in sram + 1024 as e2m1 group 32 blocked [64, 4, 1, 1] strides [0, 512, 0, 0]
+  // CHECK-NEXT: %9 = tile.view %0 in sram + 2048 as e4m3 group 32 [64, 4, 1, 1] strides [1, 64, 0, 0]
+  %9 = tile.view %0 in sram + 2048 as e4m3 group 32 [64, 4, 1, 1] strides [1, 64, 0, 0]
+  // CHECK-NEXT: %10 = tile.view %0 in sram + 3072 as e8m0 blocked [2, 4, 1, 1] strides [0, 32, 0, 0]
+  %10 = tile.view %0 in sram + 3072 as e8m0 blocked [2, 4, 1, 1] strides [0, 32, 0, 0]
+  // CHECK-NEXT: tile.mmg %1, %2, %8 scales %10
+  tile.mmg %1, %2, %8 scales %10
+  // CHECK-NEXT: tile.mmg %1, %2, %9 scales %10
+  tile.mmg %1, %2, %9 scales %10
   // CHECK-NEXT: func.return
   func.return
 // CHECK-NEXT: }

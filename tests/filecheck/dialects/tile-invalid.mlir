@@ -38,25 +38,33 @@ tile.vun "mov" %v, %v constant 1.000000e+00
 %c = arith.constant 1 : index
 tile.sts 16 %c + 0
 // -----
-// CHECK: error: tile.view: groups are powers of two, those of i4 32 or more, found 1
+// CHECK: error: tile.view: groups are powers of two, those of i4 and e2m1 32 or more, found 1
 %b = tile.alloc "b" in "sram" bytes 64 : !tile.buffer
 %v = tile.view %b in sram + 0 as i4 [64, 1, 1, 1] strides [0, 32, 0, 0]
 // -----
-// CHECK: error: tile.view: groups are powers of two, those of i4 32 or more, found 16
+// CHECK: error: tile.view: groups are powers of two, those of i4 and e2m1 32 or more, found 16
 %b = tile.alloc "b" in "sram" bytes 64 : !tile.buffer
 %v = tile.view %b in sram + 0 as i4 group 16 [64, 1, 1, 1] strides [0, 32, 0, 0]
 // -----
-// CHECK: error: tile.view: groups are powers of two, those of i4 32 or more, found 48
+// CHECK: error: tile.view: groups are powers of two, those of i4 and e2m1 32 or more, found 48
 %b = tile.alloc "b" in "sram" bytes 64 : !tile.buffer
 %v = tile.view %b in sram + 0 as i8 group 48 [64, 1, 1, 1] strides [0, 32, 0, 0]
 // -----
-// CHECK: error: tile.view: groups are powers of two, those of i4 32 or more, found 0
+// CHECK: error: tile.view: groups are powers of two, those of i4 and e2m1 32 or more, found 0
 %b = tile.alloc "b" in "sram" bytes 64 : !tile.buffer
 %v = tile.view %b in sram + 0 as i8 group 0 [64, 1, 1, 1] strides [0, 32, 0, 0]
 // -----
-// CHECK: error: tile.view: groups are powers of two, those of i4 32 or more, found -32
+// CHECK: error: tile.view: groups are powers of two, those of i4 and e2m1 32 or more, found -32
 %b = tile.alloc "b" in "sram" bytes 64 : !tile.buffer
 %v = tile.view %b in sram + 0 as f16 group -32 [64, 1, 1, 1] strides [0, 32, 0, 0]
+// -----
+// CHECK: error: tile.view: groups are powers of two, those of i4 and e2m1 32 or more, found 16
+%b = tile.alloc "b" in "sram" bytes 64 : !tile.buffer
+%v = tile.view %b in sram + 0 as e2m1 group 16 [64, 1, 1, 1] strides [0, 32, 0, 0]
+// -----
+// CHECK: error: tile.view: only rows of i8 and i4 are sparse, found e4m3
+%b = tile.alloc "b" in "sram" bytes 64 : !tile.buffer
+%v = tile.view %b in sram + 0 as e4m3 group 32 sparse [64, 1, 1, 1] strides [1, 64, 0, 0]
 // -----
 // CHECK: error: tile.view: only rows of i8 and i4 are sparse, found f16
 %b = tile.alloc "b" in "sram" bytes 64 : !tile.buffer
