@@ -61,10 +61,7 @@ def lines(table) -> list[dict]:
         elif row["Op Type"] == "EndRepeat":
             times //= int(row["Dimension"])
         else:
-            values = {
-                key: row[column] if key == "bound" else float(row[column])
-                for key, column in COLUMNS.items()
-            }
+            values = {key: row[column] if key == "bound" else float(row[column]) for key, column in COLUMNS.items()}
             found.append({"name": row["Layer Name"], "count": times, "dimension": str(row["Dimension"]), **values})
     return found
 

@@ -2,8 +2,9 @@
 
     echo '{"rows": 128, "inner": 2048, "columns": 2048}' | python zigzag_driver.py
 
-The machine is that of machine.toml in zigzag's terms: weights stand in the array, partial sums of 128 rows beside it, operands come
-from an SRAM with a port each, and everything starts and ends in a DRAM of 64 B/cycle. Prints parts of the latency and the loops as JSON.
+The machine is that of machine.toml in terms of zigzag: weights stand in the array, double-buffered, and partial sums of 128 rows
+beside it; operands come from an SRAM with a port each; everything starts and ends in a DRAM of 64 B/cycle. Prints parts of the latency
+and the loops as JSON.
 """
 
 import json
@@ -48,9 +49,10 @@ def accelerator() -> dict:
     return {
         "name": "comparison",
         "memories": {
-            "weights": memory(
-                1, ["I2"], [], port("r_port_1", "read", 1, "I2, tl"), port("w_port_1", "write", 1, "I2, fh")
-            ),
+            "weights": {
+                **memory(2, ["I2"], [], port("r_port_1", "read", 1, "I2, tl"), port("w_port_1", "write", 1, "I2, fh")),
+                "force_double_buffering": True,
+            },
             "accumulator": memory(
                 ACCUMULATOR_ROWS * 4,
                 ["O"],
