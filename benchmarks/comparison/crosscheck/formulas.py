@@ -5,36 +5,131 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil
 
-from crosscheck.cases import Product
+from crosscheck.cases import Case, Product
 
 ARRAY = 128
 """Rows and columns of the array."""
+MACS_PER_CYCLE = ARRAY * ARRAY
 DRAM_BYTES_PER_CYCLE = 64
+SRAM_BYTES_PER_CYCLE = 2048
+"""What genz is told of the scratchpad: 64 banks of 32 bytes."""
 SKEW = ARRAY + ARRAY - 2
 """Cycles for which a wavefront fills an array and leaves it again."""
+SCALESIM_IFMAP_BYTES = 1024 << 10
+SCALESIM_FILTER_BYTES = 6144 << 10
+SCALESIM_LINES = 100
+"""scalesim keeps track of a buffer in a hundred lines."""
 
 
 def tiles(size: int) -> int:
     return ceil(size / ARRAY)
 
 
-def scalesim_cycles(product: Product, dataflow: str) -> int:
-    """Compute cycles of one of the products: folds one after the other, each with its own fill and drain.
-
-    Output-stationary ("os"): a fold is 128 x 128 results, streams `inner` and then empties the array.
-    Weight-stationary ("ws"): a fold loads 128 rows of weights first, then streams `rows`.
-    """
-    if dataflow == "os":
-        return tiles(product.rows) * tiles(product.columns) * (product.inner + SKEW)
-    return tiles(product.inner) * tiles(product.columns) * (ARRAY + product.rows + SKEW)
+def weight_tiles(product: Product) -> int:
+    """128 x 128 pieces of the right operand, all counts together."""
+    return product.count * tiles(product.inner) * tiles(product.columns)
 
 
 def pipelined_cycles(product: Product) -> int:
-    """The same array when tiles follow each other without a gap and weights are loaded behind the work (ISA: docs/timing.md)."""
-    return tiles(product.inner) * tiles(product.columns) * product.rows
+    """A weight-stationary array whose tiles follow each other without a gap: each streams `rows`."""
+    return weight_tiles(product) * product.rows
 
 
-def dram_cycles(size_bytes: int) -> float:
+def scalesim_cycles(product: Product, dataflow: str) -> int:
+    """Compute cycles, all counts together: folds one after the other, each with a fill and a drain of its own.
+
+    Output-stationary ("os"): a fold is 128 x 128 results, streams `inner` and empties the array.
+    Weight-stationary ("ws"): a fold takes in 128 rows of weights, then streams `rows` and empties the array.
+    """
+    if dataflow == "os":
+        return product.count * tiles(product.rows) * tiles(product.columns) * (product.inner + SKEW)
+    return weight_tiles(product) * (ARRAY + product.rows + SKEW)
+
+
+def scalesim_os_stalls(product: Product) -> int:
+    """Stall cycles of one output-stationary product of at most 128 rows.
+
+    Half of the buffer is filled before cycle 0. The array reads the weights as a wavefront, in the order of the diagonals of a matrix
+    [folds * inner, 128]. Each miss starts the next half, dated back to the end of the half before and always a whole one. What the
+    array then waits is added twice (`service_reads` of memory/read_buffer.py adds it before the `if` and in it).
+    """
+    half_cycles = SCALESIM_FILTER_BYTES // 2 // DRAM_BYTES_PER_CYCLE
+    line = ceil(SCALESIM_FILTER_BYTES / SCALESIM_LINES)
+    lines_in_half = ceil(SCALESIM_FILTER_BYTES / 2 / line)
+    stalls, ready, held = 0, -1, lines_in_half * line
+    while held < product.inner * product.columns:
+        miss = _os_cycle(product, ceil((held + ARRAY * (ARRAY - 1) / 2) / ARRAY))
+        ready += half_cycles + 1
+        stalls += 2 * max(ready - (miss + stalls), 0)
+        held += lines_in_half * line
+    return stalls
+
+
+def _os_cycle(product: Product, diagonal: int) -> int:
+    """When the wavefront reaches a diagonal; its first 128 steps in a fold still belong to columns of the fold before."""
+    fold, step = divmod(diagonal, product.inner)
+    if step < ARRAY and fold:
+        fold, step = fold - 1, step + product.inner
+    return fold * (product.inner + SKEW) + step
+
+
+def scalesim_os_with_prefetch(product: Product) -> int:
+    """From the first request for DRAM to the last result there, all counts together; at most 128 rows, stalls included.
+
+    The left operand is padded to 128 rows. Results wait until the array has finished.
+    """
+    left = min(ARRAY * product.inner, SCALESIM_IFMAP_BYTES // 2)
+    right = min(product.inner * tiles(product.columns) * ARRAY, SCALESIM_FILTER_BYTES // 2)
+    prefetch = max(left, right) // DRAM_BYTES_PER_CYCLE
+    writes = ceil(product.rows * product.columns / DRAM_BYTES_PER_CYCLE)
+    compute = scalesim_cycles(product, "os") // product.count
+    return product.count * (prefetch + compute + scalesim_os_stalls(product) + writes - 2)
+
+
+def dram_cycles(size_bytes: float) -> float:
     return size_bytes / DRAM_BYTES_PER_CYCLE
+
+
+def zigzag_bytes(case: Case) -> int:
+    """What crosses the DRAM when each product reads both operands and writes its result, once."""
+    return sum(product.left_bytes + product.right_bytes + product.result_bytes for product in case.products)
+
+
+def genz_operations(case: Case) -> list[tuple[Product, str]]:
+    """The operations that genz makes of a case, each with the operands that it keeps in the scratchpad: of L(eft), R(ight), O(utput).
+
+    It joins matrices that read the same input, takes the lookup of the embedding for a product with the whole table and, in prefill,
+    computes the head for all rows.
+    """
+    if len(case.products) == 1:
+        return [(case.products[0], "")]
+    by_name = {product.name: product for product in case.products}
+    rows, layers, width = by_name["q"].rows, by_name["q"].count, by_name["q"].inner
+    joined = {"q": width + 2 * by_name["k, v"].columns, "gate, up": 2 * by_name["gate, up"].columns}
+    resident = dict.fromkeys(by_name, "LO" if rows == 1 else "") | {"head": ""}
+    if rows > 1:
+        resident |= {"scores": "O", "values": "L"}
+    found: list[tuple[Product, str]] = []
+    for name, product in by_name.items():
+        if name in joined:
+            found.append((replace(product, columns=joined[name], count=layers), resident[name]))
+        elif name != "k, v":
+            found.append((replace(product, rows=rows) if name == "head" else product, resident[name]))
+    if rows > 1:
+        head = by_name["head"]
+        found.append((Product("embedding", rows, head.columns, width), ""))
+    return found
+
+
+def genz_cycles(product: Product, resident: str) -> float:
+    """All counts: the longer of the MACs at full rate and of the bytes, those of resident operands at the scratchpad's bandwidth."""
+    return max(product.macs / MACS_PER_CYCLE, genz_memory_cycles(product, resident))
+
+
+def genz_memory_cycles(product: Product, resident: str) -> float:
+    sizes = {"L": product.left_bytes, "R": product.right_bytes, "O": product.result_bytes}
+    bandwidth = {name: SRAM_BYTES_PER_CYCLE if name in resident else DRAM_BYTES_PER_CYCLE for name in sizes}
+    return sum(size / bandwidth[name] for name, size in sizes.items())

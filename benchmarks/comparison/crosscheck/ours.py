@@ -6,10 +6,12 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from crosscheck.cases import CONTEXT, HERE, MACHINE, TINYLLAMA
+from crosscheck.formulas import MACS_PER_CYCLE
 
 LAYER, PHASE = 0, 1
 """Labels of the sections of a report (docs/stats.md)."""
@@ -37,8 +39,8 @@ def study() -> dict[str, Any]:
     return {
         "gemm": one_layer(run_slmc(HERE / "gemm.slm", GEMM_ROWS, 2 * GEMM_ROWS, 1)),
         "gemv": one_layer(run_slmc(HERE / "gemv.slm", 1, 2, 1)),
-        "decode": phase(decoded, "decode", mxu_busy(decoded) - mxu_busy(before)),
-        "prefill": phase(whole, "prefill", mxu_busy(whole)),
+        "decode": phase(decoded["decode"], counters(decoded) - counters(before), decoded),
+        "prefill": phase(whole["prefill"], counters(whole), whole),
     }
 
 
@@ -47,29 +49,35 @@ def one_layer(stats: dict[str, Any]) -> dict[str, Any]:
     layers = [s for s in stats["sections"] if s["label"] == LAYER and s["value"] is not None and s["value"] >= 0]
     inner = sorted(layers, key=lambda section: section["value"])[WARM_LAYERS:-WARM_LAYERS]
     visits = sum(section["visits"] for section in inner)
-    bytes_per_layer = sum(section["dram_bytes"] for section in inner) / visits
+    macs = sum(section["macs"] for section in inner) / visits
     return {
         "cycles": sum(section["cycles"] for section in inner) / visits,
         "mxu": sum(section["busy_cycles"]["MXU"] for section in inner) / visits,
-        "macs": sum(section["macs"] for section in inner) / visits,
-        "dram_bytes": bytes_per_layer,
+        "macs": macs,
+        "mxu_floor": macs / MACS_PER_CYCLE,
+        "dram_bytes": sum(section["dram_bytes"] for section in inner) / visits,
         "chunk": stats["program"]["chunk"],
     }
 
 
-def phase(stats: dict[str, Any], name: str, mxu: float) -> dict[str, Any]:
-    part = stats[name]
+def phase(part: dict[str, Any], counted: Counter[str], stats: dict[str, Any]) -> dict[str, Any]:
+    """A phase of TinyLlama; `counted` are the counters of that phase."""
     return {
         "cycles": part["cycles"],
-        "mxu": mxu,
+        "mxu": counted["mxu"],
         "macs": part["macs"],
+        "bf16_macs": counted["bf16_macs"],
+        "mxu_floor": part["floor"]["mxu"],
         "dram_bytes": part["dram_bytes"],
-        "chunk": stats["program"]["chunk"],
+        "cache_bytes": counted["cache_bytes"],
         "floor": part["floor"]["cycles"],
-        "bound": part["bound"],
+        "chunk": stats["program"]["chunk"],
     }
 
 
-def mxu_busy(stats: dict[str, Any]) -> float:
-    (engine,) = [engine for engine in stats["engines"] if engine["name"] == "MXU"]
-    return engine["busy_cycles"]
+def counters(stats: dict[str, Any]) -> Counter[str]:
+    """What a report counts for a whole run only."""
+    (mxu,) = [engine["busy_cycles"] for engine in stats["engines"] if engine["name"] == "MXU"]
+    cache = stats["bytes_by_region"]["KV"]
+    bf16 = sum(macs for dtypes, macs in stats["macs_by_dtype"].items() if dtypes.startswith("bf16"))
+    return Counter({"mxu": mxu, "cache_bytes": cache["read"] + cache["write"], "bf16_macs": bf16})
