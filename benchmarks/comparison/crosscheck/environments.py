@@ -12,23 +12,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-DRIVERS = Path(__file__).resolve().parent / "drivers"
+HERE = Path(__file__).resolve().parent
+DRIVERS = HERE / "drivers"
+REQUIREMENTS = HERE.parent / "requirements"
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool from the package index; `requirements` pin it and what it forgets to ask for."""
+    """A tool from the package index; requirements/NAME.txt pins it and all that it stands on."""
 
     name: str
     version: str
-    requirements: tuple[str, ...]
+
+    @property
+    def requirements(self) -> Path:
+        return REQUIREMENTS / f"{self.name}.txt"
 
 
-SCALESIM = Tool("scalesim", "3.0.0", ("scalesim==3.0.0", "numpy==1.26.4", "pandas==2.3.3"))
-"""3.0.0 uses names that numpy 2 and pandas 3 no longer have."""
-ZIGZAG = Tool("zigzag", "3.9.1", ("zigzag-dse==3.9.1", "six==1.17.0"))
-"""3.9.1 imports six without asking for it."""
-GENZ = Tool("genz", "0.0.16", ("genz-llm==0.0.16",))
+SCALESIM = Tool("scalesim", "3.0.0")
+ZIGZAG = Tool("zigzag", "3.9.1")
+GENZ = Tool("genz", "0.0.16")
 TOOLS = (SCALESIM, ZIGZAG, GENZ)
 
 
@@ -36,13 +39,13 @@ def install(tool: Tool, folder: Path) -> None:
     """Makes folder/NAME/environment unless it is there with these requirements. Raises CalledProcessError."""
     environment = folder / tool.name / "environment"
     stamp = environment / "requirements.txt"
-    wanted = "\n".join(tool.requirements)
+    wanted = tool.requirements.read_text()
     if stamp.exists() and stamp.read_text() == wanted:
         return
-    print(f"installing {', '.join(tool.requirements)} into {environment}", file=sys.stderr)
+    print(f"installing {tool.name} {tool.version} into {environment}", file=sys.stderr)
     venv.create(environment, clear=True, with_pip=True)
     pip = (str(environment / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check")
-    subprocess.run([*pip, *tool.requirements], check=True)
+    subprocess.run([*pip, "-r", str(tool.requirements)], check=True)
     stamp.write_text(wanted)
 
 
@@ -52,11 +55,7 @@ def run_driver(tool: Tool, folder: Path, name: str, request: dict[str, Any]) -> 
     Raises CalledProcessError.
     """
     driver = DRIVERS / f"{tool.name}_driver.py"
-    made_from = {
-        "requirements": list(tool.requirements),
-        "driver": hashlib.sha256(driver.read_bytes()).hexdigest(),
-        "request": request,
-    }
+    made_from = {"requirements": _hash(tool.requirements), "driver": _hash(driver), "request": request}
     kept = folder / tool.name / "runs" / f"{name}.json"
     if kept.exists() and (content := json.loads(kept.read_text()))["made_from"] == made_from:
         return content["result"]
@@ -67,6 +66,10 @@ def run_driver(tool: Tool, folder: Path, name: str, request: dict[str, Any]) -> 
     part.write_text(json.dumps({"made_from": made_from, "result": answer}, indent=1))
     part.replace(kept)
     return answer
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _execute(python: Path, driver: Path, request: dict[str, Any]) -> dict[str, Any]:
