@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 STUDY = ROOT / "benchmarks" / "comparison"
 sys.path.insert(0, str(STUDY))
 
-from crosscheck import cases, environments, formulas, genz, page, scalesim, tables, zigzag  # noqa: E402
+from crosscheck import cases, environments, formulas, genz, page, scalesim, scalesim_buffer, tables, zigzag  # noqa: E402
 
 from isa.machine import load_machine  # noqa: E402
 
@@ -59,7 +59,7 @@ def test_closed_form_of_scalesim(run: str) -> None:
     printed = RESULTS["scalesim"][run]
     assert formulas.scalesim_cycles(product, dataflow) == printed["compute"]
     if dataflow == "os" and product.rows <= formulas.ARRAY:
-        assert formulas.scalesim_os_stalls(product) == printed["stalls"]
+        assert scalesim_buffer.os_stalls(product.inner, product.columns) == printed["stalls"]
         assert formulas.scalesim_os_with_prefetch(product) == printed["with_prefetch"]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import ceil
 
+from crosscheck import scalesim_buffer
 from crosscheck.cases import Case, Product
 
 ARRAY = 128
@@ -19,9 +20,6 @@ SRAM_BYTES_PER_CYCLE = 2048
 SKEW = ARRAY + ARRAY - 2
 """Cycles for which a wavefront fills an array and leaves it again."""
 SCALESIM_IFMAP_BYTES = 1024 << 10
-SCALESIM_FILTER_BYTES = 6144 << 10
-SCALESIM_LINES = 100
-"""scalesim keeps track of a buffer in a hundred lines."""
 
 
 def tiles(size: int) -> int:
@@ -49,44 +47,17 @@ def scalesim_cycles(product: Product, dataflow: str) -> int:
     return weight_tiles(product) * (ARRAY + product.rows + SKEW)
 
 
-def scalesim_os_stalls(product: Product) -> int:
-    """Stall cycles of one output-stationary product of at most 128 rows.
-
-    Half of the buffer is filled before cycle 0. The array reads the weights as a wavefront, in the order of the diagonals of a matrix
-    [folds * inner, 128]. Each miss starts the next half, dated back to the end of the half before and always a whole one. What the
-    array then waits is added twice (`service_reads` of memory/read_buffer.py adds it before the `if` and in it).
-    """
-    half_cycles = SCALESIM_FILTER_BYTES // 2 // DRAM_BYTES_PER_CYCLE
-    line = ceil(SCALESIM_FILTER_BYTES / SCALESIM_LINES)
-    lines_in_half = ceil(SCALESIM_FILTER_BYTES / 2 / line)
-    stalls, ready, held = 0, -1, lines_in_half * line
-    while held < product.inner * product.columns:
-        miss = _os_cycle(product, ceil((held + ARRAY * (ARRAY - 1) / 2) / ARRAY))
-        ready += half_cycles + 1
-        stalls += 2 * max(ready - (miss + stalls), 0)
-        held += lines_in_half * line
-    return stalls
-
-
-def _os_cycle(product: Product, diagonal: int) -> int:
-    """When the wavefront reaches a diagonal; its first 128 steps in a fold still belong to columns of the fold before."""
-    fold, step = divmod(diagonal, product.inner)
-    if step < ARRAY and fold:
-        fold, step = fold - 1, step + product.inner
-    return fold * (product.inner + SKEW) + step
-
-
 def scalesim_os_with_prefetch(product: Product) -> int:
     """From the first request for DRAM to the last result there, all counts together; at most 128 rows, stalls included.
 
     The left operand is padded to 128 rows. Results wait until the array has finished.
     """
     left = min(ARRAY * product.inner, SCALESIM_IFMAP_BYTES // 2)
-    right = min(product.inner * tiles(product.columns) * ARRAY, SCALESIM_FILTER_BYTES // 2)
+    right = min(product.inner * tiles(product.columns) * ARRAY, scalesim_buffer.BUFFER_BYTES // 2)
     prefetch = max(left, right) // DRAM_BYTES_PER_CYCLE
     writes = ceil(product.rows * product.columns / DRAM_BYTES_PER_CYCLE)
     compute = scalesim_cycles(product, "os") // product.count
-    return product.count * (prefetch + compute + scalesim_os_stalls(product) + writes - 2)
+    return product.count * (prefetch + compute + scalesim_buffer.os_stalls(product.inner, product.columns) + writes - 2)
 
 
 def dram_cycles(size_bytes: float) -> float:
