@@ -47,17 +47,23 @@ def scalesim_cycles(product: Product, dataflow: str) -> int:
     return weight_tiles(product) * (ARRAY + product.rows + SKEW)
 
 
-def scalesim_os_with_prefetch(product: Product) -> int:
-    """From the first request for DRAM to the last result there, all counts together; at most 128 rows, stalls included.
+def scalesim_os_parts(product: Product) -> dict[str, int]:
+    """From the first request for DRAM to the last result there, all counts together; at most 128 rows.
 
     The left operand is padded to 128 rows. Results wait until the array has finished.
     """
     left = min(ARRAY * product.inner, SCALESIM_IFMAP_BYTES // 2)
     right = min(product.inner * tiles(product.columns) * ARRAY, scalesim_buffer.BUFFER_BYTES // 2)
-    prefetch = max(left, right) // DRAM_BYTES_PER_CYCLE
-    writes = ceil(product.rows * product.columns / DRAM_BYTES_PER_CYCLE)
-    compute = scalesim_cycles(product, "os") // product.count
-    return product.count * (prefetch + compute + scalesim_buffer.os_stalls(product.inner, product.columns) + writes - 2)
+    return {
+        "prefetch": product.count * (max(left, right) // DRAM_BYTES_PER_CYCLE),
+        "compute": scalesim_cycles(product, "os"),
+        "stalls": product.count * scalesim_buffer.os_stalls(product.inner, product.columns),
+        "writes": product.count * (ceil(product.rows * product.columns / DRAM_BYTES_PER_CYCLE) - 2),
+    }
+
+
+def scalesim_os_with_prefetch(product: Product) -> int:
+    return sum(scalesim_os_parts(product).values())
 
 
 def dram_cycles(size_bytes: float) -> float:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 import jinja2
 
 from crosscheck import formulas, markdown, scalesim, tables
-from crosscheck.cases import HERE, MACHINE
+from crosscheck.cases import HERE, MACHINE, Case
 from crosscheck.environments import TOOLS
 from isa.machine import load_machine
 
@@ -47,6 +48,7 @@ def render(results: dict[str, Any], anchors: dict[str, Any]) -> str:
         runs=len(results["scalesim"]),
         limit=scalesim.LONGEST_RUN_CYCLES,
         weight_tiles=sum(formulas.weight_tiles(product) for product in views["decode"].case.products),
+        os_parts=os_parts(views["decode"].case),
         genz_extra=genz["embeddings"]["cycles"] + genz["classifier"]["cycles"],
         causal=tables.causal_share(),
         anchors=anchors,
@@ -54,6 +56,11 @@ def render(results: dict[str, Any], anchors: dict[str, Any]) -> str:
         same=same["fraction"],
         same_hardware=same["hardware"],
     )
+
+
+def os_parts(case: Case) -> Counter[str]:
+    """Where the cycles of output-stationary scalesim go."""
+    return sum((Counter(formulas.scalesim_os_parts(product)) for product in case.products), Counter[str]())
 
 
 def with_fraction(measurement: dict[str, Any]) -> dict[str, Any]:
