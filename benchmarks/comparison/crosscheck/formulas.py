@@ -19,7 +19,7 @@ SRAM_BYTES_PER_CYCLE = 2048
 """What genz is told of the scratchpad: 64 banks of 32 bytes."""
 SKEW = ARRAY + ARRAY - 2
 """Cycles for which a wavefront fills an array and leaves it again."""
-SCALESIM_IFMAP_BYTES = 1024 << 10
+SCALESIM_IFMAP_BYTES = SCALESIM_OFMAP_BYTES = 1024 << 10
 
 
 def tiles(size: int) -> int:
@@ -64,6 +64,24 @@ def scalesim_os_parts(product: Product) -> dict[str, int]:
 
 def scalesim_os_with_prefetch(product: Product) -> int:
     return sum(scalesim_os_parts(product).values())
+
+
+def scalesim_ws_with_prefetch(product: Product) -> int:
+    """As scalesim_os_with_prefetch, weight-stationary: slower than the DRAM, so that it never stalls with at most 128 rows.
+
+    Partial sums leave the array after every fold; what waits in half of their buffer is written at the end.
+    """
+    left = min(product.rows * tiles(product.inner) * ARRAY, SCALESIM_IFMAP_BYTES // 2)
+    right = min(product.inner * tiles(product.columns) * ARRAY, scalesim_buffer.BUFFER_BYTES // 2)
+    prefetch = max(left, right) // DRAM_BYTES_PER_CYCLE
+    partial_sums = tiles(product.inner) * product.rows * product.columns
+    waits = min(partial_sums, SCALESIM_OFMAP_BYTES // 2) / DRAM_BYTES_PER_CYCLE
+    is_all_there = partial_sums <= SCALESIM_OFMAP_BYTES // 2
+    compute = scalesim_cycles(product, "ws") // product.count
+    return product.count * (prefetch + compute - 1 + ceil(waits) - is_all_there)
+
+
+SCALESIM_WITH_PREFETCH = {"os": scalesim_os_with_prefetch, "ws": scalesim_ws_with_prefetch}
 
 
 def dram_cycles(size_bytes: float) -> float:

@@ -138,19 +138,14 @@ def _memory_rows(case: Case, results: Results, ours: float) -> list[Row]:
     def add(tool: str, counts: str, cycles: float, formula: float | None = None) -> None:
         rows.append(Row(tool, counts, cycles, cycles / ours, formula))
 
-    if len(products) == 1:
-        (product,) = products
-        stationary = runs[f"os-{product.shape}"]["with_prefetch"]
-        add("scalesim os", "with prefetch", stationary, formulas.scalesim_os_with_prefetch(product))
-        add("scalesim ws", "with prefetch", runs[f"ws-{product.shape}"]["with_prefetch"])
-    elif all(product.rows <= formulas.ARRAY for product in products):
-        total = sum(_scalesim(runs, product, "os", "with_prefetch") for product in products)
-        formula = sum(formulas.scalesim_os_with_prefetch(product) for product in products)
-        add("scalesim os", "products one after the other, with prefetch", total, formula)
+    if all(product.rows <= formulas.ARRAY for product in products):
+        for dataflow, formula in formulas.SCALESIM_WITH_PREFETCH.items():
+            total = sum(_scalesim(runs, product, dataflow, "with_prefetch") for product in products)
+            add(f"scalesim {dataflow}", "with prefetch", total, sum(formula(product) for product in products))
     zigzag = results["zigzag"]
     add("zigzag-dse", "products from DRAM to DRAM", sum(p.count * zigzag[p.shape]["total"] for p in products))
-    formula = sum(formulas.genz_cycles(*operation) for operation in formulas.genz_operations(case))
-    add("genz-llm", "the longer of MACs and bytes", results["genz"][case.name]["total"], formula)
+    genz = sum(formulas.genz_cycles(*operation) for operation in formulas.genz_operations(case))
+    add("genz-llm", "the longer of MACs and bytes", results["genz"][case.name]["total"], genz)
     return rows
 
 
@@ -175,7 +170,7 @@ def _scalesim(runs: Results, product: Product, dataflow: str, part: str) -> floa
         return product.count * run[part]
     if part == "compute":
         return formulas.scalesim_cycles(product, dataflow)
-    return formulas.scalesim_os_with_prefetch(product)
+    return formulas.SCALESIM_WITH_PREFETCH[dataflow](product)
 
 
 def causal_share() -> float:
