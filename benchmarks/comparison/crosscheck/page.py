@@ -8,7 +8,7 @@ from typing import Any
 
 import jinja2
 
-from crosscheck import formulas, markdown, scalesim, tables
+from crosscheck import formulas, markdown, scalesim, tables, zigzag
 from crosscheck.cases import HERE, MACHINE, Case
 from crosscheck.environments import TOOLS
 from isa.machine import load_machine
@@ -48,6 +48,7 @@ def render(results: dict[str, Any], anchors: dict[str, Any]) -> str:
         runs=len(results["scalesim"]),
         limit=scalesim.LONGEST_RUN_CYCLES,
         weight_tiles=sum(formulas.weight_tiles(product) for product in views["decode"].case.products),
+        zigzag_parts=zigzag_parts(views["prefill"].case, results),
         os_parts=os_parts(views["decode"].case),
         genz_extra=genz["embeddings"]["cycles"] + genz["classifier"]["cycles"],
         causal=tables.causal_share(),
@@ -61,6 +62,12 @@ def render(results: dict[str, Any], anchors: dict[str, Any]) -> str:
 def os_parts(case: Case) -> Counter[str]:
     """Where the cycles of output-stationary scalesim go."""
     return sum((Counter(formulas.scalesim_os_parts(product)) for product in case.products), Counter[str]())
+
+
+def zigzag_parts(case: Case, results: dict[str, Any]) -> dict[str, float]:
+    """The parts of zigzag's latency, all products together."""
+    parts = results["zigzag"]
+    return {name: sum(p.count * parts[p.shape][name] for p in case.products) for name in zigzag.PARTS}
 
 
 def with_fraction(measurement: dict[str, Any]) -> dict[str, Any]:
