@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from isa.descriptor import Descriptor
 from isa.machine_memory import Memory
-from isa.spec import BLOCK_ROWS, FMT_BLOCKED
 from simulator.timing.sram import Runs, ceil_div, runs_of
 
 # Transfers of more runs than this are counted on the first ones and extended in proportion.
@@ -165,10 +164,7 @@ def _starts(td: Descriptor, runs: Runs, limit: int) -> Iterator[int]:
 def _run_dimensions(td: Descriptor, runs: Runs) -> list[tuple[int, int]]:
     """The (extent, stride) pairs that are not inside a run: their extents multiply to runs.count."""
     dims = list(zip(td.extents, td.strides, strict=True))
-    if td.fmt & FMT_BLOCKED:
-        blocks = ceil_div(td.extents[1], BLOCK_ROWS)
-        dims = [(blocks, td.strides[1]), *dims[2:]]
-    elif not runs.stride:
+    if not runs.stride:
         dims = dims[1:]
     kept: list[tuple[int, int]] = []
     remaining = runs.count

@@ -11,7 +11,7 @@ from math import gcd
 
 from isa.descriptor import Descriptor
 from isa.machine_core import Sram
-from isa.spec import BLOCK_ROWS, ELEMENT_BITS, FMT_BLOCKED, Dtype
+from isa.spec import ELEMENT_BITS, Dtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,8 @@ def ceil_div(numerator: int, denominator: int) -> int:
 
 
 def runs_of(td: Descriptor) -> Runs:
-    """Merges dimensions that follow each other in memory. A stride of 0 reads its element once per row."""
+    """A plain operand. Dimensions that follow each other in memory merge; a stride of 0 reads its element once per row."""
     size = ELEMENT_BITS[td.dtype] // 8
-    if td.fmt & FMT_BLOCKED:
-        blocks = ceil_div(td.extents[1], BLOCK_ROWS)
-        return _merged(td.row_bytes() * BLOCK_ROWS, ((blocks, td.strides[1]), *_outer(td, 2)))
     if td.dtype == Dtype.I4:
         return _merged(td.row_bytes(), _outer(td, 1))
     e0, s0 = td.extents[0], td.strides[0]

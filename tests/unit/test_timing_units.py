@@ -4,7 +4,7 @@ import pytest
 
 from isa.descriptor import Descriptor, dense_strides
 from isa.machine import load_machine
-from isa.spec import BY_MNEMONIC, FMT_BLOCKED, VBIN, VRED, VUN, Dtype, Flag, Region
+from isa.spec import BY_MNEMONIC, FMT_BLOCKED, FMT_SPARSE, VBIN, VRED, VUN, Dtype, Flag, Region
 from simulator.timing.actions import ACTION_INDEX, named
 from simulator.timing.costs import CostModel
 from simulator.timing.dram import Dram
@@ -54,9 +54,6 @@ class TestRuns:
     def test_int4_counts_half_a_byte_per_element(self):
         assert runs_of(tensor(0, S, Dtype.I4, 64, 3, glog2=5)) == Runs(1, 96)
 
-    def test_blocked_weights_are_padded_to_16_rows(self):
-        assert runs_of(tensor(0, S, Dtype.I8, 64, 20, strides=(0, 1024, 0, 0), fmt=FMT_BLOCKED)) == Runs(1, 2048)
-
 
 class TestSram:
     def test_dense_runs_take_port_beats_and_bank_accesses(self):
@@ -76,6 +73,12 @@ class TestSram:
 
 def blocked(k, n, dtype=Dtype.I8):
     return tensor(0, S, dtype, k, n, strides=(0, 16 * k * (2 if dtype == Dtype.BF16 else 1), 0, 0), fmt=FMT_BLOCKED)
+
+
+def gemv(mnemonic, k, n, b, *scales):
+    """Cycles of one row of int8 times these weights."""
+    c = tensor(0, S, Dtype.F32 if mnemonic == "mmg" else Dtype.I32, n, 1)
+    return cost(mnemonic, c, tensor(0, S, Dtype.I8, k, 1), b, *scales).cycles
 
 
 class TestMatrix:
@@ -126,12 +129,49 @@ class TestMatrix:
         found = cost("mm", tensor(0, S, Dtype.F32, 64, 1), tensor(0, S, Dtype.BF16, 64, 1), v)
         assert found.cycles == 64
 
-    def test_group_scales_travel_with_the_weights(self):
+    def test_blocked_scales_are_dense(self):
         b = tensor(0, S, Dtype.I4, 64, 64, strides=(0, 512, 0, 0), fmt=FMT_BLOCKED, glog2=5)
-        scales = tensor(0, S, Dtype.F16, 2, 64)
-        found = cost("mmg", tensor(0, S, Dtype.F32, 64, 1), tensor(0, S, Dtype.I8, 64, 1), b, scales)
-        # 2048 bytes of weights and 64 x 2 scales of 2 bytes over 128 bytes per cycle.
-        assert found.cycles == 18
+        scales = tensor(0, S, Dtype.F16, 2, 64, strides=(0, 64, 0, 0), fmt=FMT_BLOCKED)
+        # 2048 bytes of weights, then 64 x 2 scales of 2 bytes, over 128 bytes per cycle.
+        assert gemv("mmg", 64, 64, b, scales) == 16 + 2
+
+    @pytest.mark.parametrize(
+        ("groups", "strides", "beats"),
+        [
+            (2, (2, 4, 0, 0), 2),  # all scales of a row in this pass, rows adjacent: 256 bytes
+            (2, (2, 64, 0, 0), 64),  # one run per row
+            (2, (128, 2, 0, 0), 2),  # transposed: a run of 64 scales per group
+            (4, (2, 8, 0, 0), 64),  # two of four scales of a row
+        ],
+    )
+    def test_row_major_scales_take_a_run_per_row(self, groups, strides, beats):
+        k = 32 * groups
+        b = tensor(0, S, Dtype.I4, k, 64, strides=(0, 8 * k, 0, 0), fmt=FMT_BLOCKED, glog2=5)
+        scales = tensor(0, S, Dtype.F16, groups, 64, strides=strides)
+        assert gemv("mmg", k, 64, b, scales) == k // 64 * (16 + beats)
+
+    def test_a_group_longer_than_a_pass_loads_its_scale_in_each(self):
+        b = tensor(0, S, Dtype.I8, 128, 64, strides=(0, 2048, 0, 0), fmt=FMT_BLOCKED, glog2=7)
+        scales = tensor(0, S, Dtype.F16, 1, 64, strides=(0, 32, 0, 0), fmt=FMT_BLOCKED)
+        assert gemv("mmg", 128, 64, b, scales) == 2 * (32 + 1)
+
+    def test_blocks_are_loaded_whole(self):
+        b = tensor(0, S, Dtype.I8, 62, 65, strides=(0, 1024, 0, 0), fmt=FMT_BLOCKED)
+        assert gemv("mm", 62, 65, b) == 32 + 8  # 64 columns of 62 padded to 64; one row of the last block of 16
+
+    @pytest.mark.parametrize("glog2", [5, 6, 7])
+    def test_plain_nibbles_of_a_group_lie_half_a_group_apart(self, glog2):
+        b = tensor(0, S, Dtype.I4, 128, 64, strides=(0, 128, 0, 0), glog2=glog2)
+        found = cost("mm", tensor(0, S, Dtype.F32, 64, 1), tensor(0, S, Dtype.F16, 128, 1), b)
+        assert found.cycles == 2 * 64
+        per_row = 64 if glog2 == 7 else 32  # a pass of 64 finds its nibbles in 64 bytes if the group is 128
+        assert actions(found)["sram_read.mxu_b"] == 2 * 64 * per_row
+
+    def test_sparse_rows_are_values_and_positions(self):
+        whole = tensor(0, S, Dtype.I8, 128, 64, strides=(1, 80, 0, 0), fmt=FMT_SPARSE)
+        assert gemv("mm", 128, 64, whole) == 40  # 64 rows of 64 values and 16 bytes of positions, dense
+        parts = tensor(0, S, Dtype.I8, 256, 64, strides=(1, 160, 0, 0), fmt=FMT_SPARSE)
+        assert gemv("mm", 256, 64, parts) == 2 * (64 + 64)  # in each pass a run of values and one of positions per row
 
     def test_accumulating_reads_c(self):
         tds = tensor(0, S, Dtype.I32, 64, 1), tensor(0, S, Dtype.I8, 64, 1), blocked(64, 64)
