@@ -24,9 +24,14 @@ _ACCUMULATOR = ACTION_INDEX["accumulator"]
 
 @dataclass(frozen=True, slots=True)
 class MatrixCost:
-    """Cycles the unit is occupied, SRAM bank accesses, counts by action index."""
+    """Cycles the unit is occupied; `lead`: to load the first weights; `fill`: for which rows of A stream after the unit takes
+    the next instruction; `drain`: for which C is written after that; SRAM bank accesses, counts by action index.
+    """
 
     cycles: int
+    lead: int
+    fill: int
+    drain: int
     bank_accesses: int
     actions: tuple[tuple[int, int], ...]
 
@@ -46,19 +51,25 @@ def matrix_cost(
     shape = _shape(a, b)
     beats = beats_per_row(core, a.dtype, b.dtype)
     accumulates = bool(flags & Flag.ACC)
-    cycles = banks_a = banks_b = banks_c = 0
+    cycles = banks_a = banks_b = banks_c = lead = fill = drain = 0
     row_blocks = list(_tiles(shape.m, core.mxu.accumulator_rows.value))
     for rows, row_count in row_blocks:
         for n, n_count in _tiles(shape.n, core.mxu.rows.value):
-            streamed = 0
+            streamed = stream = 0
             for k, k_count in _tiles(shape.k, core.mxu.columns.value):
                 a_access = _a_access(core, a, k)
                 weights = weight_access(core, b, s, n, k)
-                streamed += k_count * max(rows * max(beats, a_access[0]), weights.beats)
+                stream = rows * max(beats, a_access[0])
+                lead = lead or weights.beats
+                streamed += k_count * max(stream, weights.beats)
                 banks_a += row_count * n_count * k_count * rows * a_access[1]
                 banks_b += row_count * n_count * k_count * weights.bank_accesses
             c_beats, c_banks = _c_access(core, c, n)
-            cycles += row_count * n_count * max(streamed, rows * c_beats)
+            tiles, tile = row_count * n_count, max(streamed, rows * c_beats)
+            cycles += tiles * tile
+            # Behind the last pass nothing is loaded; C is written from its beginning on, and behind that of older tiles.
+            fill = min(stream, lead)
+            drain = max(0, min(streamed, rows * c_beats) - stream, drain + tiles * (rows * c_beats - tile))
             banks_c += row_count * n_count * rows * c_banks
     bank_bytes = core.sram.bank_bytes.value
     batches, macs = shape.batches, shape.batches * shape.m * shape.n * shape.k
@@ -76,7 +87,7 @@ def matrix_cost(
     ]
     if accumulates:
         actions.append((_C, batches * banks_c * bank_bytes))
-    return MatrixCost(cycles, banks, tuple(actions))
+    return MatrixCost(cycles, lead, fill, drain, banks, tuple(actions))
 
 
 def beats_per_row(core: Core, a: Dtype, b: Dtype) -> int:

@@ -37,12 +37,12 @@ def _rows(td: Descriptor, n: int, k: int) -> Runs:
     if s0 == size or s0 == 0 or k == 1:
         return _adjacent(n, size if s0 == 0 else k * size, s1)
     if s1 == size:
-        return Runs(k, n * size)
-    return Runs(n * k, size, abs(s0))
+        return _adjacent(k, n * size, s0)
+    return Runs(n * k, size, abs(s0), n)
 
 
-def _adjacent(n: int, row_bytes: int, pitch: int) -> Runs:
-    return Runs(1, n * row_bytes) if pitch == row_bytes else Runs(n, row_bytes)
+def _adjacent(rows: int, row_bytes: int, pitch: int) -> Runs:
+    return Runs(1, rows * row_bytes) if pitch == row_bytes else Runs(rows, row_bytes)
 
 
 def _nibble_bytes(k: int, group: int) -> int:
