@@ -21,9 +21,10 @@ class Seq(Strict):
 
 
 class Dma(Strict):
-    """DRAM to SRAM (dml) or back (dms): bytes per cycle of its scratchpad port."""
+    """DRAM to SRAM (dml) or back (dms): bytes per cycle of its scratchpad port, and bytes of its requests in flight."""
 
     port_bytes: Annotated[Count, power_of_two(1, 4096)]
+    outstanding_bytes: Annotated[Count, power_of_two(256, 1 << 24)]
 
 
 class MxuBeats(Strict):

@@ -50,8 +50,9 @@ class DramTiming(Strict):
 
     @model_validator(mode="after")
     def _refreshes(self) -> DramTiming:
-        if self.tRFC.value >= self.tREFI.value:
-            raise ValueError("tRFC shorter than tREFI")
+        around = self.WL.value + self.tWR.value + self.tRP.value + self.tRCD.value
+        if self.tRFC.value + around >= self.tREFI.value:
+            raise ValueError("tRFC, with WL + tWR + tRP + tRCD around it, shorter than tREFI")
         return self
 
 
@@ -96,5 +97,7 @@ class Memory(Strict):
 
     @property
     def refreshed_bytes_per_second(self) -> float:
-        """The peak less the time of refresh: no transfer can be faster."""
-        return self.peak_bytes_per_second * (1.0 - self.timing.tRFC.value / self.timing.tREFI.value)
+        """The peak less the time of refresh, with the precharge before it and the activate after it: no stream is faster."""
+        timing = self.timing
+        closed = timing.tRP.value + timing.tRFC.value + timing.tRCD.value
+        return self.peak_bytes_per_second * (1.0 - closed / timing.tREFI.value)

@@ -94,6 +94,9 @@ class Core(IntEnum):
     PERIOD_MASK = auto()  # DRAM addresses that differ in other bits cost the same
     READ_TO_WRITE = auto()
     WRITE_TO_READ = auto()
+    READ_REFRESH = auto()  # cycles without reads around a refresh
+    WRITE_REFRESH = auto()
+    REFRESH_INTERVAL = auto()
     QUEUE_FULL = auto()  # .. by engine
     LENGTH = QUEUE_FULL + ENGINE_SLOTS
 
@@ -168,6 +171,8 @@ class Cost(IntEnum):
     FORM = 0
     RESIDUE = auto()
     CYCLES = auto()
+    LEAD = auto()  # cycles before the unit computes
+    FILL = auto()  # ... for which it computes after the end
     SRAM_SHARE = auto()
     DRAM_SHARE = auto()
     DRAM_WRITE = auto()
@@ -186,6 +191,7 @@ class Profile(IntEnum):
     BUSY = auto()
     CONTENTION = auto()
     FREE = auto()  # the cycle from which the engine is free
+    COMPUTED = auto()  # ... from which it does not compute
     HEAD = auto()  # place of the oldest start in its queue
     INTERLOCK = auto()  # .. by the engine waited for
     LENGTH = INTERLOCK + ENGINE_SLOTS

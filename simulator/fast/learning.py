@@ -98,6 +98,7 @@ class Lesson:
         target = [0] * Cost.LENGTH
         target[Cost.FORM] = form
         target[Cost.CYCLES], target[Cost.DRAM_WRITE] = cost.cycles, cost.dram_write
+        target[Cost.LEAD], target[Cost.FILL] = cost.lead, cost.fill
         target[Cost.SRAM_SHARE], target[Cost.DRAM_SHARE] = cost.sram_share, cost.dram_share
         pairs = [number for action in cost.actions for number in action]
         target[Cost.ACTIONS] = len(cost.actions)

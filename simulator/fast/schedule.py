@@ -101,7 +101,8 @@ def schedule(s: Block, form: int, cost: int) -> int:
     start = start_of(s, form, engine, dispatch)
     s.starts[engine, head] = start
     profile[engine, Profile.HEAD] = head + 1 if head + 1 < core[Core.QUEUE_DEPTH] else 0
-    cycles = s.costs[cost, Cost.CYCLES]
+    # The first step of the unit comes after the last one of the instruction before.
+    cycles = s.costs[cost, Cost.CYCLES] + max(0, profile[engine, Profile.COMPUTED] - start - s.costs[cost, Cost.LEAD])
     if s.costs[cost, Cost.DRAM_SHARE] > 0:
         cycles += extra_cycles(s, start, s.costs[cost, Cost.DRAM_WRITE])
     end = place(s, start, cycles, s.costs[cost, Cost.SRAM_SHARE], s.costs[cost, Cost.DRAM_SHARE])
@@ -109,6 +110,7 @@ def schedule(s: Block, form: int, cost: int) -> int:
         remember_transfer(s, start, end, s.costs[cost, Cost.DRAM_WRITE])
     record_accesses(s, form, engine, end + forms[form, Form.LATENCY])
     record(s, engine, cost, start, end)
+    profile[engine, Profile.COMPUTED] = end + s.costs[cost, Cost.FILL]
     return 0
 
 

@@ -49,6 +49,7 @@ def made(instructions: Sequence[Decoded | None], model: CostModel, queue_depth: 
     core = block.core
     core[Core.PERIOD_MASK] = model.dram.period_bytes - 1
     core[Core.READ_TO_WRITE], core[Core.WRITE_TO_READ] = model.dram.read_to_write, model.dram.write_to_read
+    core[Core.READ_REFRESH], core[Core.WRITE_REFRESH], core[Core.REFRESH_INTERVAL] = model.dram.refresh
     core[Core.RING_MASK], core[Core.QUEUE_DEPTH] = FIRST_RING - 1, queue_depth
     block.steps[:, END] = 1  # nothing is taken from cycle 0 on
     block.transfer_count[PRUNE_AT] = PRUNE_LENGTH

@@ -1,4 +1,4 @@
-"""Cycles lost when the DRAM data bus changes direction: the rules of simulator/timing/turnaround.py on arrays."""
+"""Cycles lost between DRAM transfers: the rules of simulator/timing/turnaround.py on arrays."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def extra_cycles(s: Block, start: int, write: int) -> int:
                 before = row
         elif after < 0 or transfers[row, START] < transfers[after, START]:
             after = row
-    extra = 0
+    idle = start - transfers[before, END] if before >= 0 else refresh_cycles(s, write)
+    extra = refresh_wait(s, write, idle)
     if before >= 0 and transfers[before, WRITE] != write:
         extra = max(0, gap(s, write) - max(0, start - transfers[before, END]))
     if after >= 0 and transfers[after, WRITE] != write:
@@ -33,6 +34,20 @@ def extra_cycles(s: Block, start: int, write: int) -> int:
 def gap(s: Block, write: int) -> int:
     """Cycles before a transfer in this direction after one in the other."""
     return s.core[Core.READ_TO_WRITE] if write else s.core[Core.WRITE_TO_READ]
+
+
+@inlined
+def refresh_cycles(s: Block, write: int) -> int:
+    """Cycles without transfers in this direction around a refresh."""
+    return s.core[Core.WRITE_REFRESH] if write else s.core[Core.READ_REFRESH]
+
+
+@inlined
+def refresh_wait(s: Block, write: int, idle: int) -> int:
+    """The mean of what is left of a refresh that was due in the idle cycles before a transfer."""
+    cycles = refresh_cycles(s, write)
+    idle = max(0, min(idle, cycles))
+    return (cycles * idle - idle * idle // 2) // s.core[Core.REFRESH_INTERVAL]
 
 
 @inlined
@@ -55,7 +70,8 @@ def transfers_have_room(s: Block, now: int) -> bool:
 def drop_transfers(s: Block, now: int) -> None:
     """Keeps the transfers whose gap can still matter; nothing begins before `now` any more."""
     transfers = s.transfers
-    horizon = now - max(s.core[Core.READ_TO_WRITE], s.core[Core.WRITE_TO_READ])
+    gaps = max(s.core[Core.READ_TO_WRITE], s.core[Core.WRITE_TO_READ])
+    horizon = now - max(gaps, max(s.core[Core.READ_REFRESH], s.core[Core.WRITE_REFRESH]))
     kept = 0
     for row in range(s.transfer_count[IN_USE]):
         if transfers[row, END] > horizon:

@@ -37,11 +37,13 @@ class Span:
 @dataclass(frozen=True, slots=True)
 class Cost:
     """Cycles are those without contention; shares (of WHOLE) are the parts of the SRAM banks and of the DRAM bus used
-    meanwhile.
+    meanwhile. The unit computes from `lead` after the start to `fill` after the end, when it has taken the next instruction.
     """
 
     engine: int
     cycles: int
+    lead: int
+    fill: int
     latency: int
     sram_share: int
     dram_share: int
@@ -55,7 +57,7 @@ class CostModel:
 
     def __init__(self, machine: Machine) -> None:
         self._core = machine.core
-        self.dram = Dram(machine.memory, machine.clock_hz)
+        self.dram = Dram(machine)
         self._memo: dict[object, Cost] = {}
 
     def cost(self, row: Instruction, function: int, flags: int, tds: Operands) -> Cost:
@@ -94,13 +96,26 @@ class CostModel:
             assert ta is not None and tb is not None and tc is not None
             matrix = matrix_cost(self._core, flags, ta, tb, tc, td)
             share = share_of(matrix.bank_accesses, banks * matrix.cycles)
-            latency = self._core.mxu.latency.value
-            return Cost(row.engine, matrix.cycles, latency, share, 0, False, spans, matrix.actions)
+            latency = matrix.fill + matrix.drain + self._core.mxu.latency.value
+            return Cost(
+                row.engine, matrix.cycles, matrix.lead, matrix.fill, latency, share, 0, False, spans, matrix.actions
+            )
         if row.engine == Engine.VPU:
             operands = {name: td for name, td in zip(TD_OPERANDS, tds, strict=True) if td is not None}
             vector = vector_cost(self._core, row, function, operands)
             share = share_of(vector.bank_accesses, banks * vector.cycles)
-            return Cost(row.engine, vector.cycles, vector.latency, share, 0, False, spans, vector.actions)
+            return Cost(
+                row.engine,
+                vector.cycles,
+                vector.lead,
+                vector.fill,
+                vector.latency,
+                share,
+                0,
+                False,
+                spans,
+                vector.actions,
+            )
         raise ValueError(f"{row.mnemonic}: engine {Engine(row.engine).name} has no timing model")
 
     def _copy(self, row: Instruction, ta: Descriptor, tb: Descriptor, spans: tuple[Span, ...]) -> Cost:
@@ -124,7 +139,7 @@ class CostModel:
         share = share_of(port_access.bank_accesses, self._core.sram.banks.value * cycles) if in_sram else 0
         latency = self.dram.write_latency if write else self.dram.read_latency
         bus_share = share_of(transfer.bus_cycles, cycles)
-        return Cost(row.engine, cycles, latency, share, bus_share, write, spans, actions)
+        return Cost(row.engine, cycles, 0, 0, latency, share, bus_share, write, spans, actions)
 
     def _inside(self, td: Descriptor, write: bool) -> tuple[Access, tuple[int, int]]:
         """The on-chip side of a copy: port cycles, and the action it counts as."""

@@ -43,11 +43,14 @@ class TimingModel:
         self._parts = Parts()
         self._busy = [0] * ENGINE_SLOTS
         self._free = [0] * ENGINE_SLOTS
+        self._computed = [0] * ENGINE_SLOTS  # the cycle at which the last instruction of an engine has computed
         depth = machine.core.seq.queue_depth.value
         self._starts = [deque([0] * depth, depth) for _ in range(ENGINE_SLOTS)]
         self._interlock = Interlock()
         self._sram, self._dram = SharedResource(), SharedResource()
-        self._turnaround = Turnaround(self.costs.dram.read_to_write, self.costs.dram.write_to_read)
+        self._turnaround = Turnaround(
+            self.costs.dram.read_to_write, self.costs.dram.write_to_read, self.costs.dram.refresh
+        )
 
     @property
     def cycles(self) -> int:
@@ -86,7 +89,7 @@ class TimingModel:
         accesses = _accesses(cost, tds)
         start = self._started(engine, dispatch, accesses)
         end = self._placed(cost, start, dispatch)
-        self._free[engine] = end
+        self._free[engine], self._computed[engine] = end, end + cost.fill
         finish = end + cost.latency
         if finish > self.frontier:
             self.frontier = finish
@@ -168,7 +171,8 @@ class TimingModel:
     def _placed(self, cost: Cost, start: int, now: int) -> int:
         """The cycle the engine is free again, given what the memories have promised to older instructions."""
         demands: list[tuple[SharedResource, int]] = []
-        cycles = cost.cycles
+        # The first step of the unit comes after the last one of the instruction before.
+        cycles = cost.cycles + max(0, self._computed[cost.engine] - start - cost.lead)
         if cost.sram_share:
             demands.append((self._sram, cost.sram_share))
         if cost.dram_share:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from isa.descriptor import Descriptor
 from isa.machine_core import Core
-from isa.spec import ELEMENT_BITS, FMT_BLOCKED, FMT_SPARSE, PACKED_4BIT, Dtype, Flag
+from isa.spec import ELEMENT_BITS, FMT_SPARSE, Dtype, Flag
 from simulator.timing.actions import ACTION_INDEX, mac_action
 from simulator.timing.sram import Runs, access, ceil_div
+from simulator.timing.weights import weight_access
 
 ACCUMULATOR_BYTES = 4
 _A, _B, _C = (ACTION_INDEX[f"sram_read.mxu_{name}"] for name in "abc")
@@ -23,9 +24,14 @@ _ACCUMULATOR = ACTION_INDEX["accumulator"]
 
 @dataclass(frozen=True, slots=True)
 class MatrixCost:
-    """Cycles the unit is occupied, SRAM bank accesses, counts by action index."""
+    """Cycles the unit is occupied; `lead`: to load the first weights; `fill`: for which rows of A stream after the unit takes
+    the next instruction; `drain`: for which C is written after that; SRAM bank accesses, counts by action index.
+    """
 
     cycles: int
+    lead: int
+    fill: int
+    drain: int
     bank_accesses: int
     actions: tuple[tuple[int, int], ...]
 
@@ -45,19 +51,25 @@ def matrix_cost(
     shape = _shape(a, b)
     beats = beats_per_row(core, a.dtype, b.dtype)
     accumulates = bool(flags & Flag.ACC)
-    cycles = banks_a = banks_b = banks_c = 0
+    cycles = banks_a = banks_b = banks_c = lead = fill = drain = 0
     row_blocks = list(_tiles(shape.m, core.mxu.accumulator_rows.value))
     for rows, row_count in row_blocks:
         for n, n_count in _tiles(shape.n, core.mxu.rows.value):
-            streamed = 0
+            streamed = stream = 0
             for k, k_count in _tiles(shape.k, core.mxu.columns.value):
                 a_access = _a_access(core, a, k)
-                b_beats, b_banks = _b_access(core, b, s, n, k)
-                streamed += k_count * max(rows * max(beats, a_access[0]), b_beats)
+                weights = weight_access(core, b, s, n, k)
+                stream = rows * max(beats, a_access[0])
+                lead = lead or weights.beats
+                streamed += k_count * max(stream, weights.beats)
                 banks_a += row_count * n_count * k_count * rows * a_access[1]
-                banks_b += row_count * n_count * k_count * b_banks
+                banks_b += row_count * n_count * k_count * weights.bank_accesses
             c_beats, c_banks = _c_access(core, c, n)
-            cycles += row_count * n_count * max(streamed, rows * c_beats)
+            tiles, tile = row_count * n_count, max(streamed, rows * c_beats)
+            cycles += tiles * tile
+            # Behind the last pass nothing is loaded; C is written from its beginning on, and behind that of older tiles.
+            fill = min(stream, lead)
+            drain = max(0, min(streamed, rows * c_beats) - stream, drain + tiles * (rows * c_beats - tile))
             banks_c += row_count * n_count * rows * c_banks
     bank_bytes = core.sram.bank_bytes.value
     batches, macs = shape.batches, shape.batches * shape.m * shape.n * shape.k
@@ -75,7 +87,7 @@ def matrix_cost(
     ]
     if accumulates:
         actions.append((_C, batches * banks_c * bank_bytes))
-    return MatrixCost(cycles, banks, tuple(actions))
+    return MatrixCost(cycles, lead, fill, drain, banks, tuple(actions))
 
 
 def beats_per_row(core: Core, a: Dtype, b: Dtype) -> int:
@@ -111,36 +123,6 @@ def _a_access(core: Core, a: Descriptor, k: int) -> tuple[int, int]:
     )
     cost = access(runs, core.mxu.a_port_bytes.value, core.sram)
     return cost.beats, cost.bank_accesses
-
-
-def _b_access(core: Core, b: Descriptor, s: Descriptor | None, n: int, k: int) -> tuple[int, int]:
-    """Port cycles and bank accesses to load the n x k weights of a pass, with their group scales."""
-    port, sram = core.mxu.b_port_bytes.value, core.sram
-    bits = ELEMENT_BITS[b.dtype]
-    if b.fmt & FMT_SPARSE:
-        bits += 2
-    cost = access(_weight_runs(b, n, k, bits), port, sram)
-    if s is None:
-        return cost.beats, cost.bank_accesses
-    logical_k = 2 * k if b.fmt & FMT_SPARSE else k  # groups count logical k
-    scale_bytes = n * ceil_div(logical_k, 1 << b.glog2) * ELEMENT_BITS[s.dtype] // 8
-    weight_bytes = n * k * bits // 8
-    packed = access(Runs(1, weight_bytes + scale_bytes), port, sram)
-    scales = access(Runs(1, max(1, scale_bytes)), port, sram)
-    return max(packed.beats, cost.beats), cost.bank_accesses + scales.bank_accesses
-
-
-def _weight_runs(b: Descriptor, n: int, k: int, bits: int) -> Runs:
-    """Blocked weights are dense. Others are loaded along k or along n, whichever is dense."""
-    row_bytes = ceil_div(k * bits, 8)
-    if b.fmt & FMT_BLOCKED:
-        return Runs(1, n * row_bytes)
-    size, s0, s1 = bits // 8, b.strides[0], b.strides[1]
-    if b.dtype in PACKED_4BIT or s0 == size or k == 1:
-        return Runs(1, n * row_bytes) if s1 == row_bytes else Runs(n, row_bytes)
-    if s1 == size:
-        return Runs(k, n * size)
-    return Runs(n * k, size, abs(s0) or abs(s1) or size)
 
 
 def _c_access(core: Core, c: Descriptor, n: int) -> tuple[int, int]:

@@ -7,20 +7,23 @@ few banks move few elements per cycle.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import gcd
+from functools import lru_cache
 
 from isa.descriptor import Descriptor
 from isa.machine_core import Sram
-from isa.spec import BLOCK_ROWS, ELEMENT_BITS, FMT_BLOCKED, PACKED_4BIT
+from isa.spec import ELEMENT_BITS, PACKED_4BIT
+
+MAX_WALKED = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """An operand as `count` runs of `run_bytes` dense bytes; or, if stride is not 0, as `count` single elements."""
+    """An operand as `count` runs of `run_bytes` dense bytes; or, if stride is not 0, as `count` single elements in `rows`."""
 
     count: int
     run_bytes: int
     stride: int = 0
+    rows: int = 1
 
     @property
     def size_bytes(self) -> int:
@@ -40,11 +43,8 @@ def ceil_div(numerator: int, denominator: int) -> int:
 
 
 def runs_of(td: Descriptor) -> Runs:
-    """Merges dimensions that follow each other in memory. A stride of 0 reads its element once per row."""
+    """A plain operand. Dimensions that follow each other in memory merge; a stride of 0 reads its element once per row."""
     size = ELEMENT_BITS[td.dtype] // 8
-    if td.fmt & FMT_BLOCKED:
-        blocks = ceil_div(td.extents[1], BLOCK_ROWS)
-        return _merged(td.row_bytes() * BLOCK_ROWS, ((blocks, td.strides[1]), *_outer(td, 2)))
     if td.dtype in PACKED_4BIT:
         return _merged(td.row_bytes(), _outer(td, 1))
     e0, s0 = td.extents[0], td.strides[0]
@@ -52,7 +52,7 @@ def runs_of(td: Descriptor) -> Runs:
         return _merged(e0 * size, _outer(td, 1))
     if s0 == 0:
         return Runs(td.elements // e0, size)
-    return Runs(td.elements, size, abs(s0))
+    return Runs(td.elements, size, abs(s0), td.elements // e0)
 
 
 def _outer(td: Descriptor, first: int) -> tuple[tuple[int, int], ...]:
@@ -73,25 +73,28 @@ def _merged(run_bytes: int, outer: tuple[tuple[int, int], ...]) -> Runs:
 
 def access(runs: Runs, port_bytes: int, sram: Sram) -> Access:
     """Beats and bank accesses of an operand in SRAM."""
-    bank_bytes = sram.bank_bytes.value
-    if runs.stride:
-        per_beat = elements_per_beat(runs.stride, max(1, port_bytes // runs.run_bytes), sram)
-        together = max(1, bank_bytes // runs.stride)
-        return Access(ceil_div(runs.count, per_beat), ceil_div(runs.count, together))
-    return Access(runs.count * ceil_div(runs.run_bytes, port_bytes), runs.count * ceil_div(runs.run_bytes, bank_bytes))
-
-
-def elements_per_beat(stride: int, port_elements: int, sram: Sram) -> int:
-    """Elements that can be fetched in one cycle: as many as the port takes, one per bank hit.
-
-    A stride of a multiple of the bank width walks over banks / gcd(banks, stride / width) banks. Below one width, several
-    elements share a bank access. Other strides spread over all banks.
-    """
     banks, width = sram.banks.value, sram.bank_bytes.value
-    if stride < width:
-        reachable = banks * (width // stride)
-    elif stride % width:
-        reachable = banks
-    else:
-        reachable = banks // gcd(banks, stride // width)
-    return max(1, min(port_elements, reachable))
+    if runs.stride:
+        elements = runs.count // runs.rows
+        row = gathered(elements, max(1, port_bytes // runs.run_bytes), runs.stride, banks, width)
+        return Access(runs.rows * row.beats, runs.rows * row.bank_accesses)
+    return Access(runs.count * ceil_div(runs.run_bytes, port_bytes), runs.count * ceil_div(runs.run_bytes, width))
+
+
+@lru_cache(maxsize=4096)
+def gathered(elements: int, port_elements: int, stride: int, banks: int, width: int) -> Access:
+    """A row of single elements: in each cycle as many as the port takes and as lie in different banks. Elements in one
+    access of a bank share it. Rows longer than MAX_WALKED elements are extended in proportion.
+    """
+    walked = min(elements, MAX_WALKED)
+    beats, accesses, taken = 1, 0, 0
+    words: set[int] = set()
+    for number in range(walked):
+        word = number * stride // width
+        if taken == port_elements or (word not in words and any(other % banks == word % banks for other in words)):
+            beats, accesses, taken = beats + 1, accesses + len(words), 0
+            words.clear()
+        words.add(word)
+        taken += 1
+    accesses += len(words)
+    return Access(ceil_div(beats * elements, walked), ceil_div(accesses * elements, walked))

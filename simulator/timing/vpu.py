@@ -24,9 +24,13 @@ _REDUCTIONS = tuple(BY_MNEMONIC[name].opcode for name in ("vred", "vtopk"))
 
 @dataclass(frozen=True, slots=True)
 class VectorCost:
-    """Cycles the unit is occupied, cycles until the result is visible after that, bank accesses, counts by action."""
+    """Cycles the unit is occupied; `lead`: before the first step computes; `fill`: for which the last one computes after the
+    unit takes the next instruction; latency until the result is visible, bank accesses, counts by action.
+    """
 
     cycles: int
+    lead: int
+    fill: int
     latency: int
     bank_accesses: int
     actions: tuple[tuple[int, int], ...]
@@ -47,7 +51,8 @@ def vector_cost(core: Core, row: Instruction, function: int, operands: dict[str,
     """The cost of a VPU instruction; `operands` holds the descriptors by name (ta tb tc td), at least ta."""
     name = operation_class(row.opcode, function)
     steps = ceil_div(elements(row, operands), core.vpu.lanes.value)
-    cycles = steps * getattr(core.vpu.cycles, name).value
+    per_step = getattr(core.vpu.cycles, name).value
+    cycles, beats = steps * per_step, {_READ: steps, _WRITE: steps}
     banks, counts = 0, {ACTION_INDEX[f"vpu.{name}"]: elements(row, operands)}
     for names, action in ((row.reads, _READ), (row.writes, _WRITE)):
         for operand in names:
@@ -58,15 +63,19 @@ def vector_cost(core: Core, row: Instruction, function: int, operands: dict[str,
             port = core.seq.smem_port_bytes.value if in_smem else core.vpu.port_bytes.value
             runs = runs_of(td)
             cost = access(runs, port, core.sram)
-            cycles = max(cycles, cost.beats)
+            beats[action] = max(beats[action], cost.beats)
             if in_smem:
                 counts[_SMEM] = counts.get(_SMEM, 0) + runs.size_bytes
             else:
                 banks += cost.bank_accesses
                 counts[action] = counts.get(action, 0) + cost.bank_accesses * core.sram.bank_bytes.value
     latency = core.vpu.reduction_latency if row.opcode in _REDUCTIONS else core.vpu.latency
-    cycles = max(cycles, ceil_div(banks, core.sram.banks.value))
-    return VectorCost(cycles, latency.value, banks, tuple(counts.items()))
+    cycles = max(cycles, *beats.values(), ceil_div(banks, core.sram.banks.value))
+    first_read, last_write = (ceil_div(number, steps) for number in beats.values())
+    lead, drain = first_read - 1, last_write - 1
+    behind = lead + per_step + drain - max(first_read, per_step, last_write)  # the last element is written
+    fill = max(0, behind - drain)
+    return VectorCost(cycles, lead, fill, latency.value + behind, banks, tuple(counts.items()))
 
 
 def elements(row: Instruction, operands: dict[str, Descriptor]) -> int:

@@ -27,8 +27,8 @@ CELLS = {"edge": 64 * 64, "tiny": 16 * 16}
 LANES = {"edge": 64, "tiny": 16}
 BYTES_PER_CYCLE = {"edge": Fraction(512, 10), "tiny": Fraction(128, 10)}
 """64 and 16 bits of LPDDR5-6400 at a core clock of 1 GHz."""
-REFRESH = Fraction(3906, 3906 - 280)
-"""tREFI / (tREFI - tRFC) in nanoseconds."""
+REFRESH = Fraction(3906) / (3906 - Fraction(635, 2))
+"""tREFI / (tREFI - tRP - tRFC - tRCD) in nanoseconds: 18.75, 280 and 18.75."""
 
 
 class Counter:

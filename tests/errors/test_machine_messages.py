@@ -86,7 +86,7 @@ CASES = [
     ),
     (
         changed("tREFI = { value = 3906", "tREFI = { value = 200"),
-        "m.toml: error: memories[0].timing: expected tRFC shorter than tREFI",
+        "m.toml: error: memories[0].timing: expected tRFC, with WL + tWR + tRP + tRCD around it, shorter than tREFI",
     ),
     (
         changed('name = "tiny"', 'name = "Tiny!"'),

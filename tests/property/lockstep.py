@@ -88,6 +88,8 @@ CHOICES: dict[str, tuple[float, ...]] = {
     "seq.smem_port_bytes": (1, 8, 64),
     "dml.port_bytes": (1, 16, 256),
     "dms.port_bytes": (1, 16, 256),
+    "dml.outstanding_bytes": (256, 4096, 1 << 20),
+    "dms.outstanding_bytes": (256, 4096, 1 << 20),
     "mxu.rows": (1, 3, 16, 64),
     "mxu.columns": (1, 3, 16, 64),
     "mxu.accumulator_rows": (1, 7, 128),

@@ -91,8 +91,10 @@ def test_cycles_lost_by_turning_the_bus_around(
     transfers: list[tuple[int, int, int, bool]], read_to_write: int, write_to_read: int
 ) -> None:
     """Long lists, so that both sides forget transfers, by rules of their own."""
-    model, s, now = Turnaround(read_to_write, write_to_read), block(), 0
+    refresh = (11, 14, 40)
+    model, s, now = Turnaround(read_to_write, write_to_read, refresh), block(), 0
     s.core[Core.READ_TO_WRITE], s.core[Core.WRITE_TO_READ] = read_to_write, write_to_read
+    s.core[Core.READ_REFRESH], s.core[Core.WRITE_REFRESH], s.core[Core.REFRESH_INTERVAL] = refresh
     for step, delay, cycles, write in transfers:
         now += step
         start = now + delay

@@ -1,4 +1,4 @@
-"""The closed form of DRAM transfers against a model that walks over every burst."""
+"""Bursts and activates of DRAM transfers against a walk over every burst. Their time: test_timing_judge.py."""
 
 from dataclasses import replace
 
@@ -25,15 +25,14 @@ def bursts_of(td, burst_bytes):
                 yield from range(start // burst_bytes, (start + e0 - 1) // burst_bytes + 1)
 
 
-def walked(machine, td, write):
-    """Bursts, activates and nanoseconds of the slowest channel, burst by burst over explicit banks and rows."""
-    memory, timing = machine.memory, machine.memory.timing
+def walked(machine, td):
+    """Bursts and activates, burst by burst over explicit banks and rows."""
+    memory = machine.memory
     channels, banks, row = memory.channels.value, memory.banks.value, memory.row_bytes.value
     per_chunk = memory.address_map.channel_interleave_bytes.value // memory.burst_bytes.value
     groups = memory.address_map.bank_group_interleave.value
     bursts_per_row = row // memory.burst_bytes.value
-    open_rows, activates, by_group = {}, {}, {}
-    total = 0
+    open_rows, activates, total = {}, 0, 0
     for burst in bursts_of(td, memory.burst_bytes.value):
         chunk, within = divmod(burst, per_chunk)
         local_chunk, channel = divmod(chunk, channels)
@@ -44,22 +43,9 @@ def walked(machine, td, write):
         key = (channel, group, bank)
         if open_rows.get(key) != row_number:
             open_rows[key] = row_number
-            activates[key] = activates.get(key, 0) + 1
-        by_group[channel, group] = by_group.get((channel, group), 0) + 1
+            activates += 1
         total += 1
-    chain = timing.tRC.value
-    if write:
-        chain = max(
-            chain, timing.tRCD.value + timing.WL.value + timing.burst.value + timing.tWR.value + timing.tRP.value
-        )
-    slowest = 0.0
-    for channel in range(channels):
-        counts = [by_group.get((channel, group), 0) for group in range(groups)]
-        opened = [count for (c, _, _), count in activates.items() if c == channel]
-        bus = max(sum(counts) * timing.burst.value, max(counts) * timing.tCCD_L.value)
-        limit = sum(opened) * max(timing.tRRD.value, timing.tFAW.value / 4)
-        slowest = max(slowest, bus, limit, max(opened, default=0) * chain)
-    return total, sum(activates.values()), slowest
+    return total, activates
 
 
 strides = st.one_of(st.integers(0, 600), st.sampled_from([64, 256, 1024, 2048, 4096, 16384, 32768, 131072, 262144]))
@@ -75,18 +61,14 @@ strides = st.one_of(st.integers(0, 600), st.sampled_from([64, 256, 1024, 2048, 4
     st.tuples(strides, strides),
     st.booleans(),
 )
-def test_bursts_activates_and_time_are_those_of_the_walk(name, base, e0, e1, e2, pitch, write):
+def test_bursts_and_activates_are_those_of_the_walk(name, base, e0, e1, e2, pitch, write):
     # Runs never touch: merging adjacent ones would rightly share a burst.
     s1 = e0 + 1 + pitch[0]
     s2 = s1 * e1 + 1 + pitch[1]
     machine = MACHINES[name]
     td = Descriptor(base, Region.KV, Dtype.I8, (e0, e1, e2, 1), (1, s1, s2, 0))
-    found = Dram(machine.memory, machine.clock_hz).transfer(td, write=write)
-    bursts, activates, nanoseconds = walked(machine, td, write)
-    assert (found.bursts, found.activates) == (bursts, activates)
-    timing = machine.memory.timing
-    cycles = nanoseconds * timing.tREFI.value / (timing.tREFI.value - timing.tRFC.value)
-    assert abs(found.cycles - cycles) <= 1
+    found = Dram(machine).transfer(td, write=write)
+    assert (found.bursts, found.activates) == walked(machine, td)
 
 
 @settings(max_examples=60, deadline=None)
@@ -94,7 +76,7 @@ def test_bursts_activates_and_time_are_those_of_the_walk(name, base, e0, e1, e2,
 def test_no_transfer_is_faster_than_the_bus(name, base, size):
     machine = MACHINES[name]
     td = Descriptor(base, Region.WEIGHT, Dtype.I8, (size, 1, 1, 1), (1, 0, 0, 0))
-    found = Dram(machine.memory, machine.clock_hz).transfer(td, write=False)
+    found = Dram(machine).transfer(td, write=False)
     assert found.cycles >= size / machine.memory.refreshed_bytes_per_second * machine.clock_hz
 
 
@@ -109,9 +91,9 @@ def test_no_transfer_is_faster_than_the_bus(name, base, size):
 )
 def test_whole_periods_change_nothing(name, base, size, pitch, periods, write):
     machine = MACHINES[name]
-    dram = Dram(machine.memory, machine.clock_hz)
+    dram = Dram(machine)
     assert dram.period_bytes == {"edge": 4 * 2 * 2048, "tiny": 2 * 2048}[name]
     td = Descriptor(base, Region.KV, Dtype.I8, (size, 3, 1, 1), (1, size + 1 + pitch, 0, 0))
     moved = replace(td, base=base + periods * dram.period_bytes)
     assert dram.transfer(td, write=write) == dram.transfer(moved, write=write)
-    assert walked(machine, td, write) == walked(machine, moved, write)
+    assert walked(machine, td) == walked(machine, moved)

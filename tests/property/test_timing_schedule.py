@@ -1,4 +1,4 @@
-"""The schedule against a model that goes cycle by cycle, and the sharing of memories against their capacity."""
+"""The schedule against the judge, which goes cycle by cycle, and the sharing of memories against their capacity."""
 
 from types import SimpleNamespace
 
@@ -13,6 +13,8 @@ from simulator.timing import TimingModel
 from simulator.timing.costs import Cost, Span
 from simulator.timing.interlock import Interlock
 from simulator.timing.resource import WHOLE, SharedResource, place
+from tests.timing_judge.core import Core, Fixed
+from tests.timing_judge.program import Access, Scalar
 
 EDGE = load_machine("edge")
 ROW = BY_MNEMONIC["vun"]
@@ -28,62 +30,28 @@ programs = st.lists(st.one_of(engine_steps, scalar_steps, smem_steps), max_size=
 GRANULE = 8
 
 
-def conflicts(one, two):
-    return (one[2] or two[2]) and one[0] < two[0] + two[1] and two[0] < one[0] + one[1]
+class Dispatched:
+    """An engine step for the judge."""
+
+    def __init__(self, step):
+        _, self.engine, self.cycles, self.latency, mine = step
+        self.accesses = [smem(low, size, write) for low, size, write in mine]
+
+
+def smem(low, size, write):
+    return Access(Region.SMEM, low * GRANULE, (low + size) * GRANULE, write)
 
 
 def cycle_by_cycle(program, depth):
-    """Start cycle of each engine step and the cycle everything is over: queues, engines and accesses stepped one cycle
-    at a time. Accesses are all in SMEM, so that scalar and engine instructions can conflict.
+    """Start cycle of each engine step and the cycle everything is over, of the judge, with engines of known speed. Accesses
+    are all in SMEM, so that scalar and engine instructions can conflict.
     """
-    queues = {engine: [] for engine in ENGINES}
-    running = {engine: 0 for engine in ENGINES}  # free from this cycle on
-    starts, finish, pending = {}, {}, list(enumerate(program))
-    cycle = 0
-    while pending or any(queues.values()) or any(end > cycle for end in finish.values()):
-        dispatched = False
-        if pending:
-            index, step = pending[0]
-            if step[0] == "scalar":
-                dispatched = True
-            elif step[0] == "smem":
-                access = (step[1], 1, step[2])
-                dispatched = not any(
-                    conflicts(access, other)
-                    for older in range(index)
-                    if program[older][0] == "engine" and finish.get(older, cycle + 1) > cycle
-                    for other in program[older][4]
-                )
-        # Engines look at their queue heads, older instructions first, including the one dispatched in this cycle.
-        progress = True
-        while progress:
-            progress = False
-            for engine in ENGINES:
-                if queues[engine] and running[engine] <= cycle:
-                    index = queues[engine][0]
-                    _, _, cycles, latency, mine = program[index]
-                    held = any(
-                        conflicts(a, b)
-                        for older in range(index)
-                        if program[older][0] == "engine" and finish.get(older, cycle + 1) > cycle
-                        for a in mine
-                        for b in program[older][4]
-                    )
-                    if not held:
-                        queues[engine].pop(0)
-                        starts[index] = cycle
-                        running[engine] = cycle + cycles
-                        finish[index] = cycle + cycles + latency
-                        progress = True
-            if pending and not dispatched:
-                index, step = pending[0]
-                if step[0] == "engine" and len(queues[step[1]]) < depth:
-                    queues[step[1]].append(index)
-                    dispatched = progress = True
-        if dispatched:
-            pending.pop(0)
-        cycle += 1
-    return starts, cycle if program else 0
+    steps = [
+        Dispatched(step) if step[0] == "engine" else Scalar(smem(step[1], 1, step[2]) if step[0] == "smem" else None)
+        for step in program
+    ]
+    outcome = Core(steps, depth, lambda index: Fixed(steps[index].cycles, steps[index].latency)).run()
+    return {flight.index: flight.start for flight in outcome.flights}, outcome.cycles
 
 
 def run(program):
@@ -101,7 +69,7 @@ def run(program):
                 Span(0, int(Region.SMEM), low * GRANULE, (low + size) * GRANULE, GRANULE, write)
                 for low, size, write in mine
             )
-            costs.append(Cost(int(engine), cycles, latency, 0, 0, False, spans, ()))
+            costs.append(Cost(int(engine), cycles, 0, 0, latency, 0, 0, False, spans, ()))
             td = Descriptor(0, Region.SMEM, Dtype.I8, (1, 1, 1, 1), (1, 0, 0, 0))
             timing.engine(0, ROW, 0, 0, (td, None, None, None))
             starts[index] = timing._free[engine] - cycles

@@ -34,7 +34,7 @@ def test_edge_has_the_numbers_of_the_default_machine():
     assert edge.dram_bytes_per_cycle == pytest.approx(51.2)
     assert edge.dram_stripe_bytes == 4 * 16 * 2048
     assert edge.dram_capacity_bytes == 8 << 30
-    assert edge.memory.refreshed_bytes_per_second == pytest.approx(51.2e9 * (1 - 280 / 3906))
+    assert edge.memory.refreshed_bytes_per_second == pytest.approx(51.2e9 * (1 - (18.75 + 280 + 18.75) / 3906))
 
 
 def test_tiny_has_one_channel_and_little_of_everything():

@@ -61,16 +61,22 @@ def run(timing_only):
 
 def test_the_program_takes_the_time_worked_out_by_hand():
     timing, events = run(timing_only=False)
-    # 256 bytes in 8 bursts from two rows of one channel: 61.25 ns of row cycle, with refresh 66 cycles, latency 63.
-    load, latency = 66, 63
-    # Dispatched at 2, visible at 131; exp 2 + 12, mov 1 + 12; lds waits for it, then yield.
-    first = 2 + load + latency + 14 + 13 + 2
+    # 256 bytes in 8 bursts from a row of each bank group: the second row is opened 5 ns later, 4 bursts 5 ns apart end at
+    # 22.5 ns, with refresh 25 cycles; latency 60.
+    load, latency = 25, 60
+    # A refresh may have begun before the first load, 318^2 / (2 x 3906) = 12, and in the 92 cycles after each load:
+    # (318 x 92 - 92^2 / 2) / 3906 = 6.
+    wait, later = 12, 6
+    # Dispatched at 2; exp 2 + 12, mov 1 + 12; lds waits for it, then yield.
+    first = 2 + wait + load + latency + 14 + 13 + 2
+    second = first + 1 + first - wait + later
+    third = second + 1 + first - wait + later
     assert len(events) == 3
-    assert [event.cycle for event in timing.events] == [first, 2 * first + 1, 3 * first + 2]
+    assert [event.cycle for event in timing.events] == [first, second, third]
     assert timing.engines[Engine.DML].instructions == 3
-    assert timing.engines[Engine.DML].busy == 3 * load
+    assert timing.engines[Engine.DML].busy == 3 * load + wait + 2 * later
     # After the last token: 3 scalars, the store is dispatched; it waits for nothing.
-    store = 3 * first + 2 + 3
+    store = third + 3
     assert timing.cycles == store + timing.engines[Engine.DMS].busy + timing.costs.dram.write_latency + 1
     assert timing.instructions == 2 + 3 * 8 + 2
 

@@ -1,0 +1,137 @@
+"""The timing model against the judge in tests/timing_judge: per core cycle, bank and DRAM command. docs/timing.md, section 9,
+says what may differ and why.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from isa.machine import Machine
+from isa.spec import Engine
+from tests.timing_judge import compare
+from tests.timing_judge.compare import Times, model_of, times
+from tests.timing_judge.judge import Judge
+from tests.timing_judge.machines import random_machine
+from tests.timing_judge.program import Step, Work
+from tests.timing_judge.programs import Programs
+
+Allowance = Callable[[Machine, Sequence[Step]], float]
+
+
+def nothing(machine: Machine, program: Sequence[Step]) -> float:
+    return 0
+
+
+def few_cycles(machine: Machine, program: Sequence[Step]) -> float:
+    """Two for each instruction, whose units fill and drain in whole cycles."""
+    return 2 * len(program)
+
+
+def row_cycle(machine: Machine, program: Sequence[Step]) -> float:
+    """For each transfer: a row of an older one may be open in its bank."""
+    return compare.row_cycle(machine) * len(compare.transfers(program))
+
+
+def rows_and_refresh(machine: Machine, program: Sequence[Step]) -> float:
+    return row_cycle(machine, program) + compare.refresh(machine)
+
+
+def idle_bus(machine: Machine, program: Sequence[Step]) -> float:
+    """For each transfer: what it leaves of the data bus, where another one can run."""
+    return sum(compare.idle_bus(machine, work) for work in compare.transfers(program))
+
+
+def idle_and_refresh(machine: Machine, program: Sequence[Step]) -> float:
+    return idle_bus(machine, program) + compare.refresh(machine)
+
+
+@dataclass(frozen=True)
+class Family:
+    """Programs of these kinds and this length, and how much the model may be early or late beyond 2 %."""
+
+    kinds: str
+    length: int
+    largest: int
+    early: Allowance
+    late: Allowance
+    refreshes: bool = False
+
+
+FAMILIES = {
+    "units": Family("mvx", 12, 14, few_cycles, few_cycles),
+    "one transfer": Family("ls", 1, 15, row_cycle, row_cycle),
+    "dense loads": Family("d", 12, 14, row_cycle, idle_bus),
+    "dense loads and refresh": Family("d", 12, 15, rows_and_refresh, idle_and_refresh, refreshes=True),
+    "everything": Family("lsmvx", 15, 13, row_cycle, idle_bus),
+    "everything and refresh": Family("ldsmvx", 15, 14, rows_and_refresh, idle_and_refresh, refreshes=True),
+}
+
+
+def check(family: Family, seed: int) -> Times:
+    rng = random.Random(seed)
+    machine = random_machine(rng, refreshes=family.refreshes)
+    program = Programs(rng, machine).program(family.kinds, family.length, largest=family.largest)
+    found = times(machine, program, rng.random())
+    early, late = family.early(machine, program), family.late(machine, program)
+    assert not found.differ_by_more_than(early, late), (
+        f"seed {seed}: {found}, allowed {-early:.0f} .. {late:.0f} cycles"
+    )
+    return found
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_model_and_judge_agree(name: str) -> None:
+    for seed in range(8):
+        check(FAMILIES[name], seed)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", FAMILIES)
+def test_model_and_judge_agree_on_many_programs(name: str) -> None:
+    """And on average within 2 % without any allowance, so that nothing is always late or always early."""
+    found = [check(FAMILIES[name], seed) for seed in range(8, 250)]
+    assert sum(one.model for one in found) == pytest.approx(sum(one.judge for one in found), rel=0.02)
+
+
+def test_without_shared_memories_starts_are_equal() -> None:
+    """Programs of one vector unit, whose operands use less than the banks: every start and the end."""
+    for seed in range(60):
+        rng = random.Random(seed)
+        machine = random_machine(rng)
+        program = [work for work in Programs(rng, machine).program("v", 12) if is_simple(machine, work)]
+        flights = Judge(machine).run(program).flights
+        starts: list[int] = []
+        for length in range(1, len(program) + 1):
+            timing = model_of(machine, program[:length])
+            starts.append(timing._starts[Engine.VPU][-1])
+        assert [flight.start for flight in flights] == starts, seed
+
+
+def is_simple(machine: Machine, work: Step) -> bool:
+    """Dense rows of whole steps of the lanes; all ports at once find free banks."""
+    core, port_bytes = machine.core, machine.core.vpu.port_bytes.value
+    if not isinstance(work, Work) or 4 * machine.vpu_lanes > port_bytes:
+        return False
+    tds = [td for td in work.tds if td is not None]
+    in_step = all(td.strides[0] == 4 and td.extents[0] % machine.vpu_lanes == 0 for td in tds)
+    return in_step and len(tds) * port_bytes <= core.sram.banks.value * core.sram.bank_bytes.value
+
+
+def test_a_wrong_rate_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With activates that cost nothing, the campaign fails."""
+    from simulator.timing.channel import Intervals
+
+    complete = Intervals.of
+
+    def hasty(memory, *, write):  # type: ignore[no-untyped-def]
+        found = complete(memory, write=write)
+        return Intervals(**{**{name: getattr(found, name) for name in found.__slots__}, "row_cycle": 0, "reopen": 0})
+
+    monkeypatch.setattr(Intervals, "of", hasty)
+    with pytest.raises(AssertionError, match="allowed"):
+        for seed in range(40):
+            check(FAMILIES["one transfer"], seed)
