@@ -84,9 +84,10 @@ def block_columns(members: list[SSAValue], plan: TilePlan) -> int:
         return 0
     touching = {op for member in members for op in touching_ops(member)}
     strips = [op for op in touching if isinstance(op, slmq.StripsOp)]
-    if any(isinstance(op, slmq.AttentionOp) for op in touching):
-        return 0 if strips else row_shape(value)[-1]
     rows = [shape.rows for op in strips for shape in strip_shapes(plan, op).values()]
+    if any(isinstance(op, slmq.AttentionOp) for op in touching):
+        head_dim = row_shape(value)[-1]
+        return 0 if any(count % head_dim for count in rows) else head_dim
     block = gcd(columns, MOST_BLOCK_COLUMNS, *rows)
     return block if block >= STRIP_ROWS_UNIT else 0
 

@@ -13,10 +13,11 @@ from xdsl.dialects.builtin import IntegerAttr, StringAttr, i64
 from xdsl.ir import SSAValue
 
 from compiler.dialects import slm, slmq, tile
-from compiler.lowering.attention_blocks import Attend, Cache, HeadRows, QueryRows, Shape
+from compiler.lowering.attention_blocks import Attend, Cache, CacheRows, HeadRows, QueryRows, Shape
 from compiler.lowering.attention_int4 import AttendInt4
 from compiler.lowering.builder import Index, Place, element_bytes
 from compiler.lowering.int4_cache import Int4Cache, Int4Layout
+from compiler.lowering.plan import strip_shapes
 from compiler.lowering.row_regions import rows_of
 from compiler.lowering.spilling import blocks_view, load_rows, new_spilled, staging
 from compiler.lowering.values import Lowering, Tensor
@@ -125,11 +126,31 @@ def place_state(low: Lowering, op: slmq.AttentionOp, part: str, size_bytes: int)
     return low.place(tile.StateOp, what, op.state.data)
 
 
+def appended(low: Lowering, value: SSAValue) -> CacheRows | None:
+    """Where keys or values go that nothing but an attention reads: to its cache at once, head by head."""
+    uses = tuple(value.uses)
+    op = uses[0].operation if len(uses) == 1 else None
+    if not isinstance(op, slmq.AttentionOp) or op.int4 is not None or uses[0].index not in (1, 2):
+        return None
+    if not isinstance(value.owner, slmq.StripsOp) or has_parts_of_heads(low, value.owner, slm.shape_of(value)[-1]):
+        return None
+    b, shape = low.builder, shape_of(low, op)
+    base = state(low, op, shape, "k" if value == op.k else "v")
+    return CacheRows(b.add(base, b.mul(shape.slot(b, low.position), shape.entry_bytes)), shape)
+
+
+def has_parts_of_heads(low: Lowering, op: slmq.StripsOp, head_dim: int) -> bool:
+    """Whether a strip may end within a head."""
+    return any(shape.rows % head_dim for shape in strip_shapes(low.plan, op).values())
+
+
 def append(low: Lowering, op: slmq.AttentionOp, shape: Shape, cache: Cache) -> None:
     """Stores the chunk's rows; a chunk never crosses a KV block, so its rows are contiguous in the ring too."""
     b = low.builder
     slot = shape.slot(b, low.position)
     for value, base in ((op.k, cache.k), (op.v, cache.v)):
+        if value in low.appended:
+            continue
         if low.values[value].block:
             append_spilled(low, low.values[value], shape, base)
         else:
@@ -145,10 +166,12 @@ def append(low: Lowering, op: slmq.AttentionOp, shape: Shape, cache: Cache) -> N
 def append_rows(low: Lowering, rows: Tensor, shape: Shape, base: SSAValue, slot: Index) -> None:
     """Rows in SRAM, to the slots from `slot` on."""
     b, size = low.builder, element_bytes(shape.cache_dtype)
-    extents: list[Index] = [shape.head_dim, shape.kv_heads, rows.rows]
-    strides = [size, shape.capacity * shape.entry_bytes, shape.entry_bytes]
+    # A head's rows follow each other in DRAM: all of them, then those of the next head.
+    extents: list[Index] = [shape.head_dim, rows.rows, shape.kv_heads]
     place = Place("kv", offset=b.add(base, b.mul(slot, shape.entry_bytes)))
-    b.store(b.view(place, shape.cache_dtype, extents, strides), low.view(rows))
+    strides = [size, shape.entry_bytes, shape.capacity * shape.entry_bytes]
+    source = b.view(rows.place, rows.dtype, extents, [size, rows.row_bytes, shape.head_dim * size])
+    b.store(b.view(place, shape.cache_dtype, extents, strides), source)
 
 
 def append_spilled(low: Lowering, tensor: Tensor, shape: Shape, base: SSAValue) -> None:

@@ -71,6 +71,14 @@ class Cache:
 
 
 @dataclass(frozen=True)
+class CacheRows:
+    """The rows of a chunk in the cache: the first head's first row lies at `offset` in KV."""
+
+    offset: Index
+    shape: Shape
+
+
+@dataclass(frozen=True)
 class HeadRows:
     """Rows of query heads; `first`: which key-value head of the tensor the attention begins with."""
 

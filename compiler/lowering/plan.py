@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import lcm
 
 from xdsl.dialects.builtin import DictionaryAttr, IntegerAttr, ModuleOp, i64
 
-from compiler.dialects.slmq import MatmulOp, StripsOp
+from compiler.dialects.slm import shape_of
+from compiler.dialects.slmq import MatmulOp, RopeOp, StripsOp
 from compiler.errors import CompileError
 from compiler.formats import WeightFormat
 from compiler.sizes import padded
@@ -67,20 +69,25 @@ class StripShape:
     k_tile: int
 
 
-def strip_shape(plan: TilePlan, rows: int, columns: int, form: WeightFormat, matmuls: int) -> StripShape:
-    """The strip of one of `matmuls` weights [rows, columns] that share a loop.
+def strip_shape(
+    plan: TilePlan, rows: int, columns: int, form: WeightFormat, matmuls: int, multiple: int = 1
+) -> StripShape:
+    """The strip of one of `matmuls` weights [rows, columns] that share a loop; its rows are a multiple of `multiple`, or all.
 
     It fills the array: whole rows if the array's number of them fits, else k-tiles of equal size; 16 rows where even that is too much.
     """
     budget = plan.strip_bytes // matmuls
     most = padded(rows, STRIP_ROWS_UNIT)
-    unit = min(padded(plan.array_rows, STRIP_ROWS_UNIT), most)
+    least_rows = min(lcm(STRIP_ROWS_UNIT, multiple), most)
+    unit = min(lcm(padded(plan.array_rows, STRIP_ROWS_UNIT), multiple), most)
+    if unit > MOST_STRIP_ROWS:
+        unit = least_rows
     k_unit = max(K_TILE_UNIT, form.group)
     fitting = budget // streamed_bytes(form, columns)
     if fitting >= unit:
-        return StripShape(min(fitting // unit * unit, most, MOST_STRIP_ROWS), columns)
+        return StripShape(min(min(fitting, max(unit, MOST_STRIP_ROWS)) // unit * unit, most), columns)
     if budget // unit < streamed_bytes(form, k_unit):
-        unit = min(STRIP_ROWS_UNIT, most)
+        unit = least_rows
     if fitting >= unit:
         return StripShape(unit, columns)
     least = form.group or SUM_QUANTUM * (SPARSITY if form.sparse else 1)
@@ -99,6 +106,8 @@ def streamed_bytes(form: WeightFormat, columns: int) -> int:
 def strip_shapes(plan: TilePlan, op: StripsOp) -> dict[MatmulOp, StripShape]:
     """The strips of the products of a group: as many rows in all of them."""
     products = [member for member in op.body.block.ops if isinstance(member, MatmulOp)]
-    shapes = [strip_shape(plan, op.columns.value.data, m.columns, m.weight_format, len(products)) for m in products]
+    heads = [shape_of(member.x)[-1] for member in op.body.block.ops if isinstance(member, RopeOp)]
+    rows, count = op.columns.value.data, len(products)
+    shapes = [strip_shape(plan, rows, m.columns, m.weight_format, count, max(heads, default=1)) for m in products]
     rows = min(shape.rows for shape in shapes)
     return {m: StripShape(rows, shape.k_tile) for m, shape in zip(products, shapes, strict=True)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 
@@ -85,16 +86,29 @@ def lower_rope(low: Lowering, op: slmq.RopeOp) -> None:
         x = copy
     low.values[op.result] = x
     heads, head_dim = x.shape
-    extents = [half, heads, low.rows]
-    strides = [4, head_dim * 4, x.row_bytes]
-    x1, x2 = (b.view(x.place, "f32", extents, strides, offset) for offset in (0, half * 4))
-    table = Place("sram", low.rotary_tables[op.rotary])
+    temps = [low.view(low.new("rotary_temp", "f32", (heads, half), low.rows)) for _ in range(2)]
+    rotate(low, op.rotary, x.place, heads, (head_dim * 4, x.row_bytes), temps)
+
+
+def rotate(
+    low: Lowering,
+    rotary: slm.RotaryAttr,
+    place: Place,
+    heads: Index,
+    strides_bytes: tuple[int, int],
+    temps: Sequence[SSAValue],
+) -> None:
+    """Rotates f32 heads in place; `strides_bytes`: from head to head and from row to row. `temps`: two views of their halves."""
+    b, half = low.builder, rotary.dim.data // 2
+    extents: list[Index] = [half, heads, low.rows]
+    x1, x2 = (b.view(place, "f32", extents, [4, *strides_bytes], offset) for offset in (0, half * 4))
+    table = Place("sram", low.rotary_tables[rotary])
     first = b.mul(low.first_row, half * 4)
     cos, sin = (
         b.view(table, "f32", extents, [4, 0, half * 4], b.add(first, part * low.plan.chunk * half * 4))
         for part in (0, 1)
     )
-    t1, t2 = (low.view(low.new("rotary_temp", "f32", (heads, half), low.rows)) for _ in range(2))
+    t1, t2 = temps
     b.vbin("mul", t1, x1, sin)
     b.vbin("mul", t2, x2, sin)
     b.vmad("msub", x1, x1, cos, t2)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from xdsl.dialects.builtin import IntegerAttr, StringAttr, i64
 from xdsl.ir import Attribute, Operation, SSAValue
 
-from compiler.dialects import slm, slmq, tile
-from compiler.lowering.builder import Index, Place, place_of
-from compiler.lowering.elementwise import apply
+from compiler.dialects import slmq, tile
+from compiler.lowering.attention import appended
+from compiler.lowering.builder import Index
 from compiler.lowering.matmul import Product, Strip
 from compiler.lowering.plan import StripShape, strip_shapes
-from compiler.lowering.sampling import finish_sampling, sample_strip, start_sampling
-from compiler.lowering.spilling import blocks_view, new_spilled, staged_view
-from compiler.lowering.tensors import columns_on_chip
+from compiler.lowering.sampling import finish_sampling, start_sampling
+from compiler.lowering.spilling import new_spilled
+from compiler.lowering.strip_members import Results, StripMembers
 from compiler.lowering.values import Lowering, Tensor, dies_at
 
 
@@ -23,19 +21,23 @@ def lower_strips(low: Lowering, op: slmq.StripsOp) -> None:
     members = [member for member in op.body.block.ops if not isinstance(member, slmq.YieldOp)]
     end = op.body.block.last_op
     yielded = list(end.operands) if end is not None else []
-    for value in yielded:
+    results = Results(low, {})
+    for value, out in zip(yielded, op.outs, strict=True):
         if not isinstance(value.owner, slmq.SampleOp):
-            low.values[value] = output_tensor(low, value, op.outs[yielded.index(value)])
+            results.places[value] = appended(low, out) or output_tensor(low, value, out)
     for member in members:
         if isinstance(member, slmq.SampleOp):
             start_sampling(low)
-    StripLoop(low, op, members, yielded).run()
+    StripLoop(low, op, members, results).run()
     for member in members:
         if isinstance(member, slmq.SampleOp):
             finish_sampling(low)
     for value, out in zip(yielded, op.outs, strict=True):
-        if value in low.values:
-            low.values[out] = low.values[value]
+        place = results.places.get(value)
+        if isinstance(place, Tensor):
+            low.values[out] = place
+        elif place is not None:
+            low.appended.add(out)
 
 
 class StripLoop:
@@ -45,8 +47,8 @@ class StripLoop:
     would not be issued before the product is done, and DRAM would wait for it.
     """
 
-    def __init__(self, low: Lowering, op: slmq.StripsOp, members: list[Operation], yielded: list[SSAValue]):
-        self.low, self.b, self.members, self.yielded = low, low.builder, members, yielded
+    def __init__(self, low: Lowering, op: slmq.StripsOp, members: list[Operation], results: Results):
+        self.low, self.b, self.members, self.results = low, low.builder, members, results
         self.columns = op.columns.value.data
         shapes = strip_shapes(low.plan, op)
         self.rows = next(iter(shapes.values())).rows
@@ -89,12 +91,10 @@ class StripLoop:
 
     def final(self, product: Product, strip: Strip) -> SSAValue | None:
         """The columns of the result, if it is in SRAM whole."""
-        result = product.op.result
-        is_whole = result in self.yielded and not self.low.values[result].block
-        return column_view(self.low, self.low.values[result], strip) if is_whole else None
+        return self.results.view(product.op.result, strip)
 
     def finish(self, strip: Strip) -> None:
-        lower_members(self.low, self.members, self.yielded, strip, self.finished)
+        StripMembers(self.low, self.results, strip, self.finished).run(self.members)
 
     def finished(self, op: slmq.MatmulOp, strip: Strip) -> SSAValue:
         product = self.products[op]
@@ -129,72 +129,3 @@ def output_tensor(low: Lowering, value: SSAValue, out: SSAValue) -> Tensor:
             if dies_at(operand, producer):
                 return tensor
     return new_spilled(low, out) if block else low.result(value, "columns")
-
-
-def lower_members(
-    low: Lowering,
-    members: list[Operation],
-    yielded: list[SSAValue],
-    strip: Strip,
-    finished: Callable[[slmq.MatmulOp, Strip], SSAValue],
-) -> None:
-    """The ops of a group on one strip of columns."""
-    local: dict[SSAValue, SSAValue] = {}
-
-    def scratch() -> SSAValue:
-        size = low.most_rows * strip.rows * 4
-        place = Place("sram", low.builder.alloc("strip", size, stream=True))
-        return low.builder.view(place, "f32", [strip.count, low.rows], [4, strip.rows * 4])
-
-    def source(value: SSAValue) -> SSAValue:
-        return local[value] if value in local else column_view(low, low.values[value], strip)
-
-    for member in members:
-        if isinstance(member, slmq.MatmulOp):
-            local[member.result] = finished(member, strip)
-        elif isinstance(member, slmq.SampleOp):
-            sample_strip(low, local[member.logits], strip.rows, strip.first, strip.count, columns_of(member))
-        else:
-            result = member.results[0]
-            reused = [v for v in member.operands if v in local and dies_at(v, member) and v not in yielded]
-            is_whole = result in yielded and not low.values[result].block
-            whole = column_view(low, low.values[result], strip) if is_whole else None
-            target = whole or (local[reused[0]] if reused else scratch())
-            apply(low, member, target, [source(v) for v in member.operands], scratch)
-            local[result] = target
-        for result in [r for r in member.results if r in yielded and r in local and low.values[r].block]:
-            store_columns(low, low.values[result], local[result], strip)
-
-
-def blocks_of(low: Lowering, tensor: Tensor, strip: Strip) -> tuple[SSAValue, Callable[[Place], SSAValue]]:
-    """The strip's columns of a tensor in SCRATCH, and the view of the same elements in a buffer of the strip."""
-    b, block = low.builder, tensor.block
-    first, count = b.div(strip.first, block), b.div(strip.count, block)
-    outside = blocks_view(low, tensor, (0, low.rows), first, count)
-    return outside, lambda place: staged_view(low, place, tensor, strip.rows * 4, low.rows, count)
-
-
-def load_columns(low: Lowering, tensor: Tensor, strip: Strip) -> SSAValue:
-    """The strip's columns of a tensor in SCRATCH."""
-    b, (outside, inside) = low.builder, blocks_of(low, tensor, strip)
-    place = Place("sram", b.alloc("loaded_columns", low.most_rows * strip.rows * 4, stream=True))
-    b.load(inside(place), outside)
-    return b.view(place, "f32", [strip.count, low.rows], [4, strip.rows * 4])
-
-
-def store_columns(low: Lowering, tensor: Tensor, columns: SSAValue, strip: Strip) -> None:
-    """Columns in a buffer of the strip to their place in SCRATCH."""
-    outside, inside = blocks_of(low, tensor, strip)
-    low.builder.store(outside, inside(place_of(low.builder, columns)))
-
-
-def columns_of(op: slmq.SampleOp) -> int:
-    return slm.shape_of(op.logits)[1]
-
-
-def column_view(low: Lowering, tensor: Tensor, strip: Strip) -> SSAValue:
-    """The strip's columns of a whole tensor; one in SCRATCH is loaded."""
-    if tensor.block:
-        return load_columns(low, tensor, strip)
-    place, offset = columns_on_chip(low, tensor, strip.first, strip.count, strip.rows)
-    return low.builder.view(place, "f32", [strip.count, low.rows], [4, tensor.row_stride], offset)

@@ -9,7 +9,7 @@ from xdsl.ir import SSAValue
 
 from compiler.dialects import slmq, tile
 from compiler.dialects.slm import WeightAttr
-from compiler.lowering.builder import Index, Place
+from compiler.lowering.builder import Index, Place, element_bytes
 from compiler.lowering.values import Lowering, Tensor
 
 
@@ -49,9 +49,9 @@ def on_chip(low: Lowering, value: SSAValue) -> Tensor:
 
 
 def columns_on_chip(low: Lowering, tensor: Tensor, first: Index, count: Index, most: int) -> tuple[Place, Index]:
-    """(place, offset in bytes) of `count` of at most `most` columns of f32 rows in SRAM; those of a weight are loaded."""
+    """(place, offset in bytes) of `count` of at most `most` columns of rows in SRAM; those of a weight, in f32, are loaded."""
     b = low.builder
-    offset = b.mul(first, 4)
+    offset = b.mul(first, element_bytes(tensor.dtype))
     if tensor.place.space != "weight":
         return tensor.place, offset
     place = Place("sram", b.alloc("tensor", most * 4, stream=True))

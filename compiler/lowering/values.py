@@ -62,6 +62,7 @@ class Lowering:
 
     rows: how many tokens are worked on, the first of them at `position`, `first_row` rows into the chunk. most_rows: what buffers
     have room for. spilled: the values that lie in DRAM, and the columns of their blocks. targets: where results are wanted.
+    appended: keys and values that are in the cache already.
     vectors: weights of norms that are in SRAM already. names: numbers that make names of places differ.
     """
 
@@ -82,6 +83,7 @@ class Lowering:
     first_row: Index = 0
     most_rows: int = 0
     spilled: Mapping[SSAValue, int] = field(default_factory=dict[SSAValue, int])
+    appended: set[SSAValue] = field(default_factory=set[SSAValue])
     targets: dict[SSAValue, Tensor] = field(default_factory=dict[SSAValue, Tensor])
     vectors: Mapping[tuple[Attribute, float], Place] = field(default_factory=dict[tuple[Attribute, float], Place])
     names: Iterator[int] = field(default_factory=count)

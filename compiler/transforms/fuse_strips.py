@@ -4,8 +4,9 @@
     %u = slmq.matmul ..                            %g = slmq.matmul .. ; %u = slmq.matmul .. ; %s = slmq.activation ..
     %s = slmq.activation "silu" %g        ->       %p = slmq.mul %s, %u
     %m = slmq.mul %s, %u                           slmq.yield %p }
-An op joins when its operands and its result have the group's column count and are produced in the group or before it. The sampler ends
-a group. A group whose inner value is needed by an op in between is not extended past that op.
+Rotary embedding and rounding join too. An op joins when its operands and its result have the group's column count and are
+produced in the group or before it. The sampler ends a group. A group whose inner value is needed by an op in between is not
+extended past that op.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from xdsl.rewriter import InsertPoint, Rewriter
 
 from compiler.dialects import slm, slmq
 
+HEAD_BY_HEAD = (slmq.RopeOp, slmq.RoundOp)
+"""Ops that a strip of whole heads can have, too."""
 ELEMENTWISE = (slmq.ScaleOp, slmq.OffsetOp, slmq.ActivationOp, slmq.AddOp, slmq.SubOp, slmq.MulOp, slmq.DivOp)
 
 
@@ -72,7 +75,7 @@ def find_groups(block: Block) -> list[Group]:
     for op in block.ops:
         if isinstance(op, slmq.MatmulOp):
             groups[op] = Group(op.rows, [op])
-        elif isinstance(op, (*ELEMENTWISE, slmq.SampleOp)):
+        elif isinstance(op, (*ELEMENTWISE, *HEAD_BY_HEAD, slmq.SampleOp)):
             found = joins(op, groups)
             if not found:
                 continue

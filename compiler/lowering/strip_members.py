@@ -1,0 +1,148 @@
+"""The ops of a fusion group on one strip of columns, and where its results go: SRAM, SCRATCH, or the cache of attention."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from xdsl.ir import Operation, SSAValue
+
+from compiler.dialects import slm, slmq
+from compiler.lowering.attention_blocks import CacheRows
+from compiler.lowering.builder import Index, Place, element_bytes, place_of
+from compiler.lowering.elementwise import apply
+from compiler.lowering.matmul import Strip
+from compiler.lowering.rows import rotate
+from compiler.lowering.sampling import sample_strip
+from compiler.lowering.spilling import blocks_view, staged_view
+from compiler.lowering.tensors import columns_on_chip
+from compiler.lowering.values import Lowering, Tensor, dies_at
+
+
+@dataclass(frozen=True)
+class Results:
+    """Where the values that leave a group go."""
+
+    low: Lowering
+    places: dict[SSAValue, Tensor | CacheRows]
+
+    def view(self, value: SSAValue, strip: Strip) -> SSAValue | None:
+        """The strip's columns of a result that is in SRAM whole."""
+        place = self.places.get(value)
+        return column_view(self.low, place, strip) if isinstance(place, Tensor) and not place.block else None
+
+    def store(self, value: SSAValue, columns: SSAValue, strip: Strip) -> None:
+        """Columns in a buffer of the strip to their place in DRAM, if the value goes there."""
+        place = self.places.get(value)
+        if isinstance(place, CacheRows):
+            store_heads(self.low, place, columns, strip)
+        elif place is not None and place.block:
+            outside, inside = blocks_of(self.low, place, strip)
+            self.low.builder.store(outside, inside(place_of(self.low.builder, columns)))
+
+
+class StripMembers:
+    """One turn of a loop over strips, behind the products."""
+
+    def __init__(
+        self, low: Lowering, results: Results, strip: Strip, finished: Callable[[slmq.MatmulOp, Strip], SSAValue]
+    ):
+        self.low, self.b, self.results, self.strip, self.finished = low, low.builder, results, strip, finished
+        self.local: dict[SSAValue, SSAValue] = {}
+
+    def run(self, members: list[Operation]) -> None:
+        for member in members:
+            if isinstance(member, slmq.SampleOp):
+                strip, logits = self.strip, self.local[member.logits]
+                sample_strip(self.low, logits, strip.rows, strip.first, strip.count, slm.shape_of(member.logits)[1])
+                continue
+            self.local[member.results[0]] = self.lower(member)
+            for result in member.results:
+                self.results.store(result, self.local[result], self.strip)
+
+    def lower(self, member: Operation) -> SSAValue:
+        """The view of the strip's columns of the result."""
+        if isinstance(member, slmq.MatmulOp):
+            return self.finished(member, self.strip)
+        result = member.results[0]
+        whole = self.results.view(result, self.strip)
+        if isinstance(member, slmq.RopeOp):
+            return self.rotated(member, whole)
+        if isinstance(member, slmq.RoundOp):
+            target = whole if whole is not None else self.scratch(slmq.element_of(result.type))
+            self.b.vun("mov", target, self.source(member.x))
+            return target
+        reused = [value for value in member.operands if self.is_free(value, member)]
+        target = whole or (self.local[reused[0]] if reused else self.scratch())
+        apply(self.low, member, target, [self.source(v) for v in member.operands], self.scratch)
+        return target
+
+    def is_free(self, value: SSAValue, reader: Operation) -> bool:
+        """Whether the buffer of a value is free behind `reader`."""
+        return value in self.local and dies_at(value, reader) and value not in self.results.places
+
+    def scratch(self, dtype: str = "f32") -> SSAValue:
+        low, strip, size = self.low, self.strip, element_bytes(dtype)
+        place = Place("sram", self.b.alloc("strip", low.most_rows * strip.rows * size, stream=True))
+        return self.b.view(place, dtype, [strip.count, low.rows], [size, strip.rows * size])
+
+    def source(self, value: SSAValue) -> SSAValue:
+        return self.local[value] if value in self.local else column_view(self.low, self.low.values[value], self.strip)
+
+    def rotated(self, op: slmq.RopeOp, whole: SSAValue | None) -> SSAValue:
+        """Rotary embedding of the strip's heads, in the buffer of the strip."""
+        b, low, strip = self.b, self.low, self.strip
+        x = self.local[op.x]
+        if not self.is_free(op.x, op):
+            copy = self.scratch()
+            b.vun("mov", copy, x)
+            x = copy
+        head_dim = slm.shape_of(op.x)[-1]
+        heads = b.div(strip.count, head_dim)
+        temps = [self.scratch_heads(strip.rows // head_dim, heads, op.rotary.dim.data // 2) for _ in range(2)]
+        rotate(low, op.rotary, place_of(b, x), heads, (head_dim * 4, strip.rows * 4), temps)
+        if whole is None:
+            return x
+        b.vun("mov", whole, x)
+        return whole
+
+    def scratch_heads(self, most: int, heads: Index, columns: int) -> SSAValue:
+        place = Place("sram", self.b.alloc("rotary_temp", self.low.most_rows * most * columns * 4))
+        return self.b.view(place, "f32", [columns, heads, self.low.rows], [4, columns * 4, most * columns * 4])
+
+
+def blocks_of(low: Lowering, tensor: Tensor, strip: Strip) -> tuple[SSAValue, Callable[[Place], SSAValue]]:
+    """The strip's columns of a tensor in SCRATCH, and the view of the same elements in a buffer of the strip."""
+    b, block, row_bytes = low.builder, tensor.block, strip.rows * element_bytes(tensor.dtype)
+    first, count = b.div(strip.first, block), b.div(strip.count, block)
+    outside = blocks_view(low, tensor, (0, low.rows), first, count)
+    return outside, lambda place: staged_view(low, place, tensor, row_bytes, low.rows, count)
+
+
+def load_columns(low: Lowering, tensor: Tensor, strip: Strip) -> SSAValue:
+    """The strip's columns of a tensor in SCRATCH."""
+    b, (outside, inside) = low.builder, blocks_of(low, tensor, strip)
+    place = Place("sram", b.alloc("loaded_columns", low.most_rows * strip.rows * 4, stream=True))
+    b.load(inside(place), outside)
+    return b.view(place, "f32", [strip.count, low.rows], [4, strip.rows * 4])
+
+
+def store_heads(low: Lowering, cache: CacheRows, columns: SSAValue, strip: Strip) -> None:
+    """The strip's heads to the cache of attention: the rows of a head follow each other there."""
+    b, s, size = low.builder, cache.shape, element_bytes(cache.shape.cache_dtype)
+    first, heads = b.div(strip.first, s.head_dim), b.div(strip.count, s.head_dim)
+    head_bytes = s.capacity * s.entry_bytes
+    extents: list[Index] = [s.head_dim, low.rows, heads]
+    place = Place("kv", offset=b.add(cache.offset, b.mul(first, head_bytes)))
+    target = b.view(place, s.cache_dtype, extents, [size, s.entry_bytes, head_bytes])
+    source = b.view(place_of(b, columns), s.cache_dtype, extents, [size, strip.rows * size, s.head_dim * size])
+    b.store(target, source)
+
+
+def column_view(low: Lowering, tensor: Tensor, strip: Strip) -> SSAValue:
+    """The strip's columns of a whole tensor; one in SCRATCH is loaded."""
+    if tensor.block:
+        return load_columns(low, tensor, strip)
+    place, offset = columns_on_chip(low, tensor, strip.first, strip.count, strip.rows)
+    size = element_bytes(tensor.dtype)
+    return low.builder.view(place, tensor.dtype, [strip.count, low.rows], [size, tensor.row_stride], offset)
