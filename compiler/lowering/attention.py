@@ -15,7 +15,7 @@ from xdsl.ir import SSAValue
 from compiler.dialects import slm, slmq, tile
 from compiler.lowering.attention_blocks import Attend, Cache, CacheRows, HeadRows, QueryRows, Shape
 from compiler.lowering.attention_int4 import AttendInt4
-from compiler.lowering.builder import Index, Place, element_bytes
+from compiler.lowering.builder import Index, Place, element_bytes, place_of
 from compiler.lowering.int4_cache import Int4Cache, Int4Layout
 from compiler.lowering.plan import strip_shapes
 from compiler.lowering.row_regions import rows_of
@@ -24,8 +24,8 @@ from compiler.lowering.values import Lowering, Tensor
 from compiler.sizes import padded
 from isa.spec import KV_BLOCK
 
-AttendRows = Callable[[Lowering, HeadRows, HeadRows, Index], None]
-"""Attends tokens to a group of key-value heads: what is known of them, q, result, first head."""
+AttendRows = Callable[[Lowering, HeadRows, HeadRows, Index], list[QueryRows]]
+"""Attends tokens to a group of key-value heads: what is known of them, q, result, first head. Returns the parts of the rows."""
 
 
 def shape_of(low: Lowering, op: slmq.AttentionOp) -> Shape:
@@ -68,9 +68,11 @@ def lower_attention(low: Lowering, op: slmq.AttentionOp) -> None:
     )
     append(low, op, shape, cache)
 
-    def attend(part: Lowering, q: HeadRows, out: HeadRows, head: Index) -> None:
+    def attend(part: Lowering, q: HeadRows, out: HeadRows, head: Index) -> list[QueryRows]:
         rows = QueryRows(part, shape, q, out, head)
-        Attend(part, shape, cache, rows, softcap_of(op)).run()
+        attention = Attend(part, shape, cache, rows, softcap_of(op))
+        attention.run()
+        return attention.parts
 
     q = low.values[op.q]
     if low.plan.spills:
@@ -207,9 +209,16 @@ class QueryTiles:
         q, out = (self.heads(tensor, part, first, head) for tensor in (self.q, self.out))
         if self.q.block:
             b.load(self.inside(q.tensor), self.outside(self.q, first, part.rows, own))
-        self.attend(part, q, out, head)
-        if self.out.block:
-            b.store(self.outside(self.out, first, part.rows, own), self.inside(out.tensor))
+        for rows in self.attend(part, q, replace(out, by_part=bool(self.out.block)), head):
+            if self.out.block:
+                self.store(rows, first, part.rows)
+
+    def store(self, rows: QueryRows, first: SSAValue, count: Index) -> None:
+        """A part's results to SCRATCH, [head_dim, tokens, heads]."""
+        b, heads, row_bytes = self.b, rows.part.heads * rows.part.queries, self.shape.head_dim * 4
+        place = place_of(b, rows.acc)
+        source = b.view(place, "f32", [self.shape.head_dim, count, heads], [4, heads * row_bytes, row_bytes])
+        b.store(blocks_view(self.low, self.out, (first, count), rows.first_query_head(), heads), source)
 
     def heads(self, tensor: Tensor, part: Lowering, first: SSAValue, head: Index) -> HeadRows:
         """The turn's tokens: of all heads in SRAM, or a buffer for those of the group."""

@@ -80,10 +80,12 @@ class CacheRows:
 
 @dataclass(frozen=True)
 class HeadRows:
-    """Rows of query heads; `first`: which key-value head of the tensor the attention begins with."""
+    """Rows of query heads; `first`: which key-value head of the tensor the attention begins with. `by_part`: a buffer of the
+    attention's own, in which the rows of a part follow each other."""
 
     tensor: Tensor
     first: Index
+    by_part: bool = False
 
 
 @dataclass(frozen=True)
@@ -147,13 +149,23 @@ class QueryRows:
 
     @property
     def acc(self) -> SSAValue:
+        if self.out_rows.by_part:
+            head_bytes = self.shape.head_dim * 4
+            return self.row_view(self.out_rows.tensor.place, "f32", self.shape.head_dim, 4, head_bytes, 0)
         return self.head_view(self.out_rows, "f32")
 
+    def first_query_head(self) -> Index:
+        """The first of the part's query heads, of all."""
+        own = self.part.first_head * self.shape.queries + self.part.first_query
+        return self.b.add(self.b.mul(self.head, self.shape.queries), own)
+
     def row_view(self, place: Place, dtype: str, extent: Index, stride: int, row_bytes: int, offset: Index) -> SSAValue:
-        """[extent, ..] of a buffer with `row_bytes` for each row."""
-        s, part = self.shape, self.part
-        strides: list[Index] = [stride, row_bytes, s.queries * row_bytes, s.group * s.queries * row_bytes]
-        own = (part.first_head * s.queries + part.first_query) * row_bytes
+        """[extent, ..] of a buffer with `row_bytes` for each row. A part's rows follow each other: parts do not wait for each other
+        where they only lie side by side."""
+        part = self.part
+        strides: list[Index] = [stride, row_bytes, part.queries * row_bytes, part.heads * part.queries * row_bytes]
+        before = part.first_head * self.shape.queries + part.first_query * part.heads
+        own = before * self.low.most_rows * row_bytes
         return self.b.view(place, dtype, [extent, *self.outer], strides, self.b.add(offset, own))
 
     def running_view(self, word: int, size: int, repeat: bool = False) -> SSAValue:

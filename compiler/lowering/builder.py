@@ -51,6 +51,7 @@ class TileBuilder:
     def __init__(self, block: Block, location: LocationAttr):
         self.block = block
         self.location = location
+        self.home: Block | None = None
 
     def insert(self, op: Operation) -> Operation:
         op.location = self.location
@@ -121,7 +122,18 @@ class TileBuilder:
         if stream:
             properties["stream"] = UnitAttr()
         op = tile.AllocOp(properties=properties, result_types=[tile.BufferType()])
-        return self.insert(op).results[0]
+        if self.home is None or stream:
+            return self.insert(op).results[0]
+        with self.inside(self.home):
+            return self.insert(op).results[0]
+
+    @contextmanager
+    def keeping_buffers(self) -> Generator[None]:
+        """Buffers that are allocated meanwhile live from here on, outside of the loop that is about to be built: its turns overlap,
+        and what one of them has left may not be the memory of the next one's."""
+        outer, self.home = self.home, self.block
+        yield
+        self.home = outer
 
     def view(
         self,

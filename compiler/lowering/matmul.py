@@ -188,19 +188,11 @@ class Product:
     def product(self, products: SSAValue, tile: Tile, strip: Strip, unit: SSAValue | None = None) -> None:
         """products (+)= x * the rows of a tile. Sums start at +0 if there is no counter of units, or where it is 0; a unit of a
         format with groups is a group."""
-        b, form, x = self.b, self.form, self.x
-        blocked = not form.sparse
-        row_stride = b.mul(tile.row_bytes, BLOCK_ROWS) if blocked else tile.row_bytes
-        size = 0 if blocked or form.is_packed else element_bytes(form.element)
-        weights = b.view(
-            tile.place, form.element, [tile.count, strip.count], [size, row_stride], tile.start,
-            group=form.group, sparse=form.sparse, blocked=blocked,
-        )  # fmt: skip
+        b, x = self.b, self.x
         x_size = element_bytes(x.dtype)
         rows = b.view(x.place, x.dtype, [tile.count, self.low.rows], [x_size, x.row_bytes], b.mul(tile.first, x_size))
-        scales = None
-        if form.group:
-            scales = self.group_scales(strip, 0 if unit is None else unit, tile.groups)
+        weights = self.weights(tile, strip)
+        scales = self.group_scales(strip, unit or 0, tile.groups) if self.form.group else None
 
         def run(accumulate: bool) -> None:
             if scales is None:
@@ -213,6 +205,17 @@ class Product:
         else:
             b.when(b.compare("eq", unit, 0), lambda: run(False), lambda: run(True))
 
+    def weights(self, tile: Tile, strip: Strip) -> SSAValue:
+        """The rows of a tile, [columns, rows]."""
+        b, form = self.b, self.form
+        blocked = not form.sparse
+        row_stride = b.mul(tile.row_bytes, BLOCK_ROWS) if blocked else tile.row_bytes
+        size = 0 if blocked or form.is_packed else element_bytes(form.element)
+        return b.view(
+            tile.place, form.element, [tile.count, strip.count], [size, row_stride], tile.start,
+            group=form.group, sparse=form.sparse, blocked=blocked,
+        )  # fmt: skip
+
     def group_scales(self, strip: Strip, first: Index, count: Index) -> SSAValue:
         """The blocked scales of `count` groups from the first, [groups, rows of the strip]."""
         b, header, block_bytes = self.b, self.place(self.streamed, strip), BLOCK_ROWS * self.form.scale_size_bytes
@@ -224,7 +227,7 @@ class Product:
         """products += sums of the groups * (scale * 8 + offset)."""
         b, layout, groups = self.b, self.layout, self.layout.groups
         count = strip.rows * groups
-        place = Place("sram", b.alloc("group_offsets", count * WORD_BYTES, stream=True))
+        place = Place("sram", b.alloc("group_offsets", count * WORD_BYTES))
         scales, offsets = (
             b.view(header, "f16", [count], [HALF_BYTES], start)
             for start in (layout.group_scales_offset, layout.group_offsets_offset)

@@ -83,7 +83,7 @@ class StripMembers:
 
     def scratch(self, dtype: str = "f32") -> SSAValue:
         low, strip, size = self.low, self.strip, element_bytes(dtype)
-        place = Place("sram", self.b.alloc("strip", low.most_rows * strip.rows * size, stream=True))
+        place = Place("sram", self.b.alloc("strip", low.most_rows * strip.rows * size))
         return self.b.view(place, dtype, [strip.count, low.rows], [size, strip.rows * size])
 
     def source(self, value: SSAValue) -> SSAValue:
@@ -122,7 +122,7 @@ def blocks_of(low: Lowering, tensor: Tensor, strip: Strip) -> tuple[SSAValue, Ca
 def load_columns(low: Lowering, tensor: Tensor, strip: Strip) -> SSAValue:
     """The strip's columns of a tensor in SCRATCH."""
     b, (outside, inside) = low.builder, blocks_of(low, tensor, strip)
-    place = Place("sram", b.alloc("loaded_columns", low.most_rows * strip.rows * 4, stream=True))
+    place = Place("sram", b.alloc("loaded_columns", low.most_rows * strip.rows * 4))
     b.load(inside(place), outside)
     return b.view(place, "f32", [strip.count, low.rows], [4, strip.rows * 4])
 

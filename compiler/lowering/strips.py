@@ -62,7 +62,8 @@ class StripLoop:
         if self.turns == 1:
             self.b.loop(0, self.columns, self.rows, self.one_by_one, self.bases)
         else:
-            self.b.loop(0, self.end + self.rows, self.rows, self.overlapped, [*self.bases, 0])
+            with self.b.keeping_buffers():
+                self.b.loop(0, self.end + self.rows, self.rows, self.overlapped, [*self.bases, 0])
 
     def strip(self, first: Index, turn: Index) -> Strip:
         b, even = self.b, self.columns % self.rows == 0

@@ -39,7 +39,7 @@ LAST_SHARES = ((128, 32), (256, 64), (1024, 1024))
 LARGEST_STRIP_BYTES = 256 << 10
 # Of plans with values in DRAM: (largest value of a chunk in SRAM, weights of one strip, scores), as divisors of the SRAM size.
 SPILL_SHARES = ((16, 16, 4), (32, 32, 8), (64, 64, 16))
-FEWER_SPILL_SHARES = ((2, 16, 4), (2, 16, 8), (4, 16, 4))
+FEWER_SPILL_SHARES = ((2, 8, 4), (2, 8, 8), (4, 8, 4), (4, 16, 4), (16, 8, 4))
 ROW_TILES = (16, 8, 4, 2, 1)
 ROW_SHARE = 8  # of the SRAM, for the widest rows of a tile
 QUERY_TILES = (128, 64, 32, 16, 8, 4, 2, 1)

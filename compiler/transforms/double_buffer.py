@@ -105,6 +105,16 @@ def carry(outer: scf.ForOp, inner: scf.ForOp, allocs: list[tile.AllocOp]) -> scf
     return extend(outer, starts, list(inner.results[len(inner.results) - count :]))
 
 
+def keep(branch: scf.IfOp, allocs: list[tile.AllocOp]) -> None:
+    """Moves buffers out of the loop around a branch. Other branches of such a loop work on other turns of it, and while the
+    engines do, the memory is not free for them."""
+    loop = branch.parent_op()
+    if isinstance(loop, scf.ForOp):
+        for alloc in allocs:
+            alloc.detach()
+            Rewriter.insert_op(alloc, InsertPoint.before(loop))
+
+
 @dataclass(frozen=True)
 class DoubleBufferPass(ModulePass):
     """See the module docstring."""
@@ -122,5 +132,7 @@ class DoubleBufferPass(ModulePass):
             new = widen(loop, allocs)
             widened.add(new)
             outer = new.parent_op()
+            if isinstance(outer, scf.IfOp):
+                keep(outer, allocs)
             if isinstance(outer, scf.ForOp) and outer in widened:
                 widened.add(carry(outer, new, allocs))
