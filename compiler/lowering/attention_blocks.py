@@ -202,9 +202,11 @@ class Attend:
         self.parts = [rows.of(part) for part in rows.part.halves()]
 
     def run(self) -> None:
-        self.rows.start()
+        for rows in self.parts:
+            rows.start()
         self.blocks(*self.reach())
-        self.rows.finish()
+        for rows in self.parts:
+            rows.finish()
 
     def blocks(self, first: Index, end: Index) -> None:
         """The KV blocks that hold the positions first .. end - 1; `first` is the start of one."""

@@ -25,7 +25,7 @@ class AttendFull(Attend):
 
     def __init__(self, low: Lowering, shape: Shape, full: Int4Cache, rows: QueryRows, softcap: float | None):
         super().__init__(low, shape, Cache(full.k, full.v, None, full.v_scale), rows, softcap)
-        self.parts = [rows]  # folded queries are those of the whole group
+        self.parts = [rows]  # as over the residual block: both work on the same sums
         self.full, self.layout = full, full.layout
         size_bytes = low.most_rows * shape.group * shape.queries * self.layout.channels * BF16_BYTES
         self.folded = Place("sram", self.b.alloc("folded", size_bytes))
@@ -87,6 +87,7 @@ class AttendInt4(Attend):
         self, low: Lowering, shape: Shape, cache: Cache, rows: QueryRows, softcap: float | None, full: Int4Cache | None
     ):
         super().__init__(low, shape, cache, rows, softcap)
+        self.parts = [rows]
         self.full = full
 
     @property
