@@ -53,7 +53,7 @@ PASSES: dict[str, type[ModulePass]] = {
     for made in (
         CanonicalizePass, CommonSubexpressionElimination, LoopInvariantCodeMotionPass, SplitLayersPass,
         ConvertSlmToSlmqPass,
-        AddSamplingPass, HoistFromMixturesPass, CutRowsPass, FuseStripsPass, ChooseTilingPass, ConvertSlmqToTilePass,
+        AddSamplingPass, HoistFromMixturesPass, CutRowsPass, FuseStripsPass, GroupRowsPass, ChooseTilingPass, ConvertSlmqToTilePass,
         AllocateDramPass, DoubleBufferPass, AllocateSramPass, ConvertTileToIsaPass, AllocateRegistersPass,
     )
 }  # fmt: skip
