@@ -72,6 +72,8 @@ class ScalarCosts:
         self.known_arithmetic: dict[Operation, ArithmeticForm] = {}
         self.known_reloads: dict[Operation, int] = {}
         self.known_periods: dict[scf.ForOp, int] = {}
+        self.known_reads: dict[scf.ForOp, tuple[tile.LdsOp, ...]] = {}
+        self.known_layers: dict[scf.ForOp, bool] = {}
 
     def view(self, op: tile.ViewOp) -> ViewForm:
         found = self.known_views.get(op)
@@ -119,18 +121,29 @@ class ScalarCosts:
 
     def period(self, op: scf.ForOp) -> int:
         """After how many iterations a loop does the same again: 2 if buffers take turns, else 1. 0: nobody knows, as a branch
-        depends on what is read from memory, such as a layer's kind.
+        depends on what is read from memory.
         """
         found = self.known_periods.get(op)
+        if found is None:
+            found = self.known_periods[op] = 0 if self.kind_reads(op) else 2 if op.iter_args else 1
+        return found
+
+    def kind_reads(self, op: scf.ForOp) -> tuple[tile.LdsOp, ...]:
+        """The reads in a loop that its branches depend on."""
+        found = self.known_reads.get(op)
         if found is None:
             conditions = [inner.cond.owner for inner in op.walk() if isinstance(inner, scf.IfOp)]
             compared = [
                 value for compare in conditions if isinstance(compare, arith.CmpiOp) for value in compare.operands
             ]
-            depends = any(isinstance(v.owner, tile.LdsOp) and op.is_ancestor(v.owner) for v in compared)
-            found = self.known_periods[op] = 0 if depends else 2 if op.iter_args else 1
+            owners = dict.fromkeys(value.owner for value in compared if isinstance(value.owner, tile.LdsOp))
+            found = self.known_reads[op] = tuple(owner for owner in owners if op.is_ancestor(owner))
         return found
 
-    def last_walked(self, op: scf.ForOp) -> int:
-        """Iterations at the end of a loop that may differ: those of a loop over layers, which have marks, do not."""
-        return 1 if any(isinstance(inner, tile.MarkOp) for inner in op.body.block.ops) else LAST_WALKED
+    def is_layers(self, op: scf.ForOp) -> bool:
+        """Whether a loop is over layers: those have marks, and nothing is carried from one to the next."""
+        found = self.known_layers.get(op)
+        if found is None:
+            marked = any(isinstance(inner, tile.MarkOp) for inner in op.body.block.ops)
+            found = self.known_layers[op] = marked and not op.iter_args
+        return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from xdsl.dialects.builtin import ModuleOp
 
@@ -33,14 +33,29 @@ def positions(plan: TilePlan, tokens: int) -> Iterator[int]:
 
 
 def steps_of(plan: TilePlan) -> list[Step]:
-    """Those of a whole chunk and of the rest of a KV block, and of single tokens."""
+    """Single tokens, and whole chunks and the rest of a KV block: within a prompt at these positions, at its end at the last one."""
     sizes = {size for size in (plan.chunk, KV_BLOCK % plan.chunk) if 0 < size <= plan.context}
     found = [Step(1, position, True) for position in positions(plan, 1)]
-    for size in sorted(sizes - {1}):
-        found += [Step(size, position, is_last) for is_last in (False, True) for position in positions(plan, size)]
-    if 1 in sizes:
-        found += [Step(1, position, False) for position in positions(plan, 1)]
+    for size in sorted(sizes):
+        places = list(positions(plan, size))
+        found += [Step(size, position, False) for position in places]
+        found.append(Step(size, places[-1], True))
     return list(dict.fromkeys(found))
+
+
+def ends_of(steps: Sequence[PredictedStep]) -> list[PredictedStep]:
+    """Steps at the end of a prompt at the other positions: what comes on top, head and sampling, is the same everywhere."""
+    known = {(s.tokens, s.position, s.is_last): s for s in steps}
+    found: list[PredictedStep] = []
+    for end in [s for s in steps if s.is_last and s.tokens > 1]:
+        same = known[end.tokens, end.position, False]
+        cycles, size = end.cycles - same.cycles, end.dram_bytes - same.dram_bytes
+        found += [
+            PredictedStep(s.tokens, s.position, True, s.cycles + cycles, s.dram_bytes + size)
+            for s in steps
+            if s.tokens == end.tokens and not s.is_last and s.position != end.position
+        ]
+    return found
 
 
 def bound_of(tally: Tally) -> str:
@@ -72,4 +87,4 @@ def predict(module: ModuleOp, machine: Machine) -> Prediction:
     operators = {"decode": operators_of(decode)}
     if prefill is not None:
         operators["prefill"] = operators_of(prefill)
-    return Prediction(steps, operators)
+    return Prediction((*steps, *ends_of(steps)), operators)

@@ -172,9 +172,8 @@ class Timeline:
     def snapshot(self) -> dict[str, tuple[float, ...]]:
         return {name: tally.numbers() for name, tally in self.tallies.items()}
 
-    def repeat(self, earlier: dict[str, tuple[float, ...]], times: int) -> None:
-        """Adds what has been counted since `earlier` that many times more."""
-        for name, tally in self.tallies.items():
-            before, after = earlier.get(name), tally.numbers()
-            grown = after if before is None else [b - a for a, b in zip(before, after, strict=True)]
-            tally.add([times * number for number in grown])
+    def repeat(self, earlier: dict[str, tuple[float, ...]], later: dict[str, tuple[float, ...]], times: int) -> None:
+        """Adds what was counted from `earlier` to `later` that many times more."""
+        for name, after in later.items():
+            before = earlier.get(name, (0.0,) * len(after))
+            self.tally(name).add([times * (b - a) for a, b in zip(before, after, strict=True)])

@@ -15,7 +15,7 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Operation, SSAValue
 
 from compiler.analysis.predict_operations import OPERANDS, OperationCosts, spans_of, views_of
-from compiler.analysis.predict_scalars import ScalarCosts
+from compiler.analysis.predict_scalars import LAST_WALKED, ScalarCosts, constant_of
 from compiler.analysis.predict_timeline import Timeline
 from compiler.dialects import tile
 from compiler.locations import operator_of, source_of
@@ -83,12 +83,15 @@ class Walk:
         self.timeline.engine(name, self.costs.cost(op, tds), spans_of(op, tds), region)
 
     def for_loop(self, op: scf.ForOp) -> None:
+        if self.scalars.is_layers(op):
+            self.layers(op)
+            return
         low, high, step = (self.values[value] for value in (op.lb, op.ub, op.step))
         carried = [self.values[value] for value in op.iter_args]
         count, index, name = max(0, -(-(high - low) // step)), 0, self.name(op)
         self.timeline.scalar(name, 2 + len(carried))
         states: list[LoopState] = []
-        period, last = self.scalars.period(op), self.scalars.last_walked(op)
+        period, last = self.scalars.period(op), LAST_WALKED
         repeats = period > 0 and count > period + last + 1
         while index < count:
             self.values.update(zip(op.body.block.args, (low + index * step, *carried), strict=True))
@@ -103,6 +106,34 @@ class Walk:
                 carried = states[-1].jump(self.timeline, states[-1 - period], jumps)
                 index, repeats = index + period * jumps, False
         self.values.update(zip(op.results, carried, strict=True))
+
+    def layers(self, op: scf.ForOp) -> None:
+        """A layer behind one of the same kind as before takes as long as the first such layer."""
+        known: dict[object, tuple[LoopState, LoopState]] = {}
+        before, name = None, self.name(op)
+        low, high, step = (self.values[value] for value in (op.lb, op.ub, op.step))
+        for index in range(low, high, step):
+            self.values[op.body.block.args[0]] = index
+            kind = self.kind(op, index)
+            start = LoopState(self.timeline, ())
+            if (before, kind) in known:
+                first, second = known[before, kind]
+                second.repeat(self.timeline, first, 1)
+            else:
+                self.block(op.body.block)
+                self.timeline.scalar(name, 2)
+                known[before, kind] = start, LoopState(self.timeline, ())
+            before = kind
+
+    def kind(self, loop: scf.ForOp, index: int) -> tuple[int, ...]:
+        """What the branches of a layer depend on: words of the layer table."""
+        found: list[int] = []
+        for read in self.scalars.kind_reads(loop):
+            address = index if read.address is None else affine(read.address, loop.body.block.args[0], index)
+            owner = read.buffer.owner if read.buffer is not None else None
+            place = (place_of(owner) if isinstance(owner, tile.AllocOp) else 0) + read.displacement.value.data + address
+            found.append(int.from_bytes(self.smem[place : place + 8], "little"))
+        return tuple(found)
 
     def if_else(self, op: scf.IfOp) -> None:
         taken = bool(self.values[op.cond])
@@ -175,9 +206,23 @@ class LoopState:
 
     def jump(self, timeline: Timeline, earlier: LoopState, times: int) -> list[int]:
         """Goes on by `times` times what lies between the two; the carried values there."""
-        timeline.repeat(earlier.counted, times)
-        timeline.shift(times * (self.now - earlier.now))
+        self.repeat(timeline, earlier, times)
         return [b + times * (b - a) for a, b in zip(earlier.carried, self.carried, strict=True)]
+
+    def repeat(self, timeline: Timeline, earlier: LoopState, times: int) -> None:
+        """Goes on by `times` times what lies between the two states, which may be long ago."""
+        timeline.repeat(earlier.counted, self.counted, times)
+        timeline.shift(times * (self.now - earlier.now))
+
+
+def affine(value: SSAValue, argument: SSAValue, index: int) -> int:
+    """A product of constants and the loop's index."""
+    constant = constant_of(value)
+    if constant is not None:
+        return constant
+    if isinstance(value.owner, arith.MuliOp):
+        return affine(value.owner.lhs, argument, index) * affine(value.owner.rhs, argument, index)
+    return index if value is argument else 0
 
 
 def place_of(op: tile.AllocOp) -> int:
