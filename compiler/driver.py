@@ -29,6 +29,7 @@ from compiler.emit.executable import Progress, is_routed, region_sizes, write_ex
 from compiler.errors import CompileError
 from compiler.interpreters.rotary import longest_context
 from compiler.invariants import check_isa, check_slm, check_slmq, check_tile
+from compiler.lowering.plan import PLAN_ATTRIBUTE, TilePlan
 from compiler.program import Program
 from compiler.schemes import find_scheme
 from compiler.transforms.add_sampling import AddSamplingPass
@@ -231,6 +232,18 @@ def lower(program: Program, options: Options, stop_after: str = "", observe: Obs
     module = program.module.clone()
     rules = find_scheme(options.scheme).for_weights(program.weights).rules
     run_stages(module, pipeline(options, tuple(map(str, rules))), stop_after, observe)
+    return module
+
+
+def lower_planned(program: Program, options: Options, plan: TilePlan) -> ModuleOp:
+    """The module behind stage `tile` under a plan that choose-tiling has not chosen. Raises CompileError if it does not fit."""
+    module = program.module.clone()
+    rules = find_scheme(options.scheme).for_weights(program.weights).rules
+    *before, last = [stage for stage in pipeline(options, tuple(map(str, rules))) if stage.name != "isa"]
+    run_stages(module, tuple(before))
+    module.attributes[PLAN_ATTRIBUTE] = plan.to_attribute()
+    passes = tuple(transform for transform in last.passes if not isinstance(transform, ChooseTilingPass))
+    run_stages(module, (Stage(last.name, passes, last.invariant),))
     return module
 
 
