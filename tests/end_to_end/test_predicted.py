@@ -45,7 +45,14 @@ def test_explain_prints_plan_tiles_costs_and_runner_up() -> None:
     command = ["compile", str(PUBLISHED / "gqa"), "-t", "tiny", "--context", "64", "--explain"]
     result = CliRunner().invoke(main, command)
     assert result.exit_code == 0, result.output
-    for expected in ("Plans that were tried", "chosen", "Predicted prefill", "Predicted decode", "attention", "bound by"):
+    for expected in (
+        "Plans that were tried",
+        "chosen",
+        "Predicted prefill",
+        "Predicted decode",
+        "attention",
+        "bound by",
+    ):
         assert expected in result.output
     total = re.search(r"^decode: ([\d,]+) cycles", result.output, re.MULTILINE)
     chosen = re.search(r"^chosen: .* ([\d,]+) per token decoded", result.output, re.MULTILINE)
