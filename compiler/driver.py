@@ -20,14 +20,16 @@ from xdsl.transforms.canonicalize import CanonicalizePass
 from xdsl.transforms.common_subexpression_elimination import CommonSubexpressionElimination
 from xdsl.transforms.loop_invariant_code_motion import LoopInvariantCodeMotionPass
 
+from compiler.analysis.predict_section import predict
 from compiler.dialects.isa import Isa
 from compiler.dialects.slm import LinearOp, RopeOp, Slm
 from compiler.dialects.slmq import Slmq
 from compiler.dialects.tile import Tile
-from compiler.emit.executable import Progress, region_sizes, write_executable
+from compiler.emit.executable import Progress, is_routed, region_sizes, write_executable
 from compiler.errors import CompileError
 from compiler.interpreters.rotary import longest_context
 from compiler.invariants import check_isa, check_slm, check_slmq, check_tile
+from compiler.lowering.plan import PLAN_ATTRIBUTE, TilePlan
 from compiler.program import Program
 from compiler.schemes import find_scheme
 from compiler.transforms.add_sampling import AddSamplingPass
@@ -45,6 +47,7 @@ from compiler.transforms.group_rows import GroupRowsPass
 from compiler.transforms.hoist_from_mixtures import HoistFromMixturesPass
 from compiler.transforms.split_layers import SplitLayersPass
 from isa.machine import Machine
+from isa.prediction import Prediction
 
 Observe = Callable[[str, ModulePass | None, ModuleOp], None]  # stage, the pass that has run (None: the stage's end)
 
@@ -126,6 +129,7 @@ def pipeline(options: Options, rules: tuple[str, ...] = ()) -> tuple[Stage, ...]
 
 
 LIBRARY_PASSES = (CanonicalizePass, CommonSubexpressionElimination, LoopInvariantCodeMotionPass)
+PREDICTED_STAGE = "tile"
 STAGE_NAMES = ("slm", "slmq", "tile", "isa")
 
 
@@ -231,6 +235,18 @@ def lower(program: Program, options: Options, stop_after: str = "", observe: Obs
     return module
 
 
+def lower_planned(program: Program, options: Options, plan: TilePlan) -> ModuleOp:
+    """The module behind stage `tile` under a plan that choose-tiling has not chosen. Raises CompileError if it does not fit."""
+    module = program.module.clone()
+    rules = find_scheme(options.scheme).for_weights(program.weights).rules
+    *before, last = [stage for stage in pipeline(options, tuple(map(str, rules))) if stage.name != "isa"]
+    run_stages(module, tuple(before))
+    module.attributes[PLAN_ATTRIBUTE] = plan.to_attribute()
+    passes = tuple(transform for transform in last.passes if not isinstance(transform, ChooseTilingPass))
+    run_stages(module, (Stage(last.name, passes, last.invariant),))
+    return module
+
+
 def compile_program(
     program: Program,
     options: Options,
@@ -239,7 +255,16 @@ def compile_program(
     progress: Progress | None = None,
 ) -> ModuleOp:
     """Compiles to an executable file. Returns the last module. Raises CompileError."""
-    module = lower(program, options, observe=observe)
+    predictions: list[Prediction] = []
+
+    def watch(stage: str, transform: ModulePass | None, module: ModuleOp) -> None:
+        if stage == PREDICTED_STAGE and transform is None and not is_routed(program):
+            predictions.append(predict(module, options.machine))
+        if observe is not None:
+            observe(stage, transform, module)
+
+    module = lower(program, options, observe=watch)
     check_capacity(module, options)
-    write_executable(path, module, program, options.machine, find_scheme(options.scheme).name, progress)
+    scheme = find_scheme(options.scheme).name
+    write_executable(path, module, program, options.machine, scheme, progress, predictions[0] if predictions else None)
     return module

@@ -13,3 +13,8 @@ def padded(size: int, unit: int) -> int:
 def to_granules(size_bytes: int) -> int:
     """The next multiple of the granule."""
     return padded(size_bytes, GRANULE_BYTES)
+
+
+def ceil_div(numerator: int, denominator: int) -> int:
+    """The quotient rounded up."""
+    return -(-numerator // denominator)

@@ -35,6 +35,7 @@ from isa.container_format import (
 from isa.encoding import INSTRUCTION_DTYPE
 from isa.errors import ContainerError
 from isa.metadata import DebugMap, Symbol, VirtualWeights, meta_from_bytes, symbols_from_bytes
+from isa.prediction import Prediction
 from isa.spec import ISA_VERSION, Feature
 
 HASH_CHUNK_BYTES = 4 << 20
@@ -48,7 +49,8 @@ class Executable:
     """A program with its constants. Arrays are read-only; `table` and `weights` are maps of the file (uint8, bytes).
 
     `text`: [instructions] of INSTRUCTION_DTYPE. `smem_image` is placed at SMEM_IMAGE_OFFSET. `sections` as in the file,
-    unknown optional ones included. `weights` is None if `virtual_weights` states them instead.
+    unknown optional ones included. `weights` is None if `virtual_weights` states them instead. `prediction`: None if the
+    compiler made none.
     """
 
     path: Path
@@ -65,6 +67,7 @@ class Executable:
     symbols: list[Symbol]
     debug: DebugMap
     virtual_weights: VirtualWeights | None = None
+    prediction: Prediction | None = None
 
     @property
     def weights_bytes(self) -> int:
@@ -123,6 +126,7 @@ class _Reader:
             symbols=self.symbols(sections.get(Section.SYM)),
             debug=self.debug(sections.get(Section.DBG), len(text)),
             virtual_weights=virtual_weights,
+            prediction=self.prediction(sections.get(Section.PRED)),
         )
 
     def error(self, message: str, hint: str | None = None) -> ContainerError:
@@ -242,6 +246,9 @@ class _Reader:
 
     def symbols(self, entry: SectionEntry | None) -> list[Symbol]:
         return [] if entry is None else self.parse("SYM", lambda: symbols_from_bytes(self.data(entry)))
+
+    def prediction(self, entry: SectionEntry | None) -> Prediction | None:
+        return None if entry is None else self.parse("PRED", lambda: Prediction.from_bytes(self.data(entry)))
 
     def debug(self, entry: SectionEntry | None, instructions: int) -> DebugMap:
         if entry is None:

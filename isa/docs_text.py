@@ -103,7 +103,8 @@ fill it; SYM says which tensor lies where. Such a program is timed, not run: a h
 | DBG | `{{"locations": [..], "operators": [..], "location_of_pc": [index or -1, ..], \
 "operator_of_pc": [..], "descriptors": {{name: tensor}}}}` |
 | META | below; required |
-| PRED | reserved for predicted cycles and bytes |
+| PRED | `{{"schema": 1, "steps": [[tokens, position, last 0 or 1, cycles, DRAM bytes], ..], "operators": {{"prefill" or "decode": \
+[[name, cycles, [busy cycles of DML, DMS, MXU, VPU], DRAM bytes, bound], ..]}}}}`: docs/prediction.md; another schema is ignored |
 
 META is an object; other keys are allowed:
 

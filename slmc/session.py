@@ -204,7 +204,7 @@ class Session:
     def report(self) -> Report:
         """Time, energy and what bounds them, for everything generated so far."""
         notes = notes_of(self.executable, timing_only=self.timing_only, seed=self.seed)
-        return build_report(self.timing, self.executable, self._prompt_tokens, notes)
+        return build_report(self.timing, self.executable, self._prompt_tokens, notes, self.executable.prediction)
 
     def _with_text(self, posted: Iterator[int], max_new: int, stop_tokens: Sequence[int]) -> Iterator[Token]:
         """Pairs tokens with text; the last one also has what was held back, a stop token none of its own."""

@@ -27,6 +27,7 @@ from compiler.transforms.allocate_dram import LOGITS_ATTRIBUTE, PLACES_ATTRIBUTE
 from isa.canonical_json import canonical_json
 from isa.container import ExecutableWriter, Section, Symbol, VirtualWeights, symbols_to_bytes
 from isa.machine import Machine
+from isa.prediction import Prediction
 from isa.spec import Feature
 
 Progress = Callable[[int, int], None]
@@ -126,7 +127,7 @@ def meta_of(module: ModuleOp, program: Program, machine: Machine, scheme: str) -
         "chunk": plan.chunk,
         "plan": vars(plan),
         "vocabulary": vocabulary_of(program),
-        "routed": any(isinstance(op, MixtureOp) and op.chosen is not None for op in program.module.walk()),
+        "routed": is_routed(program),
         "regions": {"KV": sizes["kv"], "IO": sizes["io"], "SCRATCH": sizes["scratch"]},
         "logits_offset": logits.value.data if isinstance(logits, IntegerAttr) else 0,
         "entry": entry_points(module),
@@ -149,6 +150,11 @@ def image_meta(module: ModuleOp, program: Program) -> dict[str, Any]:
     inputs = {place.name: place.offset for place in places_of(module) if place.region == "io"}
     offsets = {"pixels_offset": inputs[PIXELS], "places_offset": inputs[PLACES]}
     return {"image": {**vars(shape), **offsets, "processing": program.image_processing}}
+
+
+def is_routed(program: Program) -> bool:
+    """Whether experts are chosen by values, so that nobody knows before which weights a token needs."""
+    return any(isinstance(op, MixtureOp) and op.chosen is not None for op in program.module.walk())
 
 
 def vocabulary_of(program: Program) -> int:
@@ -180,7 +186,13 @@ def features_of(weights: list[Place]) -> Feature:
 
 
 def write_executable(
-    path: Path, module: ModuleOp, program: Program, machine: Machine, scheme: str, progress: Progress | None = None
+    path: Path,
+    module: ModuleOp,
+    program: Program,
+    machine: Machine,
+    scheme: str,
+    progress: Progress | None = None,
+    prediction: Prediction | None = None,
 ) -> None:
     """Writes the `.slx` file of a compiled module; an existing file is replaced only by a complete one.
 
@@ -195,6 +207,8 @@ def write_executable(
         writer.add(Section.SYM, symbols_to_bytes(symbols_of(places)))
         writer.add(Section.DBG, debug_map(module).to_bytes())
         writer.add(Section.META, canonical_json(meta_of(module, program, machine, scheme)))
+        if prediction is not None:
+            writer.add(Section.PRED, prediction.to_bytes())
         if program.virtual_weights:
             writer.virtual_weights(statement_of(program, scheme, sizes["weight"]))
         else:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import prod
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, IntegerAttr, ModuleOp, i64
 from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
@@ -44,6 +44,8 @@ ROW_TILES = (16, 8, 4, 2, 1)
 ROW_SHARE = 8  # of the SRAM, for the widest rows of a tile
 QUERY_TILES = (128, 64, 32, 16, 8, 4, 2, 1)
 WORTHWHILE = 0.95
+TRIED_ATTRIBUTE = "tile.tried"
+"""Of a module: the plans that were lowered, in order, each with the SRAM and SMEM it needs. For `slmc compile --explain`."""
 STRIP_BUFFERS = ("weights", "strip_header", "products")  # as large for small chunks, or streamed
 SMEM_BUFFER_BYTES = SMEM_BYTES // 2  # the rest is for the mailbox, the layer table, descriptors and spilled scalars
 
@@ -89,6 +91,11 @@ class Need:
     row_bytes: int
     score_bytes: int
     smem_bytes: int
+
+    def to_attribute(self) -> DictionaryAttr:
+        """The plan with what it needs."""
+        needs = {"needs_sram": self.size_bytes, "needs_smem": self.smem_bytes}
+        return DictionaryAttr({**self.plan.to_attribute().data, **{k: IntegerAttr(v, i64) for k, v in needs.items()}})
 
     def excludes(self, plan: TilePlan, sram_bytes: int) -> bool:
         """Whether a plan of a chunk that is not larger is sure not to fit."""
@@ -182,14 +189,17 @@ class ChooseTilingPass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         chunks = (self.chunk,) if self.chunk else tuple(c for c in CHUNKS if c <= max(self.context, 1))
         tried: list[Need] = []
+        spilling: list[Need] = []
         plan = self.first_fitting(ctx, op, candidates(op, self, chunks), tried)
         cost = chunk_cost(op)
         if plan is None or self.is_starved(cost, plan):
-            other = self.spilling(ctx, op, tuple(c for c in chunks if plan is None or c > plan.chunk))
+            larger = tuple(c for c in chunks if plan is None or c > plan.chunk)
+            other = self.spilling(ctx, op, larger, spilling)
             plan = self.cheaper(op, cost, plan, other)
         if plan is None:
             raise self.nothing_fits(min(n.size_bytes for n in tried), min(n.smem_bytes for n in tried))
         op.attributes[PLAN_ATTRIBUTE] = plan.to_attribute()
+        op.attributes[TRIED_ATTRIBUTE] = ArrayAttr([need.to_attribute() for need in (*tried, *spilling)])
 
     def first_fitting(
         self, ctx: Context, module: ModuleOp, plans: Iterator[TilePlan], tried: list[Need]
@@ -206,12 +216,15 @@ class ChooseTilingPass(ModulePass):
     def fits(self, need: Need) -> bool:
         return need.size_bytes <= self.sram_bytes and need.smem_bytes <= SMEM_BUFFER_BYTES
 
-    def spilling(self, ctx: Context, module: ModuleOp, chunks: tuple[int, ...]) -> TilePlan | None:
-        """The largest chunk that fits with values in DRAM, with as few there as fit."""
+    def spilling(self, ctx: Context, module: ModuleOp, chunks: tuple[int, ...], tried: list[Need]) -> TilePlan | None:
+        """The largest chunk that fits with values in DRAM, with as few there as fit; `tried` as of first_fitting."""
 
         def fitting(chunk: int, every_share: Sequence[tuple[int, int, int]]) -> TilePlan | None:
-            plans = [spilling_plan(module, self, chunk, shares) for shares in every_share]
-            return next((plan for plan in plans if self.fits(need_of(ctx, module, plan))), None)
+            for plan in [spilling_plan(module, self, chunk, shares) for shares in every_share]:
+                tried.append(need_of(ctx, module, plan))
+                if self.fits(tried[-1]):
+                    return plan
+            return None
 
         for chunk in [chunk for chunk in chunks if chunk * input_bytes(module) < self.sram_bytes]:
             plan = fitting(chunk, SPILL_SHARES)

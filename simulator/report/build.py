@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from isa.abi import EVENT_TOKEN
 from isa.machine import Machine
+from isa.prediction import Prediction
 from isa.spec import DRAM_REGIONS, Engine
 from simulator.energy import EnergyModel
 from simulator.report.floor import bound_of, floor_of
 from simulator.report.model import EngineReport, OperatorReport, PhaseReport, Report, SectionReport
+from simulator.report.predictions import compared
 from simulator.timing.actions import ACTION_INDEX, DIRECTIONS, MAC_PAIRS, SRAM_PORTS, VPU_CLASSES, named
 from simulator.timing.parts import Section, SectionKey
 from simulator.timing.profile import ENGINES
@@ -45,9 +47,16 @@ class Program(Protocol):
 
 
 def build_report(
-    timed: Timed, executable: Program | None, prompt_tokens: int | None = None, notes: Sequence[str] = ()
+    timed: Timed,
+    executable: Program | None,
+    prompt_tokens: int | None = None,
+    notes: Sequence[str] = (),
+    prediction: Prediction | None = None,
 ) -> Report:
-    """The report of what was recorded so far. Without an executable there are no operators."""
+    """The report of what was recorded so far. Without an executable there are no operators.
+
+    `prediction`: that of the executable, to be compared.
+    """
     timing = timed.records()
     machine = timing.machine
     energy = EnergyModel(machine)
@@ -82,6 +91,7 @@ def build_report(
         operators=_operators(timing, energy, executable),
         token_cycles=tokens,
         notes=list(notes),
+        predictions=compared(prediction, _chunk(executable), prompt_tokens, phases["prefill"], phases["decode"]),
     )
 
 
@@ -152,6 +162,11 @@ def _program(executable: Program | None) -> dict[str, Any]:
         return {}
     known = {key: executable.meta[key] for key in REPORTED_META if key in executable.meta}
     return {**known, "instructions": len(executable.text)}
+
+
+def _chunk(executable: Program | None) -> int:
+    """Most tokens of a step."""
+    return int(executable.meta.get("chunk", 1)) if executable is not None else 1
 
 
 def _dram(actions: dict[str, int]) -> dict[str, float]:

@@ -82,6 +82,16 @@ class OperatorReport:
 
 
 @dataclass(frozen=True, slots=True)
+class PredictionReport:
+    """What the compiler predicted of a phase, against what was simulated; error: predicted / simulated - 1."""
+
+    phase: str
+    predicted_cycles: int
+    simulated_cycles: int
+    error: float
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Everything the simulator knows about a run. Times in cycles of the core clock unless named otherwise."""
 
@@ -106,6 +116,7 @@ class Report:
     operators: list[OperatorReport]
     token_cycles: list[int]
     notes: list[str] = field(default_factory=list[str])
+    predictions: list[PredictionReport] = field(default_factory=list[PredictionReport])
     schema: int = SCHEMA
 
     def to_json(self) -> dict[str, Any]:

@@ -22,6 +22,8 @@ def render(report: Report, console: Console) -> None:
     narrow = console.width < NARROW
     _headline(report, console)
     console.print(_phases(report, narrow))
+    if report.predictions:
+        console.print(_predictions(report, narrow))
     console.print(_engines(report, narrow))
     console.print(_memory(report))
     console.print(_energy(report))
@@ -100,6 +102,14 @@ def _phase_row(phase: PhaseReport, narrow: bool) -> tuple[str, ...]:
         ratio,
         phase.bound,
     )
+
+
+def _predictions(report: Report, narrow: bool) -> Table:
+    table = _table("Prediction of the compiler", "phase", "predicted", "simulated", "error")
+    for one in report.predictions:
+        predicted, simulated = (_count(cycles, narrow) for cycles in (one.predicted_cycles, one.simulated_cycles))
+        table.add_row(one.phase, predicted, simulated, f"{100 * one.error:+.2f} %")
+    return table
 
 
 def _engines(report: Report, narrow: bool) -> Table:

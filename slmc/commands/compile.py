@@ -10,6 +10,7 @@ from compiler.driver import STAGE_NAMES, lower
 from frontends import Virtual
 from slmc.building import Target, all_of, build, verifier_of
 from slmc.dumps import NAMES, Dumper
+from slmc.explaining import explanation
 from slmc.files import write_text
 from slmc.ir_text import module_text
 from slmc.options import FILE, checkpoint_of, checkpoint_options, debug_option, target_options, timing_options
@@ -32,6 +33,11 @@ from slmc.summary import summary_of
 )
 @click.option("--dump-dir", type=FILE, help="Where the dumps go, one file each (default: stdout).")
 @click.option("--stop-after", type=click.Choice(STAGE_NAMES), help="Write the IR behind this stage and stop.")
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Print what each operator costs by prediction and why this plan (docs/prediction.md).",
+)
 @click.option("--verify-each", is_flag=True, help="Run the IR on a short prompt after each pass and compare the bits.")
 @debug_option
 def compile_checkpoint(
@@ -48,11 +54,12 @@ def compile_checkpoint(
     dump_after: tuple[str, ...],
     dump_dir: Path | None,
     stop_after: str | None,
+    explain: bool,
     verify_each: bool,
 ) -> None:
     """Compile CHECKPOINT to an executable."""
-    if output is None and stop_after is None:
-        raise click.UsageError("expected -o OUT.slx, the executable to write")
+    if output is None and stop_after is None and not explain:
+        raise click.UsageError("expected -o OUT.slx, the executable to write, or --explain")
     if virtual_weights and verify_each:
         raise click.UsageError("--verify-each runs the model, and --virtual-weights have no values")
     virtual = Virtual.ALWAYS if virtual_weights else Virtual.NEVER
@@ -71,5 +78,8 @@ def compile_checkpoint(
     elif output is not None:
         build(program, options, output, observe)
         click.echo(summary_of(output))
+    if explain:
+        for line in explanation(program, options):
+            click.echo(line)
     if verify_each:
         click.echo(f"the same bits after {len(verifier.checked)} passes: {', '.join(verifier.checked)}", err=True)

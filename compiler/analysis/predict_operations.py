@@ -1,0 +1,90 @@
+"""From a tile op and the descriptors of its views to its cost, memoised by everything the cost depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from xdsl.ir import Operation, SSAValue
+
+from compiler.analysis.predict_engines import EngineCost, EngineForms, vector_kind
+from compiler.analysis.predict_timeline import Span
+from compiler.dialects import tile
+from isa.descriptor import Descriptor
+from isa.spec import BY_MNEMONIC, READ_ONLY_REGIONS, TD_OPERANDS, Region
+
+GRANULES = {Region.SMEM: 8}
+GRANULE_BYTES = 64
+INDEX_BYTES = 4  # the list of a vtopk ends with an index behind its last value
+
+Operands = Callable[[Any], tuple[SSAValue | None, ...]]
+OPERANDS: dict[type[Operation], tuple[str, Operands]] = {
+    tile.LoadOp: ("ld", lambda op: (op.target, op.source)),
+    tile.StoreOp: ("st", lambda op: (op.target, op.source)),
+    tile.MmOp: ("mm", lambda op: (op.c, op.a, op.b)),
+    tile.MmgOp: ("mmg", lambda op: (op.c, op.a, op.b, op.scales)),
+    tile.VbinOp: ("vbin", lambda op: (op.target, op.a, op.b)),
+    tile.VmadOp: ("vmad", lambda op: (op.target, op.a, op.b, op.c)),
+    tile.VunOp: ("vun", lambda op: (op.target, op.a)),
+    tile.VredOp: ("vred", lambda op: (op.target, op.a)),
+    tile.VsmxOp: ("vsmx", lambda op: (op.p, op.s, op.ml)),
+    tile.VtopkOp: ("vtopk", lambda op: (op.list, op.a)),
+    tile.VrngOp: ("vrng", lambda op: (op.target,)),
+}
+"""Mnemonic, and the views in the order ta, tb, tc, td."""
+REDUCTIONS = ("vred", "vtopk")
+
+
+class OperationCosts:
+    """Costs of tile ops on one machine."""
+
+    def __init__(self, forms: EngineForms) -> None:
+        self.forms = forms
+        self.memo: dict[object, EngineCost] = {}
+
+    def cost(self, op: Operation, tds: dict[str, Descriptor]) -> EngineCost:
+        """`tds`: the descriptors by operand name, ta tb tc td."""
+        period = self.forms.dram.period_bytes
+        places = (td.base % period if td.region < Region.SRAM else td.region for td in tds.values())
+        key = op, *places, *((td.extents, td.strides) for td in tds.values())
+        found = self.memo.get(key)
+        if found is None:
+            found = self.memo[key] = self.computed(op, tds)
+        return found
+
+    def computed(self, op: Operation, tds: dict[str, Descriptor]) -> EngineCost:
+        mnemonic = OPERANDS[type(op)][0]
+        ta = tds["ta"]
+        if isinstance(op, tile.LoadOp):
+            return self.forms.copy(ta, tds["tb"], write=False)
+        if isinstance(op, tile.StoreOp):
+            return self.forms.copy(tds["tb"], ta, write=True)
+        if isinstance(op, tile.MmOp | tile.MmgOp):
+            return self.forms.matrix(ta, tds["tb"], tds["tc"], tds.get("td"), op.accumulate is not None)
+        row = BY_MNEMONIC[mnemonic]
+        function = op.properties.get("function")
+        kind = vector_kind(mnemonic, getattr(function, "data", ""))
+        reduces = mnemonic in REDUCTIONS
+        sources, results = ([tds[name] for name in names if name in tds] for names in (row.reads, row.writes))
+        return self.forms.vector(kind, tds["tb" if reduces else "ta"].elements, sources, results, reduces)
+
+
+def spans_of(op: Operation, tds: dict[str, Descriptor]) -> list[Span]:
+    """What the interlock compares; regions that nobody writes are left out."""
+    row = BY_MNEMONIC[OPERANDS[type(op)][0]]
+    spans: list[Span] = []
+    for name, td in tds.items():
+        writes = name in row.writes
+        if td.region in READ_ONLY_REGIONS or not (writes or name in row.reads):
+            continue
+        low, high = td.interval()
+        high += INDEX_BYTES if writes and isinstance(op, tile.VtopkOp) else 0
+        granule = GRANULES.get(td.region, GRANULE_BYTES)
+        spans.append((int(td.region), low // granule * granule, -(-high // granule) * granule, writes))
+    return spans
+
+
+def views_of(op: Operation) -> list[tuple[str, SSAValue]]:
+    """(operand name, view) of an engine op."""
+    values = OPERANDS[type(op)][1](op)
+    return [(name, value) for name, value in zip(TD_OPERANDS, values, strict=False) if value is not None]
