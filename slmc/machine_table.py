@@ -22,7 +22,7 @@ def machines_table(machines: Sequence[Machine]) -> Table:
             f"{machine.mxu_rows} x {machine.mxu_columns}",
             f"{machine.clock_hz / 1e9:g} GHz",
             f"{machine.sram_bytes // 1024:,} KiB",
-            f"{machine.memory.peak_bytes_per_second / 1e9:g} GB/s",
+            f"{machine.memory.peak_bytes_per_second / 1e9:.4g} GB/s",
             f"{machine.dram_capacity_bytes / (1 << 30):g} GiB",
             machine.description,
         )

@@ -18,6 +18,7 @@ from frontends.tokenizer import TextTokenizer
 from isa.abi import RunFlag, Sampler
 from isa.container import Executable
 from isa.machine import Machine
+from simulator.reference.engine import DEFAULT_WATCHDOG
 from simulator.report import Report, build_report, notes_of
 from simulator.session import NO_FLAGS, EngineName, Picture
 from simulator.timing import TimingModel
@@ -87,8 +88,9 @@ class Session:
             print(token.text, end="")
 
     A second `generate` continues the conversation. `timing_only`: control flow without tensor values; the tokens mean
-    nothing then. `engine`: "fast", the default of timing-only runs, or "reference"; they agree in every number. Raises
-    SessionError for an executable that cannot be run.
+    nothing then. `engine`: "fast", the default of timing-only runs, or "reference"; they agree in every number.
+    `watchdog`: a run traps after so many instructions without a token. Raises SessionError for an executable that cannot
+    be run.
     """
 
     def __init__(
@@ -98,13 +100,14 @@ class Session:
         timing_only: bool = False,
         seed: int = 0,
         engine: EngineName | None = None,
+        watchdog: int = DEFAULT_WATCHDOG,
     ) -> None:
         self.timing_only, self.seed = timing_only, seed
         self.executable = executable if isinstance(executable, Executable) else Executable.open(executable)
         is_fast = timing_only if engine is None else engine == "fast"
         observer = None if is_fast else TimingModel(Machine.from_canonical(self.executable.meta["machine"]))
         self.device = simulator.session.Session(
-            self.executable, observer=observer, engine=engine, timing_only=timing_only, seed=seed
+            self.executable, observer=observer, engine=engine, timing_only=timing_only, seed=seed, watchdog=watchdog
         )
         self.timing = _ready(self.device.clock) if observer is None else observer
         self.texts = Texts.of_executable(self.executable)

@@ -15,12 +15,15 @@ from frontends import Virtual
 from isa.container import Executable
 from isa.machine import Machine, load_machine
 from isa.spec import INSTRUCTION_BYTES
-from simulator.report import Report
+from simulator.report.model import PhaseReport, Report
+from slmc.bottlenecks import reason_of
 from slmc.building import DEFAULT_MACHINE, DEFAULT_SCHEME, Checkpoint, Target, build
 from slmc.errors import CommandError, headline_of
 from slmc.session import Session
 
 DEFAULT_SURVEY_CONTEXT, DEFAULT_PROMPT, DEFAULT_DECODED = 1024, 512, 4
+WATCHDOG = 1 << 36
+"""Instructions without a token: on a small machine the prompt of a large model takes billions."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,9 @@ class Phase:
     joules_per_token: float
     ratio_to_floor: float
     bound: str
+    cycles: float
+    reason: str | None = None
+    """Why it is far from its floor (slmc/bottlenecks.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +112,27 @@ def measure(name: str, path: Path, study: Study) -> Row:
         build(program, options, file)
         compiled = perf_counter()
         executable = Executable.open(file)
-        session = Session(executable, timing_only=True)
-        for _ in session.generate([0] * study.prompt, study.decoded + 1):
+        session = Session(executable, timing_only=True, watchdog=WATCHDOG)
+        tokens = session.generate([0] * study.prompt, study.decoded + 1)
+        next(tokens)
+        prefilled = session.report()
+        for _ in tokens:
             pass
         timed = perf_counter()
-    return row_of(name, program, executable, session.report(), study, (compiled - started, timed - compiled))
+    seconds = (compiled - started, timed - compiled)
+    return row_of(name, program, executable, prefilled, session.report(), study, seconds)
 
 
 def row_of(
-    name: str, program: Program, executable: Executable, report: Report, study: Study, seconds: tuple[float, float]
+    name: str,
+    program: Program,
+    executable: Executable,
+    prefilled: Report,
+    report: Report,
+    study: Study,
+    seconds: tuple[float, float],
 ) -> Row:
-    """The numbers of one run; `seconds` that compilation and simulation took."""
+    """The numbers of one run; `prefilled` at its first token, `seconds` that compilation and simulation took."""
     costs, machine = model_costs(program), Machine.from_canonical(executable.meta["machine"])
     return Row(
         name=name,
@@ -131,21 +147,23 @@ def row_of(
         text_bytes=len(executable.text) * INSTRUCTION_BYTES,
         compile_seconds=round(seconds[0], 2),
         simulation_seconds=round(seconds[1], 2),
-        prefill=phase_of(report, "prefill", study.prompt),
-        decode=phase_of(report, "decode", study.decoded),
+        prefill=phase_of(report.prefill, study.prompt, reason_of(report.prefill, [], prefilled.engines)),
+        decode=phase_of(report.decode, study.decoded, reason_of(report.decode, prefilled.engines, report.engines)),
         notes=tuple(report.notes),
     )
 
 
-def phase_of(report: Report, name: str, tokens: int) -> Phase:
-    """A phase in which `tokens` were processed."""
-    phase = report.prefill if name == "prefill" else report.decode
+def phase_of(phase: PhaseReport, tokens: int, reason: str | None = None) -> Phase:
+    """A phase in which `tokens` were processed, and the reason if it is far from its floor."""
+    times = tokens if phase.name == "decode" else 1
     return Phase(
-        milliseconds=1000 * phase.seconds / (tokens if name == "decode" else 1),
+        milliseconds=1000 * phase.seconds / times,
         tokens_per_second=tokens / phase.seconds,
         joules_per_token=phase.joules / tokens,
         ratio_to_floor=phase.ratio_to_floor or 0.0,
         bound=phase.bound,
+        cycles=phase.cycles / times,
+        reason=reason,
     )
 
 

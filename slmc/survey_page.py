@@ -57,12 +57,12 @@ def bound_text(prefill: Phase, decode: Phase) -> str:
     return decode.bound if prefill.bound == decode.bound else f"{prefill.bound}, {decode.bound}"
 
 
-def show_survey(rows: Sequence[Row], console: Console) -> None:
+def show_survey(rows: Sequence[Row], console: Console, title: str = "") -> None:
     """The most telling columns of the measured models as a table, then what failed."""
     measured = [cells_of(row) for row in rows if row.error is None]
     if measured:
         columns = tuple(f"{COLUMNS[place]}#" if COLUMNS[place] in NUMBERS else COLUMNS[place] for place in SHOWN)
-        console.print(table_of("", columns, [tuple(cells[place] for place in SHOWN) for cells in measured]))
+        console.print(table_of(title, columns, [tuple(cells[place] for place in SHOWN) for cells in measured]))
     for row in rows:
         if row.error is not None:
             console.print(f"[bold]{escape(row.name)}[/]: {escape(row.error)}")

@@ -36,7 +36,7 @@ KEY_TILES = (256, 128, 64, 32)
 # SRAM shares tried for each chunk: (weights of one strip, attention buffers of one kind), as divisors of the SRAM size.
 SHARES = ((16, 4), (32, 8), (64, 16))
 LAST_SHARES = ((128, 32), (256, 64), (1024, 1024))
-LARGEST_STRIP_BYTES = 256 << 10
+LARGEST_STRIP_BYTES = (256 << 10, 512 << 10)  # up to 128 and from 256 rows of the array on, in proportion between
 # Of plans with values in DRAM: (largest value of a chunk in SRAM, weights of one strip, scores), as divisors of the SRAM size.
 SPILL_SHARES = ((16, 16, 4), (32, 32, 8), (64, 64, 16))
 FEWER_SPILL_SHARES = ((2, 8, 4), (2, 8, 8), (4, 8, 4), (4, 16, 4), (16, 8, 4))
@@ -48,6 +48,12 @@ TRIED_ATTRIBUTE = "tile.tried"
 """Of a module: the plans that were lowered, in order, each with the SRAM and SMEM it needs. For `slmc compile --explain`."""
 STRIP_BUFFERS = ("weights", "strip_header", "products")  # as large for small chunks, or streamed
 SMEM_BUFFER_BYTES = SMEM_BYTES // 2  # the rest is for the mailbox, the layer table, descriptors and spilled scalars
+
+
+def largest_strip_bytes(array_rows: int) -> int:
+    """What a strip takes at most: rows of 2 KiB, as many as a wide array computes at once, are not cut into k-tiles."""
+    least, most = LARGEST_STRIP_BYTES
+    return min(max(least, 2048 * array_rows), most)
 
 
 def attention_sizes(module: ModuleOp, chunk: int, share_bytes: int) -> tuple[int, int]:
@@ -71,7 +77,7 @@ def candidates(module: ModuleOp, options: ChooseTilingPass, chunks: tuple[int, .
     for chunk in chunks:
         for strip, attention in SHARES if len(chunks) > 1 and chunk > 1 else (*SHARES, *LAST_SHARES):
             kv_heads, key_tile = attention_sizes(module, chunk, sram_bytes // attention)
-            strip_bytes = min(sram_bytes // strip, LARGEST_STRIP_BYTES)
+            strip_bytes = min(sram_bytes // strip, largest_strip_bytes(options.array_rows))
             yield TilePlan(options.context, chunk, strip_bytes, kv_heads, key_tile, options.array_rows)
             if (strip, attention) == LAST_SHARES[-1]:
                 yield TilePlan(options.context, chunk, strip_bytes, kv_heads, key_tile, options.array_rows, buffers=1)
@@ -136,7 +142,7 @@ def spilling_plan(module: ModuleOp, options: ChooseTilingPass, chunk: int, share
     widest = widest_row_bytes(module)
     _, key_tile = attention_sizes(module, 1, sram_bytes // 8)
     return TilePlan(
-        options.context, chunk, min(sram_bytes // strip, LARGEST_STRIP_BYTES), heads_at_once(module), key_tile,
+        options.context, chunk, min(sram_bytes // strip, largest_strip_bytes(options.array_rows)), heads_at_once(module), key_tile,
         options.array_rows, 2, sram_bytes // spilled,
         max((r for r in ROW_TILES if r * widest <= sram_bytes // ROW_SHARE), default=1),
         query_rows(module, sram_bytes // queries),

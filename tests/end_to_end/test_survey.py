@@ -112,3 +112,35 @@ def test_foreign_text_cannot_break_the_table() -> None:
     page = page_of([Row("x`|<b>", error="a | b\n# <script>")], Study(), "slmc survey")
     assert "a \\| b" in page
     assert "<script>" not in page
+
+
+def test_several_machines_are_one_page(folder: Path) -> None:
+    (folder / "b.json").unlink()
+    page, numbers = folder / "page.md", folder / "numbers" / "numbers.json"
+    numbers.parent.mkdir()
+    result = slmc("survey", folder, *SMALL[2:], "-t", "tiny", "-t", "server", "-o", page, "--json", numbers)
+    assert result.exit_code == 0
+    assert result.stderr.splitlines() == ["tiny, a: done", "tiny, c: done", "server, a: done", "server, c: done"]
+    surveys = json.loads(numbers.read_text())["surveys"]
+    assert [each["machine"] for each in surveys] == ["tiny", "server"]
+    text = page.read_text()
+    assert f"    slmc survey {folder} -t tiny -t server --context 96 --prompt-length 40 -n 3 -o {page}\n" in text
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| `")]
+    assert [line[:2] for line in lines] == [["`tiny`", "a"], ["`tiny`", "c"], ["`server`", "a"], ["`server`", "c"]]
+    for each, (first, second) in zip(surveys, (lines[:2], lines[2:]), strict=True):
+        for row, line in zip(each["models"], (first, second), strict=True):
+            prefill, decode = row["prefill"], row["decode"]
+            assert line[3:5] == [f"{prefill['cycles']:,.0f}", f"{prefill['ratio_to_floor']:.2f}"]
+            assert line[6:8] == [f"{decode['cycles']:,.0f}", f"{decode['ratio_to_floor']:.2f}"]
+            for phase in (prefill, decode):
+                assert (phase["reason"] is not None) == (phase["ratio_to_floor"] > 1 / 0.7)
+                assert phase["reason"] is None or f"%): {phase['reason']}.\n" in text
+    assert any(row["prefill"]["reason"] for row in surveys[1]["models"])
+
+
+def test_a_machine_that_a_model_does_not_fit_is_named(folder: Path) -> None:
+    page = folder / "page.md"
+    result = slmc("survey", folder / "b.json", *SMALL, "-t", "edge", "-o", page)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == "error: 2 of 2 models could not be measured"
+    assert "- `tiny`, b: " in page.read_text() and "- `edge`, b: " in page.read_text()

@@ -14,7 +14,7 @@ from compiler.errors import CompileError
 from compiler.formats import WeightFormat
 from compiler.lowering.plan import STRIP_ROWS_UNIT, TilePlan, strip_shape
 from compiler.lowering.values import dies_at
-from compiler.transforms.choose_tiling import CHUNKS, ChooseTilingPass, candidates, need_of
+from compiler.transforms.choose_tiling import CHUNKS, ChooseTilingPass, candidates, largest_strip_bytes, need_of
 from tests.end_to_end.e2e_support import build, options, tiny_program
 
 FORMATS = ["i8", "bf16", "f32", "i8-s24", "i8-g64", "i8-g32-s24", "i4-g32", "i4-g64-zp", "i4-g128", "i4-g128-s24"]
@@ -45,6 +45,21 @@ def test_strips_cover_a_matrix_and_fit_the_budget(
     assert shape.k_tile == columns or shape.k_tile % quantum == 0
     least, whole = STRIP_ROWS_UNIT * row_bytes(form, min(quantum, columns)), row_bytes(form, shape.k_tile)
     assert shape.rows * whole <= max(budget_bytes // matmuls, least)
+
+
+@pytest.mark.parametrize(
+    ("array_rows", "expected"), [(8, 256 << 10), (128, 256 << 10), (192, 384 << 10), (256, 512 << 10)]
+)
+def test_the_strips_of_wide_arrays_are_whole_rows(array_rows: int, expected: int) -> None:
+    """Rows of 2 KiB, at least as many as the array computes at once; k-tiles are for longer ones."""
+    assert largest_strip_bytes(array_rows) == expected
+    plan = TilePlan(512, 1, largest_strip_bytes(array_rows), 1, 256, array_rows)
+    shape = strip_shape(plan, 5632, 2048, WeightFormat("i8"), 1)
+    assert shape.k_tile == 2048 and shape.rows >= array_rows
+
+
+def test_no_strip_is_too_large_for_a_descriptor() -> None:
+    assert largest_strip_bytes(1024) + 512 * 8 < 1 << 20
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,36 @@ def numbers(item, place=""):
             yield from numbers(value, f"{place}[{index}]")
 
 
-def test_builtin_machines_are_edge_and_tiny():
-    assert builtin_machines() == ("edge", "tiny")
+def test_builtin_machines():
+    assert builtin_machines() == ("edge", "gddr", "laptop", "micro", "phone", "server", "tiny")
+
+
+@pytest.mark.parametrize("name", builtin_machines())
+def test_enough_bytes_in_flight_for_the_bandwidth(name):
+    """Else one engine alone could not use all channels (docs/machines.md)."""
+    machine = load_machine(name)
+    timing, memory = machine.memory.timing, machine.memory
+    latency = timing.controller.value + timing.tRCD.value + timing.RL.value + timing.burst.value
+    needed = memory.peak_bytes_per_second * latency * 1e-9
+    for engine in (machine.core.dml, machine.core.dms):
+        assert engine.outstanding_bytes.value >= needed
+        assert engine.port_bytes.value >= machine.dram_bytes_per_cycle
+
+
+@pytest.mark.parametrize(
+    ("name", "gigabytes"),
+    [
+        ("micro", 8.533),
+        ("tiny", 12.8),
+        ("edge", 51.2),
+        ("phone", 68.27),
+        ("laptop", 102.4),
+        ("gddr", 448),
+        ("server", 819.2),
+    ],
+)
+def test_bandwidth_is_pins_times_speed(name, gigabytes):
+    assert load_machine(name).memory.peak_bytes_per_second == pytest.approx(gigabytes * 1e9, rel=1e-4)
 
 
 def test_edge_has_the_numbers_of_the_default_machine():

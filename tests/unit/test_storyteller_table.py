@@ -29,7 +29,7 @@ def script() -> ModuleType:
 
 
 def row_with(name: str, kl: float, joules: float = 1e-3) -> Row:
-    phase = Phase(1.0, 1000.0, joules, 1.5, "memory")
+    phase = Phase(1.0, 1000.0, joules, 1.5, "memory", 1e6)
     accuracy = Accuracy(1.25, 0.22, 0.01, kl, 0.99, 10, 0, (LayerError("layers", 0, 0.02),))
     return Row(name, False, accuracy, Cost(100, True, 512, 507, 4, phase, phase), ("a note",))
 
