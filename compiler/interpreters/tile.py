@@ -240,6 +240,11 @@ def arithmetic(function: Callable[[int, int], int]) -> Callable[[TileInterpreter
     return run
 
 
+def quotient(a: int, b: int) -> int:
+    """Truncates towards zero, as the hardware does."""
+    return abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
+
+
 def remainder(a: int, b: int) -> int:
     return abs(a) % abs(b) * (1 if a >= 0 else -1)
 
@@ -251,6 +256,7 @@ HANDLERS: dict[type[Operation], Handler] = {
     arith.AddiOp: arithmetic(lambda a, b: a + b),
     arith.SubiOp: arithmetic(lambda a, b: a - b),
     arith.MuliOp: arithmetic(lambda a, b: a * b),
+    arith.DivSIOp: arithmetic(quotient),
     arith.RemSIOp: arithmetic(remainder),
     arith.MinSIOp: arithmetic(min),
     arith.MaxSIOp: arithmetic(max),

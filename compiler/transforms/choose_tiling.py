@@ -46,7 +46,8 @@ QUERY_TILES = (128, 64, 32, 16, 8, 4, 2, 1)
 WORTHWHILE = 0.95
 TRIED_ATTRIBUTE = "tile.tried"
 """Of a module: the plans that were lowered, in order, each with the SRAM and SMEM it needs. For `slmc compile --explain`."""
-STRIP_BUFFERS = ("weights", "strip_header", "products")  # as large for small chunks, or streamed
+# Buffers of strips: as large for small chunks, or streamed, or smaller for smaller strips.
+STRIP_BUFFERS = ("weights", "strip_header", "products", "strip", "loaded_columns", "group_offsets", "rotary_temp")
 SMEM_BUFFER_BYTES = SMEM_BYTES // 2  # the rest is for the mailbox, the layer table, descriptors and spilled scalars
 
 
