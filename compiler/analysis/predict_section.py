@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from xdsl.dialects.builtin import ModuleOp
 
@@ -20,16 +20,20 @@ BOUND_PART = 0.5
 """An operator is bound by an engine that is busy for this part of its time; otherwise by latencies."""
 
 
-def positions(plan: TilePlan, tokens: int) -> Iterator[int]:
-    """Where steps of so many tokens are predicted: multiples of their number, as far as there is room."""
-    end = max(0, (plan.context - tokens) // tokens * tokens)
-    yield 0
-    border = FIRST_BORDER
-    while border < end:
-        yield border // tokens * tokens
+def positions(plan: TilePlan, tokens: int) -> list[int]:
+    """Where steps of so many tokens are predicted: the first and the last place where one can begin, and some between; none if there
+    is no room. No chunk crosses a KV block, so that chunks begin anew in each.
+    """
+    starts: Sequence[int] = range(plan.context)
+    if tokens > 1:
+        in_block = [at for at in range(0, KV_BLOCK, plan.chunk) if min(plan.chunk, KV_BLOCK - at) == tokens]
+        places = [block + at for block in range(0, plan.context, KV_BLOCK) for at in in_block]
+        starts = [place for place in places if place + tokens <= plan.context]
+    found, border = {*starts[:1], *starts[-1:]}, FIRST_BORDER
+    while border < plan.context:
+        found.update(next(([place] for place in starts if place >= border), []))
         border *= BORDER_FACTOR
-    if end:
-        yield end
+    return sorted(found)
 
 
 def steps_of(plan: TilePlan) -> list[Step]:
@@ -37,9 +41,9 @@ def steps_of(plan: TilePlan) -> list[Step]:
     sizes = {size for size in (plan.chunk, KV_BLOCK % plan.chunk) if 0 < size <= plan.context}
     found = [Step(1, position, True) for position in positions(plan, 1)]
     for size in sorted(sizes):
-        places = list(positions(plan, size))
+        places = positions(plan, size)
         found += [Step(size, position, False) for position in places]
-        found.append(Step(size, places[-1], True))
+        found += [Step(size, position, True) for position in places[-1:]]
     return list(dict.fromkeys(found))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from compiler.analysis.predict_section import positions
+from compiler.lowering.plan import TilePlan
 from isa.canonical_json import canonical_json
 from isa.prediction import PredictedOperator, PredictedStep, Prediction
 
@@ -60,3 +62,11 @@ def test_another_schema_is_ignored() -> None:
 def test_faults_are_refused(document: object) -> None:
     with pytest.raises(ValueError, match="predict|expected a list|whether a step"):
         Prediction.from_bytes(canonical_json(document))
+
+
+def test_chunks_are_predicted_where_they_begin() -> None:
+    plan = TilePlan(context=1024, chunk=88, strip_bytes=1, kv_heads=1, key_tile=32)
+    assert positions(plan, 1) == [0, 512, 1023]
+    assert positions(plan, 88) == [0, 512, 856]
+    assert positions(plan, 80) == [176, 688, 944]
+    assert positions(TilePlan(context=96, chunk=88, strip_bytes=1, kv_heads=1, key_tile=32), 80) == []
