@@ -78,7 +78,11 @@ def lower_attention(low: Lowering, op: slmq.AttentionOp) -> None:
     if low.plan.spills:
         QueryTiles(low, shape, q, out, attend).run()
     else:
-        for_heads(low, shape, lambda head: attend(low, HeadRows(q, head), HeadRows(out, head), head))
+
+        def all_tokens(head: Index) -> None:
+            attend(low, HeadRows(q, head), HeadRows(out, head), head)
+
+        for_heads(low, shape, all_tokens)
 
 
 def lower_int4(low: Lowering, op: slmq.AttentionOp, shape: Shape) -> None:
