@@ -73,13 +73,15 @@ class Stage:
 
 @dataclass(frozen=True)
 class Options:
-    """What to compile for. chunk 0: the compiler chooses. allow_oversize: the machine's DRAM may be too small, to time it."""
+    """What to compile for. chunk 0: the compiler chooses. allow_oversize: the machine's DRAM may be too small, to time it. predict: the
+    executable says what the compiler expects of it, which takes up to a third of the time of compiling."""
 
     machine: Machine
     scheme: str = "w8a8"
     context: int = 512
     chunk: int = 0
     allow_oversize: bool = False
+    predict: bool = True
 
 
 def balance_of(machine: Machine) -> int:
@@ -258,7 +260,7 @@ def compile_program(
     predictions: list[Prediction] = []
 
     def watch(stage: str, transform: ModulePass | None, module: ModuleOp) -> None:
-        if stage == PREDICTED_STAGE and transform is None and not is_routed(program):
+        if options.predict and stage == PREDICTED_STAGE and transform is None and not is_routed(program):
             predictions.append(predict(module, options.machine))
         if observe is not None:
             observe(stage, transform, module)

@@ -38,8 +38,7 @@ SHARES = ((16, 4), (32, 8), (64, 16))
 LAST_SHARES = ((128, 32), (256, 64), (1024, 1024))
 LARGEST_STRIP_BYTES = (256 << 10, 512 << 10)  # up to 128 and from 256 rows of the array on, in proportion between
 # Of plans with values in DRAM: (largest value of a chunk in SRAM, weights of one strip, scores), as divisors of the SRAM size.
-SPILL_SHARES = ((16, 16, 4), (32, 32, 8), (64, 64, 16))
-FEWER_SPILL_SHARES = ((2, 8, 4), (2, 8, 8), (4, 8, 4), (4, 16, 4), (16, 8, 4))
+SPILL_SHARES = ((2, 8, 4), (2, 8, 8), (4, 8, 4), (4, 16, 4), (16, 8, 4), (16, 16, 4), (32, 32, 8), (64, 64, 16))
 ROW_TILES = (16, 8, 4, 2, 1)
 ROW_SHARE = 8  # of the SRAM, for the widest rows of a tile
 QUERY_TILES = (128, 64, 32, 16, 8, 4, 2, 1)
@@ -233,11 +232,16 @@ class ChooseTilingPass(ModulePass):
                     return plan
             return None
 
-        for chunk in [chunk for chunk in chunks if chunk * input_bytes(module) < self.sram_bytes]:
-            plan = fitting(chunk, SPILL_SHARES)
-            if plan is not None:
-                return fitting(chunk, FEWER_SPILL_SHARES) or plan
-        return None
+        possible = [chunk for chunk in chunks if chunk * input_bytes(module) < self.sram_bytes]
+        least: TilePlan | None = None
+        first, end = 0, len(possible)  # the chunk is among these, or none fits
+        while first < end:
+            middle = (first + end) // 2
+            plan = fitting(possible[middle], SPILL_SHARES[-1:])
+            first, end, least = (first, middle, plan) if plan is not None else (middle + 1, end, least)
+        if least is None:
+            return None
+        return fitting(least.chunk, SPILL_SHARES[:-1]) or least
 
     def is_starved(self, cost: ChunkCost, plan: TilePlan) -> bool:
         """Whether the weights of a chunk take longer to come than to be multiplied."""

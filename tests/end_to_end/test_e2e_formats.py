@@ -91,7 +91,7 @@ CASES = [
 def check_case(
     scheme: str, name: str, chunk: int, sram_bytes: int, program: Program, length: int = 11, seed: int = 1
 ) -> None:
-    chosen = Options(machine(name, rounded_up(sram_bytes, name)), scheme, 64, chunk)
+    chosen = Options(machine(name, rounded_up(sram_bytes, name)), scheme, 64, chunk, predict=False)
     check_bits(program, chosen, prompt_of(length, VOCABULARY, seed), 3)
 
 
@@ -107,7 +107,7 @@ def test_every_scheme(scheme: str, name: str, chunk: int, sram_bytes: int, width
 def test_the_small_memories_above_cut_rows(case: tuple[str, str, int, int, tuple[int, int, int]]) -> None:
     """Whole k-tiles and a shorter last one."""
     scheme, name, chunk, sram_bytes, widths = case
-    chosen = Options(machine(name, rounded_up(sram_bytes, name)), scheme, 64, chunk)
+    chosen = Options(machine(name, rounded_up(sram_bytes, name)), scheme, 64, chunk, predict=False)
     tiles = [(recipe.columns, recipe.k_tile) for recipe in strips_of(lower(model(scheme, widths=widths), chosen))]
     assert any(k_tile < columns for columns, k_tile in tiles)
     assert any(columns % k_tile for columns, k_tile in tiles)

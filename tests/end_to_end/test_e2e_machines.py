@@ -50,7 +50,7 @@ def models(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
 def check(machine: Machine, model: tuple[str, dict[str, Any]], length: int, seed: int) -> None:
     scheme, changes = model
     program, new = tiny_program(seed, **changes), 3
-    chosen = Options(machine, scheme, length + new + 5)
+    chosen = Options(machine, scheme, length + new + 5, predict=False)
     try:
         executable = build(program, chosen)
     except CompileError as error:

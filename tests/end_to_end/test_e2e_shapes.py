@@ -82,7 +82,7 @@ def check(changes: dict[str, Any], scheme: str, where: tuple[str, int], sizes: t
         sram_bytes = -(-sram_bytes // (1 << 15)) * (1 << 15)  # whole banks
     length, new, context = sizes
     program = tiny_program(seed, **changes)
-    chosen = Options(machine(name, sram_bytes), scheme, context)
+    chosen = Options(machine(name, sram_bytes), scheme, context, predict=False)
     try:
         executable = build(program, chosen)
     except CompileError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -25,7 +26,7 @@ CASES = [("gqa", "edge"), ("gqa", "tiny"), ("gpt2", "edge")]
 
 @pytest.mark.parametrize(("model", "name"), CASES)
 def test_predicted_cycles_are_near_to_simulated_ones(model: str, name: str) -> None:
-    program = build(load_program(PUBLISHED / model), options(name, "w8a8", CONTEXT))
+    program = build(load_program(PUBLISHED / model), replace(options(name, "w8a8", CONTEXT), predict=True))
     length = min(program.meta["chunk"], CONTEXT - NEW_TOKENS)
     timing = TimingModel(machine(name))
     list(Session(program, observer=timing, timing_only=True).generate([1] * length, NEW_TOKENS))
