@@ -121,7 +121,7 @@ def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(MachineError) as caught:
         load_machine("edgy")
     assert str(caught.value) == (
-        "error: unknown machine 'edgy': expected one of edge, tiny, or the path of a .toml file\n"
+        "error: unknown machine 'edgy': expected one of edge, gddr, laptop, micro, phone, server, tiny, or the path of a .toml file\n"
         "  hint: did you mean 'edge'?"
     )
 

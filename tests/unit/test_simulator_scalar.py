@@ -172,7 +172,7 @@ def test_illegal_words(change: dict[str, int]) -> None:
 
 def test_illegal_descriptor_words() -> None:
     good = tensor(0, Dtype.F32, 4).pack()
-    for byte, value in [(5, 0x08), (5, 0x90), (6, 0x40), (7, 1)]:
+    for byte, value in [(5, 0x08), (5, 0xA0), (6, 0x40), (7, 1)]:
         core = Core()
         data = bytearray(good)
         data[byte] |= value
