@@ -159,7 +159,7 @@ FORMATS = [
 ]  # fmt: skip
 
 
-@settings(SETTINGS, max_examples=150)
+@settings(SETTINGS, max_examples=60)
 @given(
     st.integers(1, 70), st.integers(1, 90), st.sampled_from([16, 32, 48]), st.sampled_from([1, 2, 3, 0]),
     st.sampled_from(FORMATS), st.booleans(), st.integers(0, 9),
