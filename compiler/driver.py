@@ -228,20 +228,24 @@ def check_capacity(module: ModuleOp, options: Options) -> None:
         )
 
 
+def stages_for(program: Program, options: Options) -> tuple[Stage, ...]:
+    """The stages, with the scheme's rules for the program's weights."""
+    rules = find_scheme(options.scheme).for_weights(program.weights).rules
+    return pipeline(options, tuple(map(str, rules)))
+
+
 def lower(program: Program, options: Options, stop_after: str = "", observe: Observe | None = None) -> ModuleOp:
     """The module after a stage (the last one by default); the program's own module stays as it is."""
     check_options(program, options)
     module = program.module.clone()
-    rules = find_scheme(options.scheme).for_weights(program.weights).rules
-    run_stages(module, pipeline(options, tuple(map(str, rules))), stop_after, observe)
+    run_stages(module, stages_for(program, options), stop_after, observe)
     return module
 
 
 def lower_planned(program: Program, options: Options, plan: TilePlan) -> ModuleOp:
     """The module behind stage `tile` under a plan that choose-tiling has not chosen. Raises CompileError if it does not fit."""
     module = program.module.clone()
-    rules = find_scheme(options.scheme).for_weights(program.weights).rules
-    *before, last = [stage for stage in pipeline(options, tuple(map(str, rules))) if stage.name != "isa"]
+    *before, last = [stage for stage in stages_for(program, options) if stage.name != "isa"]
     run_stages(module, tuple(before))
     module.attributes[PLAN_ATTRIBUTE] = plan.to_attribute()
     passes = tuple(transform for transform in last.passes if not isinstance(transform, ChooseTilingPass))

@@ -72,6 +72,8 @@ PACKED_4BIT = (Dtype.I4, Dtype.E2M1)
 """Stored as nibbles, two to a byte."""
 QUADS = (Dtype.I8, Dtype.E4M3, *PACKED_4BIT)
 """Weights of 8 bits and less: blocked rows store them in quads, four bytes of a row together."""
+BLOCKED_DTYPES = (*QUADS, Dtype.F16, Dtype.BF16, Dtype.F32, Dtype.E8M0)
+"""Weights and scales of groups, which may lie in blocks of rows."""
 
 
 class Flag(IntFlag):

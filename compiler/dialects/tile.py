@@ -40,12 +40,11 @@ from xdsl.printer import Printer
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
-from compiler.blocks import NIBBLES, QUADS
-from isa.spec import MIN_GLOG2_4BIT, SMEM_WIDTHS, VBIN, VMAD, VRED, VUN, Dtype, Region
+from compiler.blocks import NIBBLES
+from isa.spec import BLOCKED_DTYPES, MIN_GLOG2_4BIT, SMEM_WIDTHS, VBIN, VMAD, VRED, VUN, Dtype, Region
 
 DYNAMIC = -(1 << 62)  # an extent or stride given by an operand
 SPACES = {region.name.lower(): region for region in Region}
-BLOCKED_DTYPES = (*QUADS, "f16", "bf16", "f32", "e8m0")
 DTYPES = {dtype.name.lower(): dtype for dtype in Dtype}
 
 
@@ -136,7 +135,7 @@ class ViewOp(IRDLOperation):
             raise VerifyException(f"only rows of i8 and i4 are sparse, found {self.dtype.data}")
         if self.blocked is None:
             return
-        if self.sparse is not None or self.dtype.data not in BLOCKED_DTYPES:
+        if self.sparse is not None or DTYPES[self.dtype.data] not in BLOCKED_DTYPES:
             found = "sparse rows" if self.sparse is not None else self.dtype.data
             raise VerifyException(f"{found} cannot be blocked")
         if self.strides.get_values()[0] != 0:

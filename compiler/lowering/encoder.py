@@ -19,6 +19,7 @@ from compiler.lowering.builder import Index, Place, element_bytes
 from compiler.lowering.full_attention import lower_full_attention
 from compiler.lowering.images import image_rows_place
 from compiler.lowering.layers import OUTSIDE, kind_chain
+from compiler.lowering.spilling import value_name
 from compiler.lowering.values import Lowering, Tensor, dies_at
 
 MARK_IMAGE_LAYER = 2
@@ -68,7 +69,7 @@ class Encoder:
     def scratch(self, value: SSAValue) -> Tensor:
         """A new tensor in SCRATCH for a value."""
         shape, dtype = shape_of(value), slmq.element_of(value.type)
-        name = StringAttr(f"{value_name(value)}.{self.names}")
+        name = StringAttr(f"{value_name(value, 'image', 'value')}.{self.names}")
         self.names += 1
         what = {"name": name, "size_bytes": IntegerAttr(prod(shape) * element_bytes(dtype), i64)}
         place = Place("scratch", offset=self.b.place(tile.ScratchOp, what, None))
@@ -243,8 +244,3 @@ class Encoder:
                 self.copy(source, sources[index])
         for source, target in zip(sources, carried, strict=True):
             self.copy(source, target)
-
-
-def value_name(value: SSAValue) -> str:
-    """A name for people: the operation a value comes from."""
-    return f"image.{value.owner.name.split('.')[-1]}" if isinstance(value.owner, Operation) else "image.value"

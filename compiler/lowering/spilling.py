@@ -29,14 +29,14 @@ def new_spilled(low: Lowering, value: SSAValue) -> Tensor:
     """A tensor in SCRATCH for a value that lies there."""
     tensor = Tensor(Place("scratch"), slmq.element_of(value.type), row_shape(value), low.rows, block=low.spilled[value])
     size_bytes = prod(tensor.shape) // tensor.block * block_stride(low, tensor)
-    name = StringAttr(f"{value_name(value)}.{next(low.names)}")
+    name = StringAttr(f"{value_name(value, 'rows', 'carried')}.{next(low.names)}")
     what = {"name": name, "size_bytes": IntegerAttr(size_bytes, i64)}
     return replace(tensor, place=Place("scratch", offset=low.builder.place(tile.ScratchOp, what, None)))
 
 
-def value_name(value: SSAValue) -> str:
-    """A name for people: the operation a value comes from."""
-    return f"rows.{value.owner.name.split('.')[-1]}" if isinstance(value.owner, Operation) else "rows.carried"
+def value_name(value: SSAValue, of: str, otherwise: str) -> str:
+    """A name for people: what the value is a part of, and the operation it comes from, `otherwise` if there is none."""
+    return f"{of}.{value.owner.name.split('.')[-1] if isinstance(value.owner, Operation) else otherwise}"
 
 
 def blocks_view(

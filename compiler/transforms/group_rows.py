@@ -23,6 +23,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 from compiler.dialects import slm, slmq
 from compiler.dialects.slm import has_tokens
 from compiler.images import encoder_of
+from compiler.lowering.values import ancestor_in
 from compiler.transforms.fuse_strips import ELEMENTWISE
 
 ROW_BY_ROW = (
@@ -47,19 +48,11 @@ def sink(block: Block) -> None:
     for op in reversed(list(block.ops)):
         if not is_row_by_row(op):
             continue
-        readers = [holder(block, use.operation) for result in op.results for use in result.uses]
+        readers = [ancestor_in(block, use.operation) for result in op.results for use in result.uses]
         first = next((other for other in following(op) if other in readers), None)
         if first is not None and op.next_op is not first:
             op.detach()
             Rewriter.insert_op(op, InsertPoint.before(first))
-
-
-def holder(block: Block, op: Operation) -> Operation | None:
-    """The op of the block that holds `op`."""
-    current: Operation | None = op
-    while current is not None and current.parent is not block:
-        current = current.parent_op()
-    return current
 
 
 def following(op: Operation) -> list[Operation]:

@@ -12,12 +12,12 @@ import numpy as np
 
 from isa.descriptor import Descriptor
 from isa.spec import (
+    BLOCKED_DTYPES,
     ELEMENT_BITS,
     FMT_BLOCKED,
     FMT_SPARSE,
     MIN_GLOG2_4BIT,
     PACKED_4BIT,
-    QUADS,
     READ_ONLY_REGIONS,
     Dtype,
     Feature,
@@ -29,7 +29,6 @@ from simulator.memory import Memory, element_bytes
 from simulator.traps import Fault
 
 ON_CHIP = (Region.SRAM, Region.SMEM)
-BLOCKED_DTYPES = (*QUADS, Dtype.F16, Dtype.BF16, Dtype.F32, Dtype.E8M0)
 SPARSE_DTYPES = (Dtype.I8, Dtype.I4, Dtype.F16, Dtype.BF16, Dtype.F32)
 MAX_ELEMENTS = 1 << 26
 """Logical elements of one operand: stride 0 could name far more than any memory holds. Beyond it the watchdog traps."""
