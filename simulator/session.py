@@ -85,7 +85,7 @@ class Request:
 class Session:
     """One conversation with one executable. `timing_only`: control flow without tensor values (weights are never read).
 
-    `engine`: "fast" runs timing-only and keeps time in `clock`; it is the default there, unless an observer watches.
+    `engine`: "fast" keeps time in `clock`; it is the default unless an observer watches or bytes never written are looked for.
     `seed`: what timing-only runs choose. `check_uninitialised`: reading SRAM, KV or SCRATCH bytes never written traps.
     Raises SessionError if the executable lacks what a session needs or is larger than its machine.
     """
@@ -141,13 +141,11 @@ class Session:
     def _clock(self, engine: EngineName | None) -> FastTiming | None:
         """The clock of the fast engine; None for the reference engine."""
         if engine is None:
-            engine = "fast" if self.options.timing_only and self.observer is None else "reference"
+            engine = "reference" if self.observer or self.options.check_uninitialised else "fast"
         if engine == "reference":
             return None
-        if not self.options.timing_only or self.observer is not None:
-            raise SessionError(
-                "the fast engine runs timing-only and without an observer; others need the reference engine"
-            )
+        if self.observer or self.options.check_uninitialised:
+            raise SessionError("only the reference engine can be watched, or check what was never written")
         from simulator.fast.timing import FastTiming  # numba takes a moment, which other runs need not wait for
 
         return FastTiming(Machine.from_canonical(self.executable.meta["machine"]), self.executable.text)

@@ -88,7 +88,7 @@ class Session:
             print(token.text, end="")
 
     A second `generate` continues the conversation. `timing_only`: control flow without tensor values; the tokens mean
-    nothing then. `engine`: "fast", the default of timing-only runs, or "reference"; they agree in every number.
+    nothing then. `engine`: "fast", the default, or "reference"; they agree in every bit and number.
     `watchdog`: a run traps after so many instructions without a token. Raises SessionError for an executable that cannot
     be run.
     """
@@ -104,8 +104,9 @@ class Session:
     ) -> None:
         self.timing_only, self.seed = timing_only, seed
         self.executable = executable if isinstance(executable, Executable) else Executable.open(executable)
-        is_fast = timing_only if engine is None else engine == "fast"
-        observer = None if is_fast else TimingModel(Machine.from_canonical(self.executable.meta["machine"]))
+        observer = (
+            None if engine != "reference" else TimingModel(Machine.from_canonical(self.executable.meta["machine"]))
+        )
         self.device = simulator.session.Session(
             self.executable, observer=observer, engine=engine, timing_only=timing_only, seed=seed, watchdog=watchdog
         )

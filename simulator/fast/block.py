@@ -8,9 +8,11 @@ from __future__ import annotations
 import numpy as np
 
 from isa.spec import MAX_TOPK, TD_REGISTERS, Region
+from simulator.fast.kernels.abi import Arg
 from simulator.fast.layout import (
     FIRST_TOTAL,
     LOG_ROWS,
+    MAX_ALIASES,
     MAX_COSTS,
     MAX_FORMS,
     MAX_QUEUE_DEPTH,
@@ -20,6 +22,7 @@ from simulator.fast.layout import (
     MAX_TRANSFERS,
     RINGS,
     Access,
+    Alias,
     Core,
     Cost,
     Form,
@@ -46,6 +49,8 @@ BLOCK_DTYPE = np.dtype(
             ("lows", (4,)),  # the operands of the instruction at hand: rounded outwards, the region above ADDRESS_BITS
             ("highs", (4,)),
             ("actions", (len(ACTIONS),)),
+            ("arguments", (Arg.LENGTH,)),
+            ("aliases", (MAX_ALIASES, Alias.LENGTH)),
             ("moved", (2, MAX_TOPK)),  # room for the shuffle of vtopk
             ("forms", (MAX_FORMS, Form.LENGTH)),
             ("form_table", (2 * MAX_FORMS,)),  # by hash: a row and one, or 0

@@ -1,10 +1,12 @@
-"""The fast engine: the same runs as ReferenceEngine in timing-only mode, timed, in compiled code.
+"""The fast engine: the same runs as ReferenceEngine, timed, in compiled code.
 
-The host does what is rare: it starts and stops the loop, teaches it new shapes, and lets the reference engine explain traps.
+The host does what is rare: it starts and stops the loop, teaches it new shapes, computes what has no kernel, and lets the
+reference engine explain traps.
 """
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator
 from typing import NoReturn
 
@@ -12,11 +14,12 @@ import numpy as np
 
 from isa.abi import Mailbox
 from isa.metadata import DebugMap
-from isa.spec import TD_REGISTERS
+from isa.spec import TD_REGISTERS, Region
 from simulator.fast import tables
-from simulator.fast.kernel import execute
+from simulator.fast.kernels.abi import SCRATCH_BYTES
 from simulator.fast.layout import FIRST_CONSTANT, Core, Exit, Td
 from simulator.fast.learning import Lesson, descriptor_at
+from simulator.fast.loader import execute
 from simulator.fast.timing import FastTiming
 from simulator.reference.engine import (
     DEFAULT_OPTIONS,
@@ -27,20 +30,23 @@ from simulator.reference.engine import (
     trapped,
     watchdog_fault,
 )
+from simulator.reference.kernels import KERNELS
 from simulator.reference.operands import Context
 from simulator.state import State
 from simulator.traps import Fault, LimitError
 
+CACHE_LINE_BYTES = 64
+
 
 class FastEngine:
-    """Executes the text of `timing` on a state, without tensor values. Registers live in the engine while it runs; the
-    state has them when a run ends, in whatever way.
+    """Executes the text of `timing` on a state. Registers, and bytes that a `ld` has not copied yet, live in the engine while it
+    runs; the state has them when a run ends, in whatever way.
     """
 
     def __init__(
         self, state: State, timing: FastTiming, options: Options = DEFAULT_OPTIONS, debug: DebugMap | None = None
     ) -> None:
-        assert options.timing_only, "tensor values need the reference engine"
+        assert not options.check_uninitialised, "only the reference engine knows which bytes were written"
         self.state = state
         self.timing = timing
         self.options = options
@@ -50,6 +56,10 @@ class FastEngine:
         core = timing.block.core
         core[Core.INVENTED] = 0
         core[Core.SEED] = np.uint64(options.seed & (1 << 64) - 1).view(np.int64)
+        self._scratch = np.empty(SCRATCH_BYTES + CACHE_LINE_BYTES, np.uint8)
+        core[Core.SCRATCH_AT] = -(-self._scratch.ctypes.data // CACHE_LINE_BYTES) * CACHE_LINE_BYTES
+        core[Core.ARGUMENTS_AT] = timing.block.arguments.ctypes.data
+        core[Core.FORMS_AT] = timing.block.forms.ctypes.data
         timing.forget()  # which memories are there may have changed
 
     def run(self, entry: int) -> Iterator[Event]:
@@ -87,7 +97,9 @@ class FastEngine:
 
     def _help(self, code: int, pc: int) -> None:
         """Does what the loop cannot do at pc, so that it can go on. Raises TrapError, LimitError."""
-        if code == Exit.LEARN:
+        if code == Exit.HOST:
+            self._compute(pc - 1)
+        elif code == Exit.LEARN:
             self._teach(pc)
         elif code == Exit.LOG:
             self.timing.read_log()
@@ -117,8 +129,16 @@ class FastEngine:
                 self._trap(pc, None)
         cost = lesson.price(self.timing.costs)
         if form < 0:
-            form = lesson.add_form(cost, self.state.memory)
+            form = lesson.add_form(cost, self.state.memory, self.options.timing_only)
         lesson.add_cost(form, cost)
+
+    def _compute(self, pc: int) -> None:
+        """What the reference computes for an instruction without a kernel."""
+        d = self.timing.decoded[pc]
+        assert d is not None
+        issue = Lesson(self.timing.block, pc, d).issue(self.timing.arrays.values)
+        with np.errstate(all="ignore"):
+            KERNELS[d.row.mnemonic].execute(self._context, issue)
 
     def _trap(self, pc: int, fault: Fault | None) -> NoReturn:
         """The trap at pc; without a fault, the one that the reference engine finds there."""
@@ -149,6 +169,14 @@ class FastEngine:
         """Execution ends before the instruction at pc."""
         self.timing.leave()
         self._store_registers()
+        self._fulfil_aliases()
+
+    def _fulfil_aliases(self) -> None:
+        """Makes the copies that aliases stand for."""
+        block = self.timing.block
+        for low, high, source in block.aliases[: block.core[Core.ALIASES]].tolist():
+            ctypes.memmove(block.memories[Region.SRAM, 0] + low, source, high - low)
+        block.core[Core.ALIASES] = 0
 
     def _store_registers(self) -> None:
         block, state = self.timing.block, self.state

@@ -6,6 +6,7 @@ from typing import Any
 
 from simulator.fast.compiled import compiled, inlined
 from simulator.fast.effects import copy, invent
+from simulator.fast.execution import execute
 from simulator.fast.layout import ADDRESS_BITS, Block, ByPc, Core, Effect, Exit, Form, Ints, Operand, Pair, Td
 from simulator.fast.lookup import find_cost, find_form, shape_of
 from simulator.fast.schedule import schedule
@@ -15,7 +16,7 @@ LEARN, FAULT, FORGET = int(Exit.LEARN), int(Exit.FAULT), int(Exit.FORGET)
 
 @compiled
 def issue(s: Block, values: Ints, by_pc: Ints, i: Any, pc: int) -> int:
-    """Executes an engine instruction. Returns 0, or the Exit because of which nothing was done."""
+    """Executes an engine instruction. Returns 0, HOST, or the Exit because of which nothing was done."""
     tds = s.tds
     sa, sb, sc, sd = tds[i.ta, Td.SHAPE], tds[i.tb, Td.SHAPE], tds[i.tc, Td.SHAPE], tds[i.td, Td.SHAPE]
     if sa == 0 or sb == 0 or sc == 0 or sd == 0:
@@ -37,6 +38,8 @@ def issue(s: Block, values: Ints, by_pc: Ints, i: Any, pc: int) -> int:
     if code != 0:
         return code
     effect = s.forms[form, Form.EFFECT]
+    if effect >= Effect.KERNEL:
+        return execute(s, form, values, i)
     if effect == Effect.INVENT:
         invent(s, form, values[i.rs])
     elif effect != Effect.NONE:

@@ -9,6 +9,7 @@ import numpy as np
 
 from isa.spec import ALU, TD_FUNCTIONS, TD_REGISTERS
 from isa.spec import BRANCH as CONDITIONS
+from simulator.fast.kernels.abi import MAX_PARAMETERS
 from simulator.state import DISCARD
 from simulator.timing.profile import ENGINE_SLOTS
 
@@ -52,10 +53,11 @@ class Op(IntEnum):
 
 
 class Exit(IntEnum):
-    """Why the loop returned to the host. `core[PC]` is the instruction; unless it is over, it has had no effect."""
+    """Why the loop returned to the host. `core[PC]` is the instruction, with no effect so far, or the one behind it if it is done."""
 
     EVENT = auto()  # yield, done
     HALT = auto()  # done
+    HOST = auto()  # done but for what an engine instruction without a kernel computes
     FAULT = auto()  # it traps: the reference engine says why
     WATCHDOG = auto()
     LEARN = auto()  # the checks and cost of an engine instruction with these shapes are not known yet
@@ -97,6 +99,10 @@ class Core(IntEnum):
     READ_REFRESH = auto()  # cycles without reads around a refresh
     WRITE_REFRESH = auto()
     REFRESH_INTERVAL = auto()
+    ALIASES = auto()  # rows in use
+    ARGUMENTS_AT = auto()  # addresses of `arguments`, `forms` and the scratch memory of kernels
+    FORMS_AT = auto()
+    SCRATCH_AT = auto()
     QUEUE_FULL = auto()  # .. by engine
     LENGTH = QUEUE_FULL + ENGINE_SLOTS
 
@@ -127,11 +133,15 @@ class Form(IntEnum):
     COST = auto()  # row and one in `costs`; 0: it depends on the base of the operand in DRAM
     DRAM = auto()  # ... the register of this operand
     EFFECT = auto()
+    KERNEL = auto()  # the address of its code
+    DIVISIBLE = auto()
     OPERANDS = auto()  # how many
     PAIRS = auto()
-    OPERAND = 12  # .. each of Operand
-    PAIR = 44  # .. each of Pair
-    LENGTH = 60
+    OPERAND = 14  # .. each of Operand
+    PAIR = 46  # .. each of Pair
+    PLACE = 62  # .. in the arguments, of each operand
+    PARAMETER = 66  # .. of the kernel
+    LENGTH = PARAMETER + MAX_PARAMETERS
 
 
 class Operand(IntEnum):
@@ -143,8 +153,9 @@ class Operand(IntEnum):
     HIGH = auto()
     REGION = auto()
     GRANULE = auto()  # of the interlock; 0: exempt
-    WRITE = auto()
-    LENGTH = 8
+    WRITE = auto()  # of the interlock
+    STORED = auto()  # whether the instruction writes it
+    LENGTH = auto()
 
 
 class Pair(IntEnum):
@@ -157,12 +168,15 @@ class Pair(IntEnum):
 
 
 class Effect(IntEnum):
-    """What a timing-only run does with memory."""
+    """What an instruction does with memory."""
 
-    NONE = 0
-    COPY = auto()  # to or from SMEM
-    CLEAR = auto()  # a copy whose source is not there
-    INVENT = auto()  # a list of vtopk
+    NONE = 0  # nothing, in a timing-only run
+    COPY = auto()  # ... to or from SMEM
+    CLEAR = auto()  # ... a copy whose source is not there
+    INVENT = auto()  # ... a list of vtopk
+    KERNEL = auto()  # what its kernel computes
+    ALIAS = auto()  # a dense ld: its target is read at the source (aliases.py)
+    HOST = auto()  # what the reference computes: it has no kernel
 
 
 class Cost(IntEnum):
@@ -197,6 +211,15 @@ class Profile(IntEnum):
     LENGTH = INTERLOCK + ENGINE_SLOTS
 
 
+class Alias(IntEnum):
+    """Columns of `aliases`: bytes of SRAM, as offsets, whose content lies elsewhere."""
+
+    LOW = 0
+    HIGH = auto()
+    SOURCE = auto()  # the address of the content of LOW
+    LENGTH = auto()
+
+
 class Access(IntEnum):
     """Columns of `accesses`, by ring: engine and whether it reads. Addresses have the region above ADDRESS_BITS."""
 
@@ -223,6 +246,7 @@ MAX_NEW = 1 << 12
 """Executions of one instruction before its counts are added up: less than 2^48 each, they cannot overflow."""
 MAX_COST_CYCLES = 1 << 40
 MAX_FORMS, MAX_COSTS, MAX_SHAPES, LOG_ROWS = 1 << 14, 1 << 16, 1 << 15, 1 << 10
+MAX_ALIASES = 64
 MAX_RING, MAX_STEPS, MAX_TRANSFERS = 1 << 17, 1 << 16, 1 << 12
 ENGINE_COUNT, MAX_QUEUE_DEPTH = 4, 64
 RINGS = 2 * ENGINE_COUNT

@@ -5,9 +5,14 @@ The reference checks it and the cost model prices it; the rows written here hold
 
 from __future__ import annotations
 
+import numpy as np
+
 from isa.descriptor import Descriptor
 from isa.encoding import Decoded
-from isa.spec import DRAM_REGIONS, TD_OPERANDS, Dtype, Region, used_fields
+from isa.spec import DRAM_REGIONS, ELEMENT_BITS, PACKED_4BIT, TD_OPERANDS, Dtype, Flag, Region, used_fields
+from simulator.fast.compiled import INTERPRETED
+from simulator.fast.kernels import store
+from simulator.fast.kernels.choice import chosen
 from simulator.fast.layout import MAX_COST_CYCLES, NO_TD, Block, Core, Cost, Effect, Form, Ints, Operand, Pair, Td
 from simulator.memory import Memory, element_bytes
 from simulator.reference.kernels import KERNELS
@@ -17,6 +22,7 @@ from simulator.timing import costs
 from simulator.traps import LimitError
 
 _REGIONS, _DTYPES = tuple(Region), tuple(Dtype)
+LEAST_ALIAS_BYTES = 4096
 
 # Destination, source, and whether they may be equal: what must not overlap otherwise. As the checks of the reference.
 _ELEMENTWISE = (("ta", "tb", True), ("ta", "tc", True), ("ta", "td", True))
@@ -56,6 +62,15 @@ class Lesson:
         d = self.d
         KERNELS[d.row.mnemonic].check(context, Issue(d.row, d.function, d.fl, self.operands, 0, 0, 0, None))
 
+    def issue(self, values: Ints) -> Issue:
+        """As the reference captures it. `values`: those of the loop, x-registers first."""
+        d = self.d
+        scalar = d.imm if d.fl & Flag.I else int(values[d.rs]) if d.fl & Flag.X else None
+        bits = None if scalar is None else np.uint32(scalar & 0xFFFFFFFF).view(np.float32)
+        return Issue(
+            d.row, d.function, d.fl, self.operands, int(values[d.rd]), int(values[d.rs]), int(values[d.rt]), bits
+        )
+
     def price(self, model: costs.CostModel) -> costs.Cost:
         """Raises LimitError."""
         ta, tb, tc, td = (self.operands.get(name) for name in TD_OPERANDS)
@@ -66,7 +81,7 @@ class Lesson:
             )
         return cost
 
-    def add_form(self, cost: costs.Cost, memory: Memory) -> int:
+    def add_form(self, cost: costs.Cost, memory: Memory, timing_only: bool) -> int:
         """A new row of `forms`, for an instruction that was checked."""
         block, operands = self.block, self.operands
         form = [0] * Form.LENGTH
@@ -74,12 +89,13 @@ class Lesson:
         registers = [self.registers.get(name, NO_TD) for name in TD_OPERANDS]
         form[Form.SHAPES : Form.SHAPES + len(registers)] = block.tds[registers, Td.SHAPE].tolist()
         form[Form.ENGINE], form[Form.LATENCY] = cost.engine, cost.latency
-        form[Form.EFFECT] = self._effect(memory)
+        form[Form.EFFECT] = self._timing_only_effect(memory) if timing_only else self._effect(form)
         form[Form.OPERANDS] = len(operands)
         spans = {TD_OPERANDS[span.operand]: span for span in cost.spans}
         for place, name in enumerate(operands):
             at = Form.OPERAND + place * Operand.LENGTH
             form[at : at + Operand.LENGTH] = self._operand_row(name, spans.get(name))
+            form[Form.PLACE + place] = TD_OPERANDS.index(name)
             if operands[name].region in DRAM_REGIONS:
                 form[Form.DRAM] = self.registers[name]
         pairs = self._pairs()
@@ -111,7 +127,18 @@ class Lesson:
         block.costs[row] = target
         block.core[Core.COSTS] = row + 1
 
-    def _effect(self, memory: Memory) -> Effect:
+    def _effect(self, form: list[int]) -> Effect:
+        """Also writes the kernel into the form."""
+        if is_dense_copy(self.d.row.mnemonic, self.operands):
+            return Effect.ALIAS
+        choice = None if INTERPRETED else chosen(self.d, self.operands)
+        if choice is None:
+            return Effect.HOST
+        form[Form.KERNEL], form[Form.DIVISIBLE] = store.address_of(choice), choice.divisible
+        form[Form.PARAMETER : Form.PARAMETER + len(choice.parameters)] = choice.parameters
+        return Effect.KERNEL
+
+    def _timing_only_effect(self, memory: Memory) -> Effect:
         ta, tb = self.operands["ta"], self.operands.get("tb")
         if ta.region not in memory.arrays or tb is None:
             return Effect.NONE
@@ -128,7 +155,16 @@ class Lesson:
         low, high = low - d.base, high - d.base
         assert span is None or (span.low, span.high) == (low, high), "the interlock compares what is checked"
         granule, write = (0, False) if span is None else (span.granule, span.write)
-        return [self.registers[name], element_bytes(d.dtype) - 1, low, high, int(d.region), granule, write, 0]
+        return [
+            self.registers[name],
+            element_bytes(d.dtype) - 1,
+            low,
+            high,
+            int(d.region),
+            granule,
+            write,
+            name in self.d.row.writes,
+        ]
 
     def _pairs(self) -> list[int]:
         """Three numbers for each pair of operands in one region that must not overlap."""
@@ -139,3 +175,26 @@ class Lesson:
                 may_equal = aligned and same_shape(self.operands[destination], self.operands[source])
                 pairs += (places[destination], places[source], may_equal)
         return pairs
+
+
+def is_dense_copy(mnemonic: str, operands: dict[str, Descriptor]) -> bool:
+    """Whether an `ld` to SRAM moves one run of bytes to one run of bytes, long enough to be worth an alias."""
+    if mnemonic != "ld" or operands["ta"].region != Region.SRAM:
+        return False
+    size_bytes = operands["ta"].elements * ELEMENT_BITS[operands["ta"].dtype] // 8
+    if size_bytes < LEAST_ALIAS_BYTES:
+        return False
+    return all(_is_run(d, size_bytes) for d in operands.values())
+
+
+def _is_run(d: Descriptor, size_bytes: int) -> bool:
+    """Whether the elements follow each other in ascending order without a gap."""
+    step = ELEMENT_BITS[d.dtype] // 8
+    if d.dtype not in PACKED_4BIT and d.extents[0] > 1 and d.strides[0] != step:
+        return False
+    reach = d.row_bytes()
+    for extent, stride in zip(d.extents[1:], d.strides[1:], strict=True):
+        if extent > 1 and stride != reach:
+            return False
+        reach *= extent
+    return reach == size_bytes

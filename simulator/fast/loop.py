@@ -12,7 +12,7 @@ from simulator.fast.scalar import DIV, HIGHEST, REM, alu, branches, set_field
 from simulator.fast.system import bring_up_to_date, system
 
 HIGHEST_BASE = int(HIGHEST[Td.BASE])
-HALT, FAULT, WATCHDOG = int(Exit.HALT), int(Exit.FAULT), int(Exit.WATCHDOG)
+DONE, FAULT, WATCHDOG = int(Exit.HOST), int(Exit.FAULT), int(Exit.WATCHDOG)
 
 
 def run(s: Block, program: Program, values: Ints, by_pc: Ints) -> int:
@@ -50,7 +50,7 @@ def run(s: Block, program: Program, values: Ints, by_pc: Ints) -> int:
         else:
             core[Core.NOW] = now
             code = issue(s, values, by_pc, i, pc) if op == Op.ENGINE else system(s, values, i)
-            if code > HALT:
+            if code > DONE:
                 break
             now = core[Core.NOW]
         pc = following

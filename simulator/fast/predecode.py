@@ -56,10 +56,10 @@ def _row(d: Decoded, constants: dict[int, int]) -> tuple[int, ...]:
 
 
 def _operation(d: Decoded) -> tuple[int, int, int]:
-    """op, kind and rd. rd is the field for tdset and tdadd, kind the log2 of the bytes of an SMEM access."""
+    """op, kind and rd. rd is the field for tdset and tdadd, kind the log2 of the bytes of an SMEM access, or flags."""
     mnemonic, rd = d.row.mnemonic, d.rd or DISCARD
     if d.row.engine != Engine.SEQ:
-        return Op.ENGINE, 0, rd
+        return Op.ENGINE, d.fl, d.rd
     if mnemonic == "alu":
         return d.fn, 0, rd
     if mnemonic in ("tdset", "tdadd"):

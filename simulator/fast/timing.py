@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from isa.encoding import Decoded
 from isa.machine import Machine
 from isa.spec import SMEM_WIDTHS, TD_BYTES, Engine
-from simulator.fast import kernel, tables
+from simulator.fast import loader, tables
 from simulator.fast.layout import FIRST_TOTAL, ByPc, Core, Cost, Form, Ints, Profile
 from simulator.fast.predecode import decoded_text
 from simulator.timing.actions import ACTIONS
@@ -42,11 +42,11 @@ class FastTiming:
     @property
     def is_ready(self) -> bool:
         """Whether a run can start within a moment; otherwise the loop is to be compiled first."""
-        return kernel.is_compiled()
+        return loader.is_compiled()
 
     def prepare(self) -> None:
         """Compiles the loop if need be, or loads it."""
-        kernel.load(self.arrays)
+        loader.load(self.arrays)
 
     @property
     def cycles(self) -> int:

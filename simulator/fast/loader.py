@@ -6,28 +6,18 @@ directory is named by everything the machine code depends on, and what cannot be
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
-import sys
-import tempfile
 from collections.abc import Callable
-from functools import cache
-from importlib import resources
-from pathlib import Path
 from typing import Any, cast
 
-import llvmlite
 import numba
 import numpy as np
-from llvmlite import binding
 
+from simulator.fast.cache import directory
 from simulator.fast.compiled import INTERPRETED, OPTIONS
 from simulator.fast.loop import run
 
 Loop = Callable[..., int]
-PACKAGES = ("isa", "simulator")
-CACHE_SETTING = "NUMBA_CACHE_DIR"
 
 _loaded: list[Loop] = []
 
@@ -47,7 +37,7 @@ def load(arguments: tuple[Any, ...]) -> None:
 
 def is_compiled() -> bool:
     """Whether a first call takes a moment only."""
-    return bool(_loaded or INTERPRETED) or any(_directory().rglob("*.nbi"))
+    return bool(_loaded or INTERPRETED) or any(directory("loop").rglob("*.nbi"))
 
 
 def _load(arguments: tuple[Any, ...]) -> Loop:
@@ -57,7 +47,7 @@ def _load(arguments: tuple[Any, ...]) -> Loop:
     try:
         return _compiled(signature)
     except Exception:  # whatever unpickling a damaged file may raise; an error of compilation comes again
-        shutil.rmtree(_directory(), ignore_errors=True)
+        shutil.rmtree(directory("loop"), ignore_errors=True)
         return _compiled(signature)
 
 
@@ -69,43 +59,10 @@ def _interpreted(*arguments: Any) -> int:
 def _compiled(signature: tuple[Any, ...]) -> Loop:
     """The entry point for arguments of these types, from the disk if it is there."""
     config = cast(Any, numba).config
-    before, config.CACHE_DIR = config.CACHE_DIR, str(_directory())
+    before, config.CACHE_DIR = config.CACHE_DIR, str(directory("loop"))
     try:
         dispatcher = numba.njit(cache=True, **OPTIONS)(run)
     finally:
         config.CACHE_DIR = before
     dispatcher.compile(signature)
     return cast(Loop, dispatcher.get_overload(signature))
-
-
-@cache
-def _directory() -> Path:
-    """Where the machine code is kept: below the user's cache directory, or in one of this process if that is not writable."""
-    root = os.environ.get(CACHE_SETTING) or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    path = Path(root) / "slmc" / _fingerprint()
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            return path
-    except (OSError, RuntimeError):
-        return Path(_own_directory().name)
-
-
-@cache
-def _own_directory() -> tempfile.TemporaryDirectory[str]:
-    """Goes when the process ends."""
-    return tempfile.TemporaryDirectory(prefix="slmc-")
-
-
-def _fingerprint() -> str:
-    """Of the sources, the compiler, the processor, and the settings of numba."""
-    digest = hashlib.sha256()
-    for package in PACKAGES:
-        with resources.as_file(resources.files(package)) as folder:
-            for source in sorted(folder.rglob("*.py")):
-                digest.update(source.relative_to(folder).as_posix().encode() + b"\0" + source.read_bytes() + b"\0")
-    settings = sorted(item for item in os.environ.items() if item[0].startswith("NUMBA_") and item[0] != CACHE_SETTING)
-    versions = (sys.version, numba.__version__, llvmlite.__version__, np.__version__)
-    processor = (binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten())
-    digest.update(repr((versions, processor, settings)).encode())
-    return digest.hexdigest()[:32]

@@ -14,7 +14,7 @@ import pytest
 from isa.assembler import assemble
 from isa.encoding import decode_text
 from isa.machine import load_machine
-from simulator.fast import kernel
+from simulator.fast import cache, loader
 from simulator.fast.timing import FastTiming
 
 ROOT = Path(__file__).parents[2]
@@ -23,9 +23,9 @@ CLOCK = FastTiming(load_machine("tiny"), decode_text(assemble("halt").text))
 
 @pytest.fixture(autouse=True)
 def forget_directory() -> Iterator[None]:
-    kernel._directory.cache_clear()
+    cache.directory.cache_clear()
     yield
-    kernel._directory.cache_clear()
+    cache.directory.cache_clear()
 
 
 def python(code: str, **environment: str) -> str:
@@ -58,76 +58,76 @@ print(min(cycles) > 0)
 
 
 def test_the_directory_lies_below_that_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv(kernel.CACHE_SETTING, raising=False)
+    monkeypatch.delenv(cache.CACHE_SETTING, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    assert kernel._directory().parent == tmp_path / "cache" / "slmc"
-    kernel._directory.cache_clear()
-    monkeypatch.setenv(kernel.CACHE_SETTING, str(tmp_path / "numba"))
-    assert kernel._directory().parent == tmp_path / "numba" / "slmc"
-    assert not list(kernel._directory().iterdir())
+    assert cache.directory("loop").parent == tmp_path / "cache" / "slmc"
+    cache.directory.cache_clear()
+    monkeypatch.setenv(cache.CACHE_SETTING, str(tmp_path / "numba"))
+    assert cache.directory("loop").parent == tmp_path / "numba" / "slmc"
+    assert not list(cache.directory("loop").iterdir())
 
 
 def test_without_a_place_to_write_the_machine_code_goes_with_the_process(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
-    monkeypatch.setenv(kernel.CACHE_SETTING, str(tmp_path / "file" / "below"))
-    directory = kernel._directory()
-    assert directory.is_dir() and directory.name.startswith("slmc-")
+    monkeypatch.setenv(cache.CACHE_SETTING, str(tmp_path / "file" / "below"))
+    directory = cache.directory("loop")
+    assert directory.is_dir() and directory.parent.name.startswith("slmc-")
 
 
-@pytest.mark.parametrize(("name", "changes"), [("NUMBA_OPT", True), (kernel.CACHE_SETTING, False), ("PATH", False)])
+@pytest.mark.parametrize(("name", "changes"), [("NUMBA_OPT", True), (cache.CACHE_SETTING, False), ("PATH", False)])
 def test_the_fingerprint_depends_on_settings_of_the_compiler(
     name: str, changes: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = kernel._fingerprint()
-    assert len(before) == 32 and kernel._fingerprint() == before
+    before = cache._fingerprint("loop")
+    assert len(before) == 32 and cache._fingerprint("loop") == before
     monkeypatch.setenv(name, "1")
-    assert (kernel._fingerprint() != before) == changes
+    assert (cache._fingerprint("loop") != before) == changes
 
 
 def test_the_fingerprint_depends_on_every_source(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Also on those that the compiled functions only take constants from."""
-    for package in kernel.PACKAGES:
+    for package in ("isa", "simulator"):
         shutil.copytree(ROOT / package, tmp_path / package)
-    monkeypatch.setattr(kernel.resources, "files", lambda package: tmp_path / package)
-    seen = {kernel._fingerprint()}
+    monkeypatch.setattr(cache.resources, "files", lambda package: tmp_path / package)
+    seen = {cache._fingerprint("loop")}
     for source in ("simulator/fast/sharing.py", "simulator/timing/resource.py", "isa/spec.py"):
         with (tmp_path / source).open("a") as file:
             file.write("# changed\n")
-        seen.add(kernel._fingerprint())
+        seen.add(cache._fingerprint("loop"))
     assert len(seen) == 4
 
 
 def test_what_cannot_be_loaded_is_thrown_away_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv(kernel.CACHE_SETTING, str(tmp_path))
-    kept = kernel._directory() / "loop.nbi"
+    monkeypatch.setenv(cache.CACHE_SETTING, str(tmp_path))
+    kept = cache.directory("loop") / "loop.nbi"
     kept.write_bytes(b"damaged")
     tried: list[bool] = []
 
-    def compiled(signature: object) -> kernel.Loop:
+    def compiled(signature: object) -> loader.Loop:
         tried.append(kept.exists())
         if kept.exists():
             raise EOFError("Ran out of input")
         return lambda *arguments: 42
 
-    monkeypatch.setattr(kernel, "_compiled", compiled)
-    monkeypatch.setattr(kernel, "_loaded", [])
-    assert kernel.is_compiled()
-    assert kernel.execute(CLOCK.arrays) == 42
+    monkeypatch.setattr(loader, "_compiled", compiled)
+    monkeypatch.setattr(loader, "_loaded", [])
+    assert loader.is_compiled()
+    assert loader.execute(CLOCK.arrays) == 42
     assert tried == [True, False]
 
 
 def test_an_error_of_compilation_is_not_hidden(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv(kernel.CACHE_SETTING, str(tmp_path))
+    monkeypatch.setenv(cache.CACHE_SETTING, str(tmp_path))
 
-    def broken(signature: object) -> kernel.Loop:
+    def broken(signature: object) -> loader.Loop:
         raise TypeError("no such type")
 
-    monkeypatch.setattr(kernel, "_compiled", broken)
-    monkeypatch.setattr(kernel, "_loaded", [])
+    monkeypatch.setattr(loader, "_compiled", broken)
+    monkeypatch.setattr(loader, "_loaded", [])
     with pytest.raises(TypeError, match="no such type"):
-        kernel.load(CLOCK.arrays)
+        loader.load(CLOCK.arrays)
 
 
 @pytest.mark.long
@@ -135,8 +135,8 @@ def test_an_error_of_compilation_is_not_hidden(monkeypatch: pytest.MonkeyPatch, 
 def test_damaged_files_are_compiled_again(pattern: str, tmp_path: Path) -> None:
     code = """
 from tests.property.test_fast_programs import run_stream
-from simulator.fast import kernel
-print(kernel.is_compiled(), run_stream(1).records.cycles > 0)
+from simulator.fast import cache, loader
+print(loader.is_compiled(), run_stream(1).records.cycles > 0)
 """
     assert python(code, NUMBA_CACHE_DIR=str(tmp_path)) == "False True"
     assert python(code, NUMBA_CACHE_DIR=str(tmp_path)) == "True True"

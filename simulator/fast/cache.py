@@ -1,0 +1,58 @@
+"""Where machine code is kept on disk. The name of a directory has everything the code in it depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+import llvmlite
+import numba
+import numpy as np
+
+from simulator.fast.target import processor
+
+CACHE_SETTING = "NUMBA_CACHE_DIR"
+SOURCES: dict[str, dict[str, tuple[str, ...]]] = {
+    "loop": {"isa": ("*.py",), "simulator": ("*.py", "fast/*.py", "timing/*.py", "reference/*.py")},
+    "kernels": {"isa": ("spec.py",), "simulator": ("transcendental.py", "tables/*", "fast/kernels/*.py")},
+}
+"""By kind of code: packages and the files in them that it may depend on, also for constants."""
+
+
+@cache
+def directory(kind: str) -> Path:
+    """Below the user's cache directory, or one of this process if that is not writable."""
+    root = os.environ.get(CACHE_SETTING) or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    path = Path(root) / "slmc" / f"{kind}-{_fingerprint(kind)}"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            return path
+    except (OSError, RuntimeError):
+        own = Path(_own_directory().name) / kind
+        own.mkdir(exist_ok=True)
+        return own
+
+
+@cache
+def _own_directory() -> tempfile.TemporaryDirectory[str]:
+    """Goes when the process ends."""
+    return tempfile.TemporaryDirectory(prefix="slmc-")
+
+
+def _fingerprint(kind: str) -> str:
+    """Of the sources, the compiler, the processor, and the settings of numba."""
+    digest = hashlib.sha256()
+    for package, patterns in SOURCES[kind].items():
+        with resources.as_file(resources.files(package)) as folder:
+            for source in sorted(path for pattern in patterns for path in folder.glob(pattern) if path.is_file()):
+                digest.update(source.relative_to(folder).as_posix().encode() + b"\0" + source.read_bytes() + b"\0")
+    settings = sorted(item for item in os.environ.items() if item[0].startswith("NUMBA_") and item[0] != CACHE_SETTING)
+    versions = (sys.version, numba.__version__, llvmlite.__version__, np.__version__)
+    digest.update(repr((versions, processor(), settings)).encode())
+    return digest.hexdigest()[:32]

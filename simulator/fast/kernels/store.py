@@ -1,0 +1,103 @@
+"""Kernels as machine code: compiled once per computer, kept on disk as object code, loaded each into an engine of its own.
+
+Numba keeps compiled functions too, but its index does not notice changes of callees, and equal symbol names of two functions
+that were compiled by two processes collide. Here the name of a file has everything the code depends on, and no symbol is shared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, cast
+
+import llvmlite.binding as llvm
+import numba
+from numba import types
+
+from simulator.fast.cache import directory
+from simulator.fast.kernels.abi import Choice
+from simulator.fast.target import target_machine
+
+DIGEST_BYTES = 32
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False, "boundscheck": False}
+SIGNATURE = types.int64(types.int64, types.int64)
+
+_engines: dict[str, Any] = {}  # keeps the code alive
+_addresses: dict[str, int] = {}
+
+
+def address_of(choice: Choice) -> int:
+    """The address of a kernel's code, which is compiled if no file has it."""
+    known = _addresses.get(choice.name)
+    if known is None:
+        known = _addresses[choice.name] = _load(choice)
+    return known
+
+
+def is_stored(choice: Choice) -> bool:
+    """Whether `address_of` takes a moment only."""
+    return choice.name in _addresses or _path(choice.name).exists()
+
+
+def llvm_text(choice: Choice) -> str:
+    """The optimised LLVM code, freshly made."""
+    return _optimised(choice)[1]
+
+
+def assembly_text(choice: Choice) -> str:
+    """The assembly of the processor, freshly made."""
+    return target_machine().emit_assembly(llvm.parse_assembly(_optimised(choice)[1]))
+
+
+def _path(name: str) -> Path:
+    return directory("kernels") / f"{name}.object"
+
+
+def _load(choice: Choice) -> int:
+    path = _path(choice.name)
+    symbol, code = _stored(path)
+    if not code:
+        symbol, text = _optimised(choice)
+        code = target_machine().emit_object(llvm.parse_assembly(text))
+        _keep(path, symbol, code)
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine())
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    _engines[choice.name] = engine
+    address = int(engine.get_function_address(symbol))
+    assert address, f"kernel {choice.name} has no symbol {symbol}"
+    return address
+
+
+def _optimised(choice: Choice) -> tuple[str, str]:
+    """The symbol of the entry point and the LLVM code."""
+    function = choice.make()
+    function.__name__ = function.__qualname__ = choice.name.replace(".", "_")
+    compiled = cast(Any, numba.cfunc(SIGNATURE, **OPTIONS)(function))
+    return str(compiled.native_name), str(compiled.inspect_llvm())
+
+
+def _stored(path: Path) -> tuple[str, bytes]:
+    """Symbol and object code of a file, or nothing if it is missing or damaged."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return "", b""
+    digest, rest = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
+    if hashlib.sha256(rest).digest() != digest:
+        return "", b""
+    symbol, _, code = rest.partition(b"\0")
+    return symbol.decode(), code
+
+
+def _keep(path: Path, symbol: str, code: bytes) -> None:
+    """Another process may write the same file: each writes its own and renames it."""
+    rest = symbol.encode() + b"\0" + code
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(hashlib.sha256(rest).digest() + rest)
+        os.replace(file.name, path)
+    except OSError:
+        return  # it is compiled again next time

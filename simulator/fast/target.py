@@ -1,0 +1,37 @@
+"""The processor that machine code is made for: this one, or what NUMBA_CPU_NAME and NUMBA_CPU_FEATURES say."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, cast
+
+import llvmlite.binding as llvm
+import numba
+
+OPTIMISATION = 3
+
+
+@cache
+def processor() -> tuple[str, str]:
+    """Name and features, as LLVM writes them."""
+    config = cast(Any, numba).config
+    name, features = config.CPU_NAME, config.CPU_FEATURES
+    return str(name or llvm.get_host_cpu_name()), str(
+        features if features is not None else llvm.get_host_cpu_features().flatten()
+    )
+
+
+@cache
+def has(feature: str) -> bool:
+    """Whether machine code may use a feature, as in avx512vnni."""
+    return f"+{feature}" in processor()[1].split(",")
+
+
+@cache
+def target_machine() -> Any:
+    """Makes machine code for the processor."""
+    name, features = processor()
+    target = llvm.Target.from_triple(llvm.get_process_triple())
+    return target.create_target_machine(
+        cpu=name, features=features, opt=OPTIMISATION, reloc="pic", codemodel="jitdefault"
+    )
