@@ -86,6 +86,7 @@ class Session:
     """One conversation with one executable. `timing_only`: control flow without tensor values (weights are never read).
 
     `engine`: "fast" keeps time in `clock`; it is the default unless an observer watches or bytes never written are looked for.
+    `check_every`: the reference checks one in about so many instructions of the fast engine, DivergenceError if they differ; 0: none.
     `seed`: what timing-only runs choose. `check_uninitialised`: reading SRAM, KV or SCRATCH bytes never written traps.
     Raises SessionError if the executable lacks what a session needs or is larger than its machine.
     """
@@ -96,6 +97,7 @@ class Session:
         *,
         observer: Observer | None = None,
         engine: EngineName | None = None,
+        check_every: int = 0,
         timing_only: bool = False,
         check_uninitialised: bool = False,
         seed: int = 0,
@@ -111,6 +113,7 @@ class Session:
         self.logits_offset = _logits_offset(meta, self.context)
         self.sizes = _sizes(executable, timing_only)
         self.image = image_port(meta)
+        self.check_every = check_every
         self.clock = self._clock(engine)
         self.reset()
 
@@ -155,7 +158,10 @@ class Session:
         if self.clock is None:
             return ReferenceEngine(self.executable.text, self.state, self.observer, self.options, debug)
         from simulator.fast.engine import FastEngine
+        from simulator.fast.lockstep import LockstepEngine
 
+        if self.check_every:
+            return LockstepEngine(self.state, self.clock, self.options, debug, self.check_every)
         return FastEngine(self.state, self.clock, self.options, debug)
 
     @property

@@ -17,8 +17,22 @@ import numpy as np
 from simulator.fast.target import processor
 
 CACHE_SETTING = "NUMBA_CACHE_DIR"
+LOOP_MODULES = (
+    "aliases", "compiled", "counts", "effects", "execution", "issue", "layout", "lookup", "loop", "raw", "scalar", "schedule",
+    "sharing", "system", "turnaround", "block",
+)  # fmt: skip
 SOURCES: dict[str, dict[str, tuple[str, ...]]] = {
-    "loop": {"isa": ("*.py",), "simulator": ("*.py", "fast/*.py", "timing/*.py", "reference/*.py")},
+    "loop": {
+        "isa": ("abi.py", "spec.py"),
+        "simulator": (
+            "state.py",
+            *(f"fast/{name}.py" for name in LOOP_MODULES),
+            "fast/kernels/abi.py",
+            "timing/*.py",
+            "reference/philox.py",
+            "reference/scalar.py",
+        ),
+    },
     "kernels": {"isa": ("spec.py",), "simulator": ("transcendental.py", "tables/*", "fast/kernels/*.py")},
 }
 """By kind of code: packages and the files in them that it may depend on, also for constants."""

@@ -82,7 +82,8 @@ class FastEngine:
     def _advance(self) -> Event | None:
         """Executes up to the next event; None at halt."""
         core = self.timing.block.core
-        core[Core.STEPS] = self.options.watchdog
+        left = self.options.watchdog
+        steps = core[Core.STEPS] = min(left, self._steps())
         while True:
             code = execute(self.timing.arrays)
             pc = int(core[Core.PC])
@@ -93,7 +94,19 @@ class FastEngine:
             if code == Exit.HALT:
                 self.timing.halt()
                 return None
-            self._help(code, pc)
+            if code == Exit.WATCHDOG and left > steps:
+                left -= steps + self._pause(pc)
+                steps = core[Core.STEPS] = min(left, self._steps())
+            else:
+                self._help(code, pc)
+
+    def _steps(self) -> int:
+        """Instructions until the next pause."""
+        return self.options.watchdog
+
+    def _pause(self, pc: int) -> int:
+        """Between instructions, before the one at pc. Returns how many it executed itself."""
+        raise AssertionError("this engine does not pause")
 
     def _help(self, code: int, pc: int) -> None:
         """Does what the loop cannot do at pc, so that it can go on. Raises TrapError, LimitError."""
@@ -175,7 +188,7 @@ class FastEngine:
         """Makes the copies that aliases stand for."""
         block = self.timing.block
         for low, high, source in block.aliases[: block.core[Core.ALIASES]].tolist():
-            ctypes.memmove(block.memories[Region.SRAM, 0] + low, source, high - low)
+            ctypes.memmove(int(block.memories[Region.SRAM, 0]) + low, source, high - low)
         block.core[Core.ALIASES] = 0
 
     def _store_registers(self) -> None:

@@ -107,10 +107,12 @@ def test_the_engine_fits_the_run() -> None:
     assert Session(program, timing_only=True).clock is not None
     assert Session(program, timing_only=True, observer=observer).clock is None
     assert Session(program, timing_only=True, engine="reference").clock is None
-    assert Session(program).clock is None
-    for arguments in ({"engine": "fast"}, {"engine": "fast", "timing_only": True, "observer": observer}):
-        with pytest.raises(SessionError, match="the fast engine runs timing-only and without an observer"):
-            Session(program, **arguments)
+    assert Session(program).clock is not None
+    assert Session(program, observer=observer).clock is None
+    assert Session(program, check_uninitialised=True).clock is None
+    for arguments in ({"observer": observer}, {"check_uninitialised": True}):
+        with pytest.raises(SessionError, match="only the reference engine can be watched"):
+            Session(program, engine="fast", **arguments)
 
 
 def test_a_reset_forgets_the_conversation_and_keeps_the_time() -> None:

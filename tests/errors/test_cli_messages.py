@@ -42,7 +42,6 @@ def executable(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["run", GQA, "--tokens", "1", "--prompt", "x"], ["one of --prompt TEXT"]),
         (["run", GQA, "--prompt-length", "3"], ["--prompt-length goes with --timing-only"]),
         (["run", GQA, "--tokens", "1", "--timing-only", "--logits", "l.npz"], ["no logits to write"]),
-        (["run", GQA, "--tokens", "1", "--engine", "fast"], ["--engine fast goes with --timing-only"]),
         (["run", GQA, "--tokens", "1", "--timing-only", "--engine", "slow"], ["'slow'", "reference"]),
         (["run", GQA, "--tokens", "1", "--virtual-weights"], ["go with --timing-only"]),
         (["run", GQA, "--tokens", "1", "--allow-oversize"], ["--allow-oversize goes with --timing-only"]),

@@ -16,6 +16,7 @@ from isa.encoding import decode_text
 from isa.machine import load_machine
 from simulator.fast import cache, loader
 from simulator.fast.timing import FastTiming
+from tests.unit.test_import_rule import imported_modules
 
 ROOT = Path(__file__).parents[2]
 CLOCK = FastTiming(load_machine("tiny"), decode_text(assemble("halt").text))
@@ -144,3 +145,26 @@ print(loader.is_compiled(), run_stream(1).records.cycles > 0)
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     assert python(code, NUMBA_CACHE_DIR=str(tmp_path)) == "True True"
     assert python(code, NUMBA_CACHE_DIR=str(tmp_path)) == "True True"
+
+
+def test_the_fingerprint_has_every_module_the_loop_is_made_of() -> None:
+    """Those that loop.py imports, and those that they import, within the packages that have code for it."""
+    seen: set[Path] = set()
+    waiting = [ROOT / "simulator/fast/loop.py", ROOT / "simulator/fast/block.py"]
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        for module, _ in imported_modules(path.read_text(), path):
+            parts = module.split(".")[:-1]
+            found = ROOT.joinpath(*parts).with_suffix(".py")
+            if parts and parts[:2] in (["simulator", "fast"], ["isa", "spec"], ["isa", "abi"]) and found.is_file():
+                waiting.append(found)
+    hashed = {
+        ROOT / package / file.relative_to(ROOT / package)
+        for package, patterns in cache.SOURCES["loop"].items()
+        for pattern in patterns
+        for file in (ROOT / package).glob(pattern)
+    }
+    assert seen <= hashed, sorted(str(path.relative_to(ROOT)) for path in seen - hashed)
