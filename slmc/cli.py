@@ -22,6 +22,7 @@ from slmc.commands.quantize import quantize
 from slmc.commands.run import run
 from slmc.commands.survey import survey
 from slmc.commands.tokenize import tokenize
+from slmc.commands.verify import verify
 from slmc.errors import explain, one_line
 from slmc.options import DEBUG_KEY, debug_option
 
@@ -75,6 +76,7 @@ def main() -> None:
 
 
 for command in (
-    demo, compile_checkpoint, run, quantize, survey, evaluate, interpret, inspect, opt, asm, disasm, tokenize, machines, models,
+    demo, compile_checkpoint, run, verify, quantize, survey, evaluate, interpret, inspect, opt, asm, disasm, tokenize, machines,
+    models,
 ):  # fmt: skip
     main.add_command(command)

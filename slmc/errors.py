@@ -8,6 +8,7 @@ from compiler.errors import CompileError
 from compiler.interpreters.errors import InterpreterError
 from frontends.errors import FrontendError
 from isa.errors import SlxError, printable
+from simulator.divergence import DivergenceError
 from simulator.session import SessionError
 from simulator.traps import LimitError, TrapError
 
@@ -35,7 +36,14 @@ def explain(error: BaseException) -> tuple[str, str]:
     if isinstance(error, CompileError | CommandError):
         return _with_hint(headline_of(error), error.hint), ""
     if isinstance(
-        error, SessionError | TrapError | LimitError | InterpreterError | VerifyException | DiagnosticException
+        error,
+        SessionError
+        | TrapError
+        | DivergenceError
+        | LimitError
+        | InterpreterError
+        | VerifyException
+        | DiagnosticException,
     ):
         return one_line(f"error: {error}"), ""
     if isinstance(error, ParseError):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,25 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     try:
         with partial.open("xb") as file:
             write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot write: {error.strerror}", str(path)) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def text_file(path: Path | None) -> Generator[TextIO | None]:
+    """A file that is written piece by piece and appears when the block ends, unless it fails. Without a path None."""
+    if path is None:
+        yield None
+        return
+    partial = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.partial")
+    try:
+        with partial.open("x", encoding="utf-8") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)

@@ -7,7 +7,7 @@ import tempfile
 import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,15 @@ from frontends.tokenizer import TextTokenizer
 from isa.abi import RunFlag, Sampler
 from isa.container import Executable
 from isa.machine import Machine
+from simulator.commit_log import CommitLog
+from simulator.observer import Observer
+from simulator.observers import Observers
 from simulator.reference.engine import DEFAULT_WATCHDOG
 from simulator.report import Report, build_report, notes_of
 from simulator.session import NO_FLAGS, EngineName, Picture
 from simulator.timing import TimingModel
 from simulator.timing.records import Timed
+from simulator.timing.trace import TracedTiming
 from slmc.building import Checkpoint, Target, build
 from slmc.errors import CommandError
 from slmc.pictures import PictureInput
@@ -89,8 +93,9 @@ class Session:
 
     A second `generate` continues the conversation. `timing_only`: control flow without tensor values; the tokens mean
     nothing then. `engine`: "fast", the default, or "reference"; they agree in every bit and number.
-    `watchdog`: a run traps after so many instructions without a token. Raises SessionError for an executable that cannot
-    be run.
+    `watchdog`: a run traps after so many instructions without a token. `check_every`: the reference checks one in about so
+    many instructions of the fast engine. `trace`, `commit_log`: where the reference engine writes when it works on what, and
+    what each instruction changed; `close` ends a trace. Raises SessionError for an executable that cannot be run.
     """
 
     def __init__(
@@ -101,18 +106,36 @@ class Session:
         seed: int = 0,
         engine: EngineName | None = None,
         watchdog: int = DEFAULT_WATCHDOG,
+        check_every: int = 0,
+        trace: TextIO | None = None,
+        commit_log: TextIO | None = None,
     ) -> None:
         self.timing_only, self.seed = timing_only, seed
         self.executable = executable if isinstance(executable, Executable) else Executable.open(executable)
-        observer = (
-            None if engine != "reference" else TimingModel(Machine.from_canonical(self.executable.meta["machine"]))
-        )
+        watched = trace is not None or commit_log is not None
+        model = self._timing_model(trace) if watched or engine == "reference" else None
         self.device = simulator.session.Session(
-            self.executable, observer=observer, engine=engine, timing_only=timing_only, seed=seed, watchdog=watchdog
+            self.executable,
+            observer=self._observer(model, commit_log),
+            engine=engine,
+            check_every=check_every,
+            timing_only=timing_only,
+            seed=seed,
+            watchdog=watchdog,
         )
-        self.timing = _ready(self.device.clock) if observer is None else observer
+        self.timing = _ready(self.device.clock) if model is None else model
         self.texts = Texts.of_executable(self.executable)
         self._prompt_tokens = 0
+
+    def _timing_model(self, trace: TextIO | None) -> TimingModel:
+        machine = Machine.from_canonical(self.executable.meta["machine"])
+        return TimingModel(machine) if trace is None else TracedTiming(machine, self.executable.debug, trace)
+
+    def _observer(self, model: TimingModel | None, commit_log: TextIO | None) -> Observer | None:
+        """What watches the reference engine; None for the fast engine."""
+        if model is None or commit_log is None:
+            return model
+        return Observers(model, CommitLog(self.executable.text, lambda: self.device.state, commit_log))
 
     @property
     def tokenizer(self) -> TextTokenizer | None:
@@ -204,6 +227,13 @@ class Session:
     def logits(self) -> NDArray[np.float32]:
         """The rows that the tokens of the last `generate(..., keep_logits=True)` were chosen from, [tokens, vocabulary]."""
         return self.device.logits()
+
+    def close(self) -> int:
+        """Completes the trace, if there is one. Returns how many events it has no room for."""
+        if not isinstance(self.timing, TracedTiming):
+            return 0
+        self.timing.close()
+        return self.timing.left_out
 
     def report(self) -> Report:
         """Time, energy and what bounds them, for everything generated so far."""

@@ -16,6 +16,7 @@ from isa.disassembler import format_instruction
 from isa.encoding import Decoded, decode
 from isa.metadata import DebugMap
 from isa.spec import X_REGISTERS, Dtype, Engine, Region, used_fields
+from simulator.divergence import DivergenceError
 from simulator.fast.engine import FastEngine
 from simulator.fast.layout import Core, Exit
 from simulator.fast.learning import descriptor_at
@@ -31,17 +32,6 @@ from simulator.traps import Fault
 
 UNCHECKED = ("mark", "yield", "halt", "trap")
 """What has no effect that the engines could disagree about."""
-
-
-class DivergenceError(Exception):
-    """The engines disagree. `operator` and `location`: where the instruction comes from, where known."""
-
-    def __init__(self, pc: int, instruction: str, difference: str, debug: DebugMap | None) -> None:
-        self.pc, self.instruction, self.difference = pc, instruction, difference
-        self.operator = debug.operator(pc) if debug else None
-        self.location = debug.location(pc) if debug else None
-        origin = f" (operator {self.operator}, from {self.location})" if self.location else ""
-        super().__init__(f"the engines diverge at pc {pc}: {instruction}{origin}: {difference}")
 
 
 class LockstepEngine(FastEngine):

@@ -11,6 +11,7 @@ from frontends import Virtual
 from isa.spec import MAX_TOPK
 from simulator.session import EngineName
 from slmc.executables import Wanted, opened
+from slmc.files import text_file
 from slmc.inputs import TOKENS
 from slmc.options import (
     FILE,
@@ -53,6 +54,8 @@ from slmc.streaming import Request, check_folders, print_report, stream, write_r
     help="Both give the same; reference is slow and to be read.  [default: fast]",
 )
 @click.option("--prompt-length", type=click.IntRange(1), metavar="N", help="A prompt of N tokens, with --timing-only.")
+@click.option("--trace", type=FILE, help="Write what each engine works on when, for Perfetto (reference engine).")
+@click.option("--commit-log", type=FILE, help="Write what each instruction changes (reference engine).")
 @click.option("--logits", type=FILE, help="Write an .npz: tokens int32 [n], logits float32 [n, vocabulary].")
 @click.option("--stats", type=FILE, help="Write the report as JSON (docs/stats.md).")
 @debug_option
@@ -80,6 +83,8 @@ def run(
     timing_only: bool,
     engine: EngineName | None,
     prompt_length: int | None,
+    trace: Path | None,
+    commit_log: Path | None,
     logits: Path | None,
     stats: Path | None,
 ) -> None:
@@ -95,6 +100,8 @@ def run(
         raise click.UsageError("--image does not go with --chat: a chat template does not say where an image stands")
     if (image is not None and prompt is None) != (image_at is not None) and not (timing_only and image is None):
         raise click.UsageError("--image goes with --prompt, or together with --image-at N with --tokens")
+    if engine == "fast" and (trace or commit_log):
+        raise click.UsageError("--trace and --commit-log need the reference engine")
     if logits is not None and timing_only:
         raise click.UsageError("a run with --timing-only has no logits to write")
     if virtual_weights and not timing_only:
@@ -102,7 +109,7 @@ def run(
     if allow_oversize and not timing_only:
         raise click.UsageError("--allow-oversize goes with --timing-only: there is no memory to run it in")
     check_chat(chat, system, prompt is not None, "--prompt")
-    check_folders(logits, stats)
+    check_folders(trace, commit_log, logits, stats)
     given = prompt if prompt is not None else tokens if tokens is not None else [0] * (prompt_length or 0)
     sampling = (temperature, top_k or 0, 1.0 if top_p is None else top_p, seed)
     request = Request(given, max_new, *sampling, chat=chat, system=system, image=image, image_at=image_at)
@@ -110,7 +117,13 @@ def run(
     virtual = Virtual.ALWAYS if virtual_weights else absent
     source = checkpoint_of(executable, random_seed, settings, allow_unread, virtual)
     with opened(source, Wanted(machine, scheme, context, allow_oversize)) as program:
-        session = Session(program, timing_only=timing_only, seed=seed, engine=engine)
-        generated = stream(session, request, keep_logits=logits is not None)
+        with text_file(trace) as trace_file, text_file(commit_log) as log_file:
+            session = Session(
+                program, timing_only=timing_only, seed=seed, engine=engine, trace=trace_file, commit_log=log_file
+            )
+            generated = stream(session, request, keep_logits=logits is not None)
+            left_out = session.close()
+            if left_out:
+                click.echo(f"note: {left_out:,} events are not in the trace", err=True)
         write_results(session, generated, logits, stats)
         print_report(session)
