@@ -7,6 +7,9 @@ from collections.abc import Callable
 from isa.descriptor import Descriptor
 from isa.encoding import Decoded
 from simulator.fast.kernels.abi import Choice
+from simulator.fast.kernels.elementwise import choose_elementwise
+from simulator.fast.kernels.reduction import choose_reduction
+from simulator.fast.kernels.softmax import choose_softmax
 from simulator.fast.kernels.transfer import choose_copy
 
 Chooser = Callable[[Decoded, dict[str, Descriptor]], Choice | None]
@@ -14,6 +17,11 @@ Chooser = Callable[[Decoded, dict[str, Descriptor]], Choice | None]
 CHOOSERS: dict[str, Chooser] = {
     "ld": choose_copy,
     "st": choose_copy,
+    "vbin": choose_elementwise,
+    "vmad": choose_elementwise,
+    "vun": choose_elementwise,
+    "vred": choose_reduction,
+    "vsmx": choose_softmax,
 }
 
 

@@ -1,0 +1,130 @@
+"""vbin, vmad, vun: target = f(a, b, c) element by element. Operands of the usual dtypes in rows, or one element for a row.
+
+Sources are converted to binary32, the result is rounded to the dtype of the target (conversion.py); f is one of functions.py.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from isa.descriptor import Descriptor
+from isa.encoding import Decoded
+from isa.spec import Dtype
+from simulator.fast.kernels.abi import Arg, Choice
+from simulator.fast.kernels.conversion import bits_of, read, size_bytes, write, write_bits
+from simulator.fast.kernels.emit import LANES, Code, Value, emitted
+from simulator.fast.kernels.functions import LONG, applied
+from simulator.fast.kernels.loops import ROWS, WORTH_DIVIDING, outer_parameters, parameters_length, rows, share
+from simulator.fast.kernels.operands import elementwise_operands, nest_with_rows, source_bases
+from simulator.fast.kernels.staged import choose_staged
+from simulator.fast.kernels.transfer import choose_copy
+
+DIVIDED_ELEMENTS = 256
+"""Elements of a row are divided at multiples of this."""
+_F32, _F16, _BF16, _I8, _I32 = Dtype.F32, Dtype.F16, Dtype.BF16, Dtype.I8, Dtype.I32
+
+# Target and sources that have kernels of their own; for other combinations there is staged.py.
+USUAL: dict[str, tuple[tuple[Dtype, ...], ...]] = {
+    "mov": ((_F32, _BF16), (_F32, _F16), (_F32, _I8), (_F32, _I32), (_BF16, _F32), (_F16, _F32), (_I8, _F32)),
+    "mul": ((_F32, _I32, _F32), (_BF16, _F32, _F32), (_F16, _F32, _F32)),
+    "div": ((_I8, _F32, _F32),),
+    "mad": ((_F32, _F16, _F32, _F16),),
+    "vbin": ((_F32, _F32, _F32),),
+    "vmad": ((_F32, _F32, _F32, _F32),),
+    "vun": ((_F32, _F32),),
+}
+
+
+class Source(NamedTuple):
+    """An operand in rows of elements, or with one element for each row."""
+
+    dtype: Dtype
+    is_row: bool
+
+
+class Form(NamedTuple):
+    """What a kernel is made for. `keeps_bits`: NaN is not made canonical."""
+
+    mnemonic: str
+    function: str
+    target: Dtype
+    sources: tuple[Source, ...]
+    keeps_bits: bool
+
+    @property
+    def name(self) -> str:
+        sources = (f"{source.dtype.name}{'' if source.is_row else '_one'}" for source in self.sources)
+        return ".".join(("fill" if self.keeps_bits else self.function, self.target.name, *sources))
+
+
+def write_kernel(code: Code, form: Form) -> None:
+    """Rows in up to three dimensions. Parts take whole rows, or pieces of the only one.
+
+    Parameters: those of the loops, the elements of a row, the place of a scalar among the sources or -1.
+    """
+    operands = 1 + len(form.sources)
+    row_count, length = code.parameter(ROWS), code.parameter(parameters_length(operands))
+    is_single = row_count.equals(1)
+    first, end = share(code, length, DIVIDED_ELEMENTS)
+    first, end = is_single.choose(first, code.word(0)), is_single.choose(end, length)
+    row_first, row_end = share(code, row_count, 1)
+    row_first, row_end = is_single.choose(code.word(0), row_first), is_single.choose(code.word(1), row_end)
+    bases = [
+        code.argument(Arg.TA),
+        *source_bases(code, len(form.sources), code.parameter(parameters_length(operands) + 1)),
+    ]
+    with rows(code, operands, row_first, row_end) as row:
+        _write_row(code, form, [base + offset for base, offset in zip(bases, row.offsets, strict=True)], first, end)
+
+
+def _write_row(code: Code, form: Form, places: list[Value], first: Value, end: Value) -> None:
+    """Elements first .. end - 1."""
+    if form.function in LONG:
+        with code.loop(first, end, LANES) as k:
+            _write_vector(code, form, places, k, (end - k).smaller(code.word(LANES)))
+        return
+    whole_end = first + (end - first) // LANES * LANES
+    with code.loop(first, whole_end, LANES) as k:
+        _write_vector(code, form, places, k, None)
+    with code.when(whole_end < end):
+        _write_vector(code, form, places, whole_end, end - whole_end)
+
+
+def _write_vector(code: Code, form: Form, places: list[Value], k: Value, count: Value | None) -> None:
+    """16 elements from k on, or `count` of them."""
+    target, *sources = places
+    vectors: list[Value] = []
+    for source, place in zip(form.sources, sources, strict=True):
+        if source.is_row:
+            vectors.append(read(code, source.dtype, place + k * size_bytes(source.dtype), count))
+        else:
+            vectors.append(read(code, source.dtype, place, lanes=1).lane(0).spread())
+    result = applied(code, form.mnemonic, form.function, vectors)
+    at = target + k * size_bytes(form.target)
+    if form.keeps_bits:
+        write_bits(code, form.target, at, bits_of(result), count)
+    else:
+        write(code, form.target, at, result, count)
+
+
+def choose_elementwise(instruction: Decoded, operands: dict[str, Descriptor]) -> Choice:
+    """A kernel of the function and dtypes if these are usual and some dimension has rows; else the staged one."""
+    mnemonic, function = instruction.row.mnemonic, instruction.function
+    described = elementwise_operands(instruction, operands)
+    target, sources, scalar = described
+    keeps_bits = function == "mov" and described.copies_bits
+    if keeps_bits and scalar < 0:
+        return choose_copy(instruction, operands)
+    dtypes = (target.dtype, *(source.dtype for source in sources))
+    nest = nest_with_rows(described)
+    if nest is None or dtypes not in (*USUAL.get(function, ()), *USUAL[mnemonic]):
+        return choose_staged(mnemonic, function, described, keeps_bits)
+    row, *outer = nest
+    kinds = tuple(Source(source.dtype, step != 0) for source, step in zip(sources, row.steps[1:], strict=True))
+    form = Form(mnemonic, function, target.dtype, kinds, keeps_bits)
+    return Choice(
+        form.name,
+        emitted(lambda code: write_kernel(code, form)),
+        (*outer_parameters(outer, len(dtypes)), row.extent, scalar),
+        target.elements >= WORTH_DIVIDING,
+    )
