@@ -7,6 +7,7 @@ from collections.abc import Callable
 from isa.descriptor import Descriptor
 from isa.encoding import Decoded
 from simulator.fast.kernels.abi import Choice
+from simulator.fast.kernels.matrix import choose_product
 from simulator.fast.kernels.transfer import choose_copy
 
 Chooser = Callable[[Decoded, dict[str, Descriptor]], Choice | None]
@@ -14,6 +15,8 @@ Chooser = Callable[[Decoded, dict[str, Descriptor]], Choice | None]
 CHOOSERS: dict[str, Chooser] = {
     "ld": choose_copy,
     "st": choose_copy,
+    "mm": choose_product,
+    "mmg": choose_product,
 }
 
 
