@@ -46,6 +46,7 @@ EngineName = Literal["fast", "reference"]
 
 __all__ = ["Picture", "Request", "Session", "SessionError"]
 MAX_DUMP_BYTES = 4 << 30
+MAX_THREADS = 64
 TOKEN_BYTES = 4
 LOGIT_BYTES = 4
 MOST_ENCODER_EVENTS = 4
@@ -87,6 +88,7 @@ class Session:
 
     `engine`: "fast" keeps time in `clock`; it is the default unless an observer watches or bytes never written are looked for.
     `check_every`: the reference checks one in about so many instructions of the fast engine, DivergenceError if they differ; 0: none.
+    `threads`: of the fast engine, 0: one per core; results do not depend on it.
     `seed`: what timing-only runs choose. `check_uninitialised`: reading SRAM, KV or SCRATCH bytes never written traps.
     Raises SessionError if the executable lacks what a session needs or is larger than its machine.
     """
@@ -98,6 +100,7 @@ class Session:
         observer: Observer | None = None,
         engine: EngineName | None = None,
         check_every: int = 0,
+        threads: int = 1,
         timing_only: bool = False,
         check_uninitialised: bool = False,
         seed: int = 0,
@@ -113,7 +116,7 @@ class Session:
         self.logits_offset = _logits_offset(meta, self.context)
         self.sizes = _sizes(executable, timing_only)
         self.image = image_port(meta)
-        self.check_every = check_every
+        self.check_every, self.threads = check_every, threads
         self.clock = self._clock(engine)
         self.reset()
 
@@ -161,8 +164,8 @@ class Session:
         from simulator.fast.lockstep import LockstepEngine
 
         if self.check_every:
-            return LockstepEngine(self.state, self.clock, self.options, debug, self.check_every)
-        return FastEngine(self.state, self.clock, self.options, debug)
+            return LockstepEngine(self.state, self.clock, self.options, debug, self.threads, self.check_every)
+        return FastEngine(self.state, self.clock, self.options, debug, self.threads)
 
     @property
     def token_count(self) -> int:

@@ -93,7 +93,8 @@ class Session:
 
     A second `generate` continues the conversation. `timing_only`: control flow without tensor values; the tokens mean
     nothing then. `engine`: "fast", the default, or "reference"; they agree in every bit and number.
-    `watchdog`: a run traps after so many instructions without a token. `check_every`: the reference checks one in about so
+    `threads`: of the fast engine, 0: one per core; results do not depend on it. `watchdog`: a run traps after so many
+    instructions without a token. `check_every`: the reference checks one in about so
     many instructions of the fast engine. `trace`, `commit_log`: where the reference engine writes when it works on what, and
     what each instruction changed; `close` ends a trace. Raises SessionError for an executable that cannot be run.
     """
@@ -106,6 +107,7 @@ class Session:
         seed: int = 0,
         engine: EngineName | None = None,
         watchdog: int = DEFAULT_WATCHDOG,
+        threads: int = 0,
         check_every: int = 0,
         trace: TextIO | None = None,
         commit_log: TextIO | None = None,
@@ -119,6 +121,7 @@ class Session:
             observer=self._observer(model, commit_log),
             engine=engine,
             check_every=check_every,
+            threads=threads,
             timing_only=timing_only,
             seed=seed,
             watchdog=watchdog,

@@ -16,10 +16,12 @@ from isa.abi import Mailbox
 from isa.metadata import DebugMap
 from isa.spec import TD_REGISTERS, Region
 from simulator.fast import tables
+from simulator.fast.compiled import INTERPRETED
 from simulator.fast.kernels.abi import SCRATCH_BYTES
 from simulator.fast.layout import FIRST_CONSTANT, Core, Exit, Td
 from simulator.fast.learning import Lesson, descriptor_at
 from simulator.fast.loader import execute
+from simulator.fast.threads import Workers, usable_threads
 from simulator.fast.timing import FastTiming
 from simulator.reference.engine import (
     DEFAULT_OPTIONS,
@@ -44,7 +46,12 @@ class FastEngine:
     """
 
     def __init__(
-        self, state: State, timing: FastTiming, options: Options = DEFAULT_OPTIONS, debug: DebugMap | None = None
+        self,
+        state: State,
+        timing: FastTiming,
+        options: Options = DEFAULT_OPTIONS,
+        debug: DebugMap | None = None,
+        threads: int = 1,
     ) -> None:
         assert not options.check_uninitialised, "only the reference engine knows which bytes were written"
         self.state = state
@@ -56,7 +63,9 @@ class FastEngine:
         core = timing.block.core
         core[Core.INVENTED] = 0
         core[Core.SEED] = np.uint64(options.seed & (1 << 64) - 1).view(np.int64)
-        self._scratch = np.empty(SCRATCH_BYTES + CACHE_LINE_BYTES, np.uint8)
+        threads = 1 if INTERPRETED or options.timing_only else threads or usable_threads()
+        self._workers = Workers(timing.block, threads - 1)
+        self._scratch = np.empty(threads * SCRATCH_BYTES + CACHE_LINE_BYTES, np.uint8)
         core[Core.SCRATCH_AT] = -(-self._scratch.ctypes.data // CACHE_LINE_BYTES) * CACHE_LINE_BYTES
         core[Core.ARGUMENTS_AT] = timing.block.arguments.ctypes.data
         core[Core.FORMS_AT] = timing.block.forms.ctypes.data
@@ -71,10 +80,12 @@ class FastEngine:
         if not 0 <= entry < len(self.text):
             raise trapped(outside_fault(self.text), entry, self.text, self.state, self.debug)
         self._enter(entry)
+        self._workers.start()
         try:
             while (event := self._advance()) is not None:
                 yield event
         finally:
+            self._workers.stop()
             self._leave()
         self.state.pc -= 1  # back to the halt
         self.state.write_mailbox(Mailbox.STATE, 2)

@@ -7,15 +7,17 @@ from typing import Any
 from isa.spec import Engine, Flag
 from simulator.fast.aliases import add_alias, fulfil_all, place_of, protect_sources
 from simulator.fast.compiled import compiled
-from simulator.fast.kernels.abi import Arg
+from simulator.fast.kernels.abi import SCRATCH_BYTES, Arg
+from simulator.fast.kernels.raw import call, load_acquire, pause, store_release, yield_core
+from simulator.fast.kernels.worker import BYTES, SPINS, Worker
 from simulator.fast.layout import Block, Core, Effect, Exit, Form, Ints
-from simulator.fast.raw import call
 
 HOST = int(Exit.HOST)
 STORE_ENGINE = int(Engine.DMS)
 LOW_32 = 0xFFFFFFFF
 FORM_BYTES = 8 * Form.LENGTH
 PARAMETER_BYTES = 8 * Form.PARAMETER
+WORKER_BYTES = BYTES * Worker.LENGTH
 FLAG_X = int(Flag.X)
 
 
@@ -38,9 +40,40 @@ def execute(s: Block, form: int, values: Ints, i: Any) -> int:
     arguments[Arg.SCALAR] = (values[i.rs] if i.kind & FLAG_X else i.imm) & LOW_32
     arguments[Arg.SCRATCH] = core[Core.SCRATCH_AT]
     arguments[Arg.PART], arguments[Arg.PARTS] = 0, 1
-    call(
-        s.forms[form, Form.KERNEL],
-        core[Core.ARGUMENTS_AT],
-        core[Core.FORMS_AT] + form * FORM_BYTES + PARAMETER_BYTES,
-    )
+    parameters = core[Core.FORMS_AT] + form * FORM_BYTES + PARAMETER_BYTES
+    if core[Core.WORKERS] > 0 and s.forms[form, Form.DIVISIBLE] != 0:
+        execute_parts(s, s.forms[form, Form.KERNEL], parameters)
+    else:
+        call(s.forms[form, Form.KERNEL], core[Core.ARGUMENTS_AT], parameters)
     return 0
+
+
+@compiled
+def execute_parts(s: Block, kernel: int, parameters: int) -> None:
+    """Each worker does a part of a kernel, and this thread the first one."""
+    core, arguments, workers = s.core, s.arguments, s.workers
+    core[Core.POSTED] += 1
+    posted, first = core[Core.POSTED], core[Core.WORKERS_AT]
+    arguments[Arg.PARTS] = core[Core.WORKERS] + 1
+    for worker in range(core[Core.WORKERS]):
+        workers[worker, Worker.KERNEL], workers[worker, Worker.PARAMETERS] = kernel, parameters
+        for place in range(Arg.LENGTH):
+            workers[worker, Worker.ARGUMENT + place] = arguments[place]
+        workers[worker, Worker.ARGUMENT + Arg.SCRATCH] += (worker + 1) * SCRATCH_BYTES
+        workers[worker, Worker.ARGUMENT + Arg.PART] = worker + 1
+        store_release(first + worker * WORKER_BYTES + BYTES * Worker.POSTED, posted)
+    call(kernel, core[Core.ARGUMENTS_AT], parameters)
+    for worker in range(core[Core.WORKERS]):
+        wait_for(first + worker * WORKER_BYTES + BYTES * Worker.DONE, posted)
+
+
+@compiled
+def wait_for(address: int, number: int) -> None:
+    """Until a worker has stored the number."""
+    waited = 0
+    while load_acquire(address) != number:
+        waited += 1
+        if waited < SPINS:
+            pause()
+        else:
+            yield_core()

@@ -103,6 +103,9 @@ class Core(IntEnum):
     ARGUMENTS_AT = auto()  # addresses of `arguments`, `forms` and the scratch memory of kernels
     FORMS_AT = auto()
     SCRATCH_AT = auto()
+    WORKERS = auto()  # threads that do parts of kernels
+    WORKERS_AT = auto()  # ... the address of their rows
+    POSTED = auto()  # kernels posted to them so far
     QUEUE_FULL = auto()  # .. by engine
     LENGTH = QUEUE_FULL + ENGINE_SLOTS
 
@@ -246,7 +249,7 @@ MAX_NEW = 1 << 12
 """Executions of one instruction before its counts are added up: less than 2^48 each, they cannot overflow."""
 MAX_COST_CYCLES = 1 << 40
 MAX_FORMS, MAX_COSTS, MAX_SHAPES, LOG_ROWS = 1 << 14, 1 << 16, 1 << 15, 1 << 10
-MAX_ALIASES = 64
+MAX_ALIASES, MAX_WORKERS = 64, 63  # workers: one less than the threads of a session
 MAX_RING, MAX_STEPS, MAX_TRANSFERS = 1 << 17, 1 << 16, 1 << 12
 ENGINE_COUNT, MAX_QUEUE_DEPTH = 4, 64
 RINGS = 2 * ENGINE_COUNT

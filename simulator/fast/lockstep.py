@@ -43,9 +43,10 @@ class LockstepEngine(FastEngine):
         timing: FastTiming,
         options: Options = DEFAULT_OPTIONS,
         debug: DebugMap | None = None,
+        threads: int = 1,
         every: int = 1,
     ) -> None:
-        super().__init__(state, timing, options, debug)
+        super().__init__(state, timing, options, debug, threads)
         self.every = every
         self.checked: Counter[str] = Counter()
         """Instructions checked so far, by mnemonic."""

@@ -57,21 +57,5 @@ def _store(bits: int) -> Store:
     return cast(Store, intrinsic(store))
 
 
-def _call() -> Callable[[int, int, int], int]:
-    """Calls the code at an address with two numbers."""
-    if INTERPRETED:
-        return lambda address, first, second: 0  # there is no code then
-
-    def call(typing: Any, address: Any, first: Any, second: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            kind = ir.FunctionType(_WORD, [_WORD, _WORD])
-            return builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), arguments[1:])
-
-        return types.int64(types.int64, types.int64, types.int64), generate
-
-    return cast(Callable[[int, int, int], int], intrinsic(call))
-
-
-call = _call()
 load_8, load_16, load_32, load_64 = (_load(bits) for bits in (8, 16, 32, 64))
 store_8, store_16, store_32, store_64 = (_store(bits) for bits in (8, 16, 32, 64))

@@ -9,7 +9,7 @@ import click
 
 from frontends import Virtual
 from isa.spec import MAX_TOPK
-from simulator.session import EngineName
+from simulator.session import MAX_THREADS, EngineName
 from slmc.executables import Wanted, opened
 from slmc.files import text_file
 from slmc.inputs import TOKENS
@@ -53,6 +53,13 @@ from slmc.streaming import Request, check_folders, print_report, stream, write_r
     type=click.Choice(get_args(EngineName)),
     help="Both give the same; reference is slow and to be read.  [default: fast]",
 )
+@click.option(
+    "--threads",
+    type=click.IntRange(0, MAX_THREADS),
+    default=0,
+    show_default=True,
+    help="Of the fast engine; 0: one per core. Results do not depend on it.",
+)
 @click.option("--prompt-length", type=click.IntRange(1), metavar="N", help="A prompt of N tokens, with --timing-only.")
 @click.option("--trace", type=FILE, help="Write what each engine works on when, for Perfetto (reference engine).")
 @click.option("--commit-log", type=FILE, help="Write what each instruction changes (reference engine).")
@@ -83,6 +90,7 @@ def run(
     timing_only: bool,
     engine: EngineName | None,
     prompt_length: int | None,
+    threads: int,
     trace: Path | None,
     commit_log: Path | None,
     logits: Path | None,
@@ -119,7 +127,13 @@ def run(
     with opened(source, Wanted(machine, scheme, context, allow_oversize)) as program:
         with text_file(trace) as trace_file, text_file(commit_log) as log_file:
             session = Session(
-                program, timing_only=timing_only, seed=seed, engine=engine, trace=trace_file, commit_log=log_file
+                program,
+                timing_only=timing_only,
+                seed=seed,
+                engine=engine,
+                threads=threads,
+                trace=trace_file,
+                commit_log=log_file,
             )
             generated = stream(session, request, keep_logits=logits is not None)
             left_out = session.close()
