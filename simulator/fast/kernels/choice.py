@@ -8,7 +8,9 @@ from isa.descriptor import Descriptor
 from isa.encoding import Decoded
 from simulator.fast.kernels.abi import Choice
 from simulator.fast.kernels.elementwise import choose_elementwise
+from simulator.fast.kernels.random_numbers import choose_random
 from simulator.fast.kernels.reduction import choose_reduction
+from simulator.fast.kernels.selection import choose_selection
 from simulator.fast.kernels.softmax import choose_softmax
 from simulator.fast.kernels.transfer import choose_copy
 
@@ -22,6 +24,8 @@ CHOOSERS: dict[str, Chooser] = {
     "vun": choose_elementwise,
     "vred": choose_reduction,
     "vsmx": choose_softmax,
+    "vtopk": choose_selection,
+    "vrng": choose_random,
 }
 
 
