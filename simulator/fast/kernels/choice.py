@@ -9,7 +9,9 @@ from isa.encoding import Decoded
 from simulator.fast.kernels.abi import Choice
 from simulator.fast.kernels.elementwise import choose_elementwise
 from simulator.fast.kernels.matrix import choose_product
+from simulator.fast.kernels.random_numbers import choose_random
 from simulator.fast.kernels.reduction import choose_reduction
+from simulator.fast.kernels.selection import choose_selection
 from simulator.fast.kernels.softmax import choose_softmax
 from simulator.fast.kernels.transfer import choose_copy
 
@@ -25,6 +27,8 @@ CHOOSERS: dict[str, Chooser] = {
     "vsmx": choose_softmax,
     "mm": choose_product,
     "mmg": choose_product,
+    "vtopk": choose_selection,
+    "vrng": choose_random,
 }
 
 

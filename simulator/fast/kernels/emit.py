@@ -107,6 +107,9 @@ class Value:
     def __or__(self, other: Operand) -> Value:
         return self._written("", "or_", other)
 
+    def __xor__(self, other: Operand) -> Value:
+        return self._written("", "xor", other)
+
     def __lshift__(self, other: Operand) -> Value:
         return self._written("", "shl", other)
 
@@ -302,9 +305,35 @@ class Code:
             yield Value(self.builder, index, WORD)
 
     @contextmanager
+    def repeat(self) -> Generator[Repetition]:
+        """Until the repetition is left."""
+        repetition = Repetition(self.builder)
+        yield repetition
+        repetition.close()
+
+    @contextmanager
     def when(self, condition: Value, likely: bool | None = None) -> Generator[None]:
         with self.builder.if_then(condition.llvm, likely=likely):
             yield
+
+
+class Repetition:
+    """A loop that is left in its middle."""
+
+    def __init__(self, builder: Any) -> None:
+        self._builder = builder
+        self._first, self._end = builder.append_basic_block("again"), builder.append_basic_block("left")
+        builder.branch(self._first)
+        builder.position_at_end(self._first)
+
+    def leave_unless(self, condition: Value) -> None:
+        following = self._builder.append_basic_block("stays")
+        self._builder.cbranch(condition.llvm, following, self._end)
+        self._builder.position_at_end(following)
+
+    def close(self) -> None:
+        self._builder.branch(self._first)
+        self._builder.position_at_end(self._end)
 
 
 def emitted(write: Callable[[Code], None]) -> Callable[[], Callable[[int, int], int]]:
