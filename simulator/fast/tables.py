@@ -25,9 +25,8 @@ from simulator.fast.layout import (
 )
 from simulator.fast.predecode import predecoded
 from simulator.fast.sharing import END
-from simulator.fast.turnaround import PRUNE_AT
+from simulator.fast.turnaround import FEW, PRUNE_AT
 from simulator.timing.costs import CostModel
-from simulator.timing.turnaround import PRUNE_LENGTH
 
 FIRST_RING = 256
 
@@ -52,7 +51,7 @@ def made(instructions: Sequence[Decoded | None], model: CostModel, queue_depth: 
     core[Core.READ_REFRESH], core[Core.WRITE_REFRESH], core[Core.REFRESH_INTERVAL] = model.dram.refresh
     core[Core.RING_MASK], core[Core.QUEUE_DEPTH] = FIRST_RING - 1, queue_depth
     block.steps[:, END] = 1  # nothing is taken from cycle 0 on
-    block.transfer_count[PRUNE_AT] = PRUNE_LENGTH
+    block.transfer_count[PRUNE_AT] = FEW
     by_pc = np.zeros((len(program), ByPc.LENGTH), np.int64)
     return Arrays(block if INTERPRETED else record, program, values, by_pc), block
 
