@@ -21,7 +21,6 @@ from simulator.fast.layout import (
     Core,
     Ints,
     Program,
-    Td,
 )
 from simulator.fast.predecode import predecoded
 from simulator.fast.sharing import END
@@ -57,14 +56,13 @@ def made(instructions: Sequence[Decoded | None], model: CostModel, queue_depth: 
 
 
 def forget(block: Block, by_pc: Ints) -> None:
-    """Empties the tables of shapes, forms and costs."""
-    if block.core[Core.SHAPES] == 0:
+    """Empties the tables of forms and costs."""
+    if block.core[Core.FORMS] == 0:
         return
-    for table in (block.form_table, block.cost_table, block.shape_table):
+    for table in (block.form_table, block.cost_table):
         table[:] = 0
     by_pc[:, ByPc.FORM] = 0
-    block.tds[:, Td.SHAPE] = 0
-    for place in (Core.FORMS, Core.COSTS, Core.SHAPES, Core.TOUCHED, Core.NEW_FORM, Core.NEW_COST):
+    for place in (Core.FORMS, Core.COSTS, Core.TOUCHED, Core.NEW_FORM, Core.NEW_COST):
         block.core[place] = 0
 
 
