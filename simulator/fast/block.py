@@ -18,7 +18,6 @@ from simulator.fast.layout import (
     MAX_FORMS,
     MAX_QUEUE_DEPTH,
     MAX_RING,
-    MAX_SHAPES,
     MAX_STEPS,
     MAX_TRANSFERS,
     MAX_WORKERS,
@@ -59,8 +58,6 @@ BLOCK_DTYPE = np.dtype(
             ("form_table", (2 * MAX_FORMS,)),  # by hash: a row and one, or 0
             ("costs", (MAX_COSTS, Cost.LENGTH)),
             ("cost_table", (2 * MAX_COSTS,)),
-            ("shapes", (MAX_SHAPES, 4)),  # packed fields
-            ("shape_table", (2 * MAX_SHAPES,)),
             ("touched", (MAX_COSTS,)),  # rows of costs with NEW > 0
             ("log", (LOG_ROWS, FIRST_TOTAL + SNAPSHOT_LENGTH)),  # label, value and totals of each mark
             ("times", (2, MAX_STEPS)),

@@ -18,7 +18,7 @@ from simulator.fast.target import processor
 
 CACHE_SETTING = "NUMBA_CACHE_DIR"
 LOOP_MODULES = (
-    "aliases", "compiled", "counts", "effects", "execution", "issue", "layout", "lookup", "loop", "raw", "scalar", "schedule",
+    "aliases", "compiled", "counts", "descriptors", "effects", "execution", "issue", "layout", "lookup", "loop", "raw", "scalar", "schedule",
     "sharing", "system", "turnaround", "block",
 )  # fmt: skip
 SOURCES: dict[str, dict[str, tuple[str, ...]]] = {

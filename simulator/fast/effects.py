@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from isa.spec import ELEMENT_BITS, PACKED_4BIT, Dtype
-from simulator.fast.compiled import compiled
+from simulator.fast.compiled import compiled, inlined
+from simulator.fast.descriptors import dtype_of, extent_of, stride_of
 from simulator.fast.layout import Block, Core, Form, Ints, Operand, Td
 from simulator.fast.raw import load_8, load_16, load_32, store_8, store_16, store_32
 from simulator.reference.philox import ROUNDS
@@ -40,18 +41,23 @@ def copy(s: Block, form: int, clears: bool) -> None:
     target = s.forms[form, Form.OPERAND + Operand.REGISTER]
     source = s.forms[form, Form.OPERAND + Operand.LENGTH + Operand.REGISTER]
     to_base, from_base = address_of(s, form, 0), address_of(s, form, 1)
-    log2 = LOG2_BYTES[tds[target, Td.DTYPE]]
-    packed = IS_PACKED[tds[target, Td.DTYPE]]
-    elements = tds[target, Td.E0] // 2 if packed else tds[target, Td.E0]
-    to_step = 1 if packed else tds[target, Td.S0]
-    from_step = 1 if packed else tds[source, Td.S0]
-    for i3 in range(tds[target, Td.E0 + 3]):
-        for i2 in range(tds[target, Td.E0 + 2]):
-            for i1 in range(tds[target, Td.E0 + 1]):
-                to = to_base + i1 * tds[target, Td.S0 + 1] + i2 * tds[target, Td.S0 + 2] + i3 * tds[target, Td.S0 + 3]
-                at = from_base + i1 * tds[source, Td.S0 + 1] + i2 * tds[source, Td.S0 + 2] + i3 * tds[source, Td.S0 + 3]
+    dtype = dtype_of(tds[target, Td.KIND])
+    log2, packed = LOG2_BYTES[dtype], IS_PACKED[dtype]
+    elements = extent_of(tds, target, 0) // 2 if packed else extent_of(tds, target, 0)
+    to_step = 1 if packed else stride_of(tds, target, 0)
+    from_step = 1 if packed else stride_of(tds, source, 0)
+    for i3 in range(extent_of(tds, target, 3)):
+        for i2 in range(extent_of(tds, target, 2)):
+            for i1 in range(extent_of(tds, target, 1)):
+                to, at = to_base + row_offset(tds, target, i1, i2, i3), from_base + row_offset(tds, source, i1, i2, i3)
                 for i0 in range(elements):
                     copy_element(to + i0 * to_step, at + i0 * from_step, log2, clears)
+
+
+@inlined
+def row_offset(tds: Ints, td: int, i1: int, i2: int, i3: int) -> int:
+    """Where a row begins, in bytes from the base."""
+    return i1 * stride_of(tds, td, 1) + i2 * stride_of(tds, td, 2) + i3 * stride_of(tds, td, 3)
 
 
 @compiled
@@ -70,8 +76,8 @@ def invent(s: Block, form: int, first: int) -> None:
     tds = s.tds
     target = s.forms[form, Form.OPERAND + Operand.REGISTER]
     source = s.forms[form, Form.OPERAND + Operand.LENGTH + Operand.REGISTER]
-    to, entries = address_of(s, form, 0), tds[target, Td.E0]
-    limit = max(1, min(min(first, MAX_INDEX) + tds[source, Td.E0], MAX_INDEX))
+    to, entries = address_of(s, form, 0), extent_of(tds, target, 0)
+    limit = max(1, min(min(first, MAX_INDEX) + extent_of(tds, source, 0), MAX_INDEX))
     count = min(entries, limit)
     moved_from, moved_to = s.moved[0], s.moved[1]
     for i in range(count):

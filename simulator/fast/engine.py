@@ -15,11 +15,11 @@ import numpy as np
 from isa.abi import Mailbox
 from isa.metadata import DebugMap
 from isa.spec import TD_REGISTERS, Region
-from simulator.fast import tables
+from simulator.fast import descriptors, tables
 from simulator.fast.compiled import INTERPRETED
 from simulator.fast.kernels.abi import SCRATCH_BYTES
-from simulator.fast.layout import FIRST_CONSTANT, Core, Exit, Td
-from simulator.fast.learning import Lesson, descriptor_at
+from simulator.fast.layout import FIRST_CONSTANT, Core, Exit
+from simulator.fast.learning import Lesson
 from simulator.fast.loader import execute
 from simulator.fast.threads import Workers, usable_threads
 from simulator.fast.timing import FastTiming
@@ -127,8 +127,6 @@ class FastEngine:
             self._teach(pc)
         elif code == Exit.LOG:
             self.timing.read_log()
-        elif code == Exit.FORGET:
-            self.timing.forget()
         elif code == Exit.LIMIT or (code == Exit.GROW and not tables.grow(self.timing.block)):
             raise LimitError(
                 f"more cycles, counts or accesses in flight than the fast engine holds, at pc {pc}: take the reference engine"
@@ -183,10 +181,7 @@ class FastEngine:
             block.memories[region] = 0 if array is None else array.ctypes.data, size_bytes
         self.timing.arrays.values[:FIRST_CONSTANT] = self.state.x
         for register in range(TD_REGISTERS):
-            block.tds[register, : Td.REGION] = self.state.td_values[register]
-            region, dtype, glog2, fmt = self.state.td_fixed[register]
-            block.tds[register, Td.REGION : Td.SHAPE] = region, dtype, glog2, fmt
-        block.tds[:, Td.SHAPE] = 0
+            block.tds[register] = descriptors.pack(self.state.descriptor(register))
         self.timing.enter(entry)
 
     def _leave(self) -> None:
@@ -207,4 +202,4 @@ class FastEngine:
         state.pc = int(block.core[Core.PC])
         state.x[:] = self.timing.arrays.values[:FIRST_CONSTANT].tolist()
         for register in range(TD_REGISTERS):
-            state.set_descriptor(register, descriptor_at(block.tds, register))
+            state.set_descriptor(register, descriptors.unpack(block.tds, register))

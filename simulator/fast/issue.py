@@ -8,22 +8,16 @@ from simulator.fast.compiled import compiled, inlined
 from simulator.fast.effects import copy, invent
 from simulator.fast.execution import execute
 from simulator.fast.layout import ADDRESS_BITS, Block, ByPc, Core, Effect, Exit, Form, Ints, Operand, Pair, Td
-from simulator.fast.lookup import find_cost, find_form, shape_of
+from simulator.fast.lookup import find_cost, find_form
 from simulator.fast.schedule import schedule
 
-LEARN, FAULT, FORGET = int(Exit.LEARN), int(Exit.FAULT), int(Exit.FORGET)
+LEARN, FAULT = int(Exit.LEARN), int(Exit.FAULT)
 
 
 @compiled
 def issue(s: Block, values: Ints, by_pc: Ints, i: Any, pc: int) -> int:
     """Executes an engine instruction. Returns 0, HOST, or the Exit because of which nothing was done."""
-    tds = s.tds
-    sa, sb, sc, sd = tds[i.ta, Td.SHAPE], tds[i.tb, Td.SHAPE], tds[i.tc, Td.SHAPE], tds[i.td, Td.SHAPE]
-    if sa == 0 or sb == 0 or sc == 0 or sd == 0:
-        sa, sb, sc, sd = shape_of(s, i.ta), shape_of(s, i.tb), shape_of(s, i.tc), shape_of(s, i.td)
-    if sa == 0 or sb == 0 or sc == 0 or sd == 0:
-        return FORGET
-    found = find_form(s, by_pc[pc, ByPc.FORM], pc, sa, sb, sc, sd)
+    found = find_form(s, by_pc[pc, ByPc.FORM], pc, i)
     s.core[Core.FORM] = found
     if found == 0:
         return LEARN

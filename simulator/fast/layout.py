@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from isa.spec import ALU, TD_FUNCTIONS, TD_REGISTERS
+from isa.spec import ALU, TD_REGISTERS
 from isa.spec import BRANCH as CONDITIONS
 from simulator.fast.kernels.abi import MAX_PARAMETERS
 from simulator.state import DISCARD
@@ -62,7 +62,6 @@ class Exit(IntEnum):
     WATCHDOG = auto()
     LEARN = auto()  # the checks and cost of an engine instruction with these shapes are not known yet
     GROW = auto()  # the rings of accesses are too short
-    FORGET = auto()  # the table of shapes is full
     LOG = auto()  # the log of marks is full
     LIMIT = auto()  # numbers beyond what 64 bits hold
 
@@ -85,7 +84,6 @@ class Core(IntEnum):
     FORM = auto()  # with LEARN: the row and one of the form, or 0 if that is what is missing
     FORMS = auto()  # rows in use
     COSTS = auto()
-    SHAPES = auto()
     NEW_FORM = auto()  # a row and one that the host has filled and the loop has not hashed, or 0
     NEW_COST = auto()
     TOUCHED = auto()
@@ -111,17 +109,14 @@ class Core(IntEnum):
 
 
 class Td(IntEnum):
-    """Columns of a descriptor register: the fields of tdset and tdadd in the order of TD_FUNCTIONS, then the others."""
+    """Columns of a descriptor register: the words of isa/descriptor.py, the first one in two."""
 
     BASE = 0
-    E0 = 1
-    S0 = 5
-    REGION = len(TD_FUNCTIONS)
-    DTYPE = auto()
-    GLOG2 = auto()
-    FMT = auto()
-    SHAPE = auto()  # row and one in `shapes` of everything but the base; 0: not looked up since it changed
-    LENGTH = 16
+    KIND = auto()  # region, dtype, glog2 and fmt, 4 bits each
+    EXTENTS = auto()
+    INNER = auto()  # strides of dimensions 0 and 1
+    OUTER = auto()  # .. 2 and 3
+    LENGTH = auto()
 
 
 class Form(IntEnum):
@@ -130,8 +125,7 @@ class Form(IntEnum):
     """
 
     PC = 0
-    SHAPES = 1  # .. of ta tb tc td
-    ENGINE = 5
+    ENGINE = auto()
     LATENCY = auto()
     COST = auto()  # row and one in `costs`; 0: it depends on the base of the operand in DRAM
     DRAM = auto()  # ... the register of this operand
@@ -140,10 +134,10 @@ class Form(IntEnum):
     DIVISIBLE = auto()
     OPERANDS = auto()  # how many
     PAIRS = auto()
-    OPERAND = 14  # .. each of Operand
-    PAIR = 46  # .. each of Pair
-    PLACE = 62  # .. in the arguments, of each operand
-    PARAMETER = 66  # .. of the kernel
+    OPERAND = auto()  # .. each of Operand
+    PAIR = OPERAND + 4 * 12  # .. each of Pair
+    PLACE = PAIR + 16  # .. in the arguments, of each operand
+    PARAMETER = PLACE + 4  # .. of the kernel
     LENGTH = PARAMETER + MAX_PARAMETERS
 
 
@@ -151,6 +145,10 @@ class Operand(IntEnum):
     """Columns of an operand. Its bytes are [base + LOW, base + HIGH) of REGION."""
 
     REGISTER = 0
+    KIND = auto()  # .. shape, as in Td
+    EXTENTS = auto()
+    INNER = auto()
+    OUTER = auto()
     ALIGNMENT = auto()  # mask of the bits of the base that must be 0
     LOW = auto()
     HIGH = auto()
@@ -248,7 +246,7 @@ MAX_COUNT = 1 << 61
 MAX_NEW = 1 << 12
 """Executions of one instruction before its counts are added up: less than 2^48 each, they cannot overflow."""
 MAX_COST_CYCLES = 1 << 40
-MAX_FORMS, MAX_COSTS, MAX_SHAPES, LOG_ROWS = 1 << 14, 1 << 16, 1 << 15, 1 << 10
+MAX_FORMS, MAX_COSTS, LOG_ROWS = 1 << 14, 1 << 16, 1 << 10
 MAX_ALIASES, MAX_WORKERS = 64, 63  # workers: one less than the threads of a session
 MAX_RING, MAX_STEPS, MAX_TRANSFERS = 1 << 17, 1 << 16, 1 << 12
 ENGINE_COUNT, MAX_QUEUE_DEPTH = 4, 64

@@ -9,11 +9,12 @@ import numpy as np
 
 from isa.descriptor import Descriptor
 from isa.encoding import Decoded
-from isa.spec import DRAM_REGIONS, ELEMENT_BITS, PACKED_4BIT, TD_OPERANDS, Dtype, Flag, Region, used_fields
+from isa.spec import DRAM_REGIONS, ELEMENT_BITS, PACKED_4BIT, TD_OPERANDS, Flag, Region, used_fields
+from simulator.fast import descriptors
 from simulator.fast.compiled import INTERPRETED
 from simulator.fast.kernels import store
 from simulator.fast.kernels.choice import chosen
-from simulator.fast.layout import MAX_COST_CYCLES, NO_TD, Block, Core, Cost, Effect, Form, Ints, Operand, Pair, Td
+from simulator.fast.layout import MAX_COST_CYCLES, Block, Core, Cost, Effect, Form, Ints, Operand, Pair, Td
 from simulator.memory import Memory, element_bytes
 from simulator.reference.kernels import KERNELS
 from simulator.reference.operands import Context, Issue, bounds, same_shape
@@ -21,7 +22,6 @@ from simulator.reference.selection import list_words
 from simulator.timing import costs
 from simulator.traps import LimitError
 
-_REGIONS, _DTYPES = tuple(Region), tuple(Dtype)
 LEAST_ALIAS_BYTES = 4096
 
 # Destination, source, and whether they may be equal: what must not overlap otherwise. As the checks of the reference.
@@ -42,12 +42,6 @@ APART: dict[str, tuple[tuple[str, str, bool], ...]] = {
 }
 
 
-def descriptor_at(tds: Ints, register: int) -> Descriptor:
-    """The value of a descriptor register."""
-    base, e0, e1, e2, e3, s0, s1, s2, s3, region, dtype, glog2, fmt = tds[register, : Td.SHAPE].tolist()
-    return Descriptor(base, _REGIONS[region], _DTYPES[dtype], (e0, e1, e2, e3), (s0, s1, s2, s3), glog2, fmt)
-
-
 class Lesson:
     """An engine instruction with its descriptors as they are."""
 
@@ -55,7 +49,7 @@ class Lesson:
         used = used_fields(d.row, d.fl)
         self.block, self.pc, self.d = block, pc, d
         self.registers = {name: int(getattr(d, name)) for name in TD_OPERANDS if name in used}
-        self.operands = {name: descriptor_at(block.tds, register) for name, register in self.registers.items()}
+        self.operands = {name: descriptors.unpack(block.tds, register) for name, register in self.registers.items()}
 
     def check(self, context: Context) -> None:
         """The checks of the reference, which do not look at x-registers. Raises Fault."""
@@ -86,8 +80,6 @@ class Lesson:
         block, operands = self.block, self.operands
         form = [0] * Form.LENGTH
         form[Form.PC] = self.pc
-        registers = [self.registers.get(name, NO_TD) for name in TD_OPERANDS]
-        form[Form.SHAPES : Form.SHAPES + len(registers)] = block.tds[registers, Td.SHAPE].tolist()
         form[Form.ENGINE], form[Form.LATENCY] = cost.engine, cost.latency
         form[Form.EFFECT] = self._timing_only_effect(memory) if timing_only else self._effect(form)
         form[Form.OPERANDS] = len(operands)
@@ -157,6 +149,7 @@ class Lesson:
         granule, write = (0, False) if span is None else (span.granule, span.write)
         return [
             self.registers[name],
+            *self.block.tds[self.registers[name], Td.KIND :].tolist(),
             element_bytes(d.dtype) - 1,
             low,
             high,

@@ -17,9 +17,9 @@ from isa.encoding import Decoded, decode
 from isa.metadata import DebugMap
 from isa.spec import X_REGISTERS, Dtype, Engine, Region, used_fields
 from simulator.divergence import DivergenceError
+from simulator.fast import descriptors
 from simulator.fast.engine import FastEngine
 from simulator.fast.layout import Core, Exit
-from simulator.fast.learning import descriptor_at
 from simulator.fast.loader import execute
 from simulator.fast.timing import FastTiming
 from simulator.memory import Bytes, element_bytes
@@ -103,7 +103,7 @@ class LockstepEngine(FastEngine):
         """The state gets the registers of the loop that the instruction can read or change."""
         self.state.x[:X_REGISTERS] = self.timing.arrays.values[:X_REGISTERS].tolist()
         for register in {d.ta, d.tb, d.tc, d.td}:
-            self.state.set_descriptor(register, descriptor_at(self.timing.block.tds, register))
+            self.state.set_descriptor(register, descriptors.unpack(self.timing.block.tds, register))
 
     def _copy_aliases(self) -> None:
         """Makes the copies that aliases stand for, which stay: kernels are to read at the source."""
@@ -142,7 +142,7 @@ class LockstepEngine(FastEngine):
             if one != two:
                 raise self._divergence(pc, f"x{register} is {one}, the reference has {two}")
         if d.row.engine == Engine.SEQ and "ta" in used_fields(d.row, d.fl):
-            one, two = descriptor_at(self.timing.block.tds, d.ta), self.state.descriptor(d.ta)
+            one, two = descriptors.unpack(self.timing.block.tds, d.ta), self.state.descriptor(d.ta)
             if one != two:
                 raise self._divergence(pc, f"t{d.ta} is {one}, the reference has {two}")
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.fast.compiled import inlined
+from simulator.fast.descriptors import BASE_MASK, field_of, set_field
 from simulator.fast.issue import issue
 from simulator.fast.layout import Block, ByPc, Core, Exit, Ints, Op, Program, Td
 from simulator.fast.lookup import learn
-from simulator.fast.scalar import DIV, HIGHEST, REM, alu, branches, set_field
+from simulator.fast.scalar import DIV, REM, alu, branches
 from simulator.fast.system import bring_up_to_date, system
 
-HIGHEST_BASE = int(HIGHEST[Td.BASE])
 DONE, FAULT, WATCHDOG = int(Exit.HOST), int(Exit.FAULT), int(Exit.WATCHDOG)
 
 
@@ -19,7 +19,7 @@ def run(s: Block, program: Program, values: Ints, by_pc: Ints) -> int:
     """Executes until an Exit, which it returns. Place, cycle and steps left are kept in registers meanwhile."""
     core, tds = s.core, s.tds
     pc, now, steps, instructions = core[Core.PC], core[Core.NOW], core[Core.STEPS], program.size - 1
-    learn(s)
+    learn(s, program)
     code = 0
     while code == 0:
         if steps == 0:
@@ -65,11 +65,13 @@ def run(s: Block, program: Program, values: Ints, by_pc: Ints) -> int:
 def changes_td(op: int, i: Any, values: Ints, tds: Ints) -> bool:
     """tdset and tdadd; False if the value does not fit the field."""
     value = values[i.b]
-    if op >= Op.TDADD_BASE:
-        value += tds[i.ta, i.rd]
-    if op == Op.TDSET or op == Op.TDADD:
+    if op == Op.TDSET:
         return set_field(tds, i.ta, i.rd, value)
-    if value < 0 or value > HIGHEST_BASE:
+    if op == Op.TDADD:
+        return set_field(tds, i.ta, i.rd, value + field_of(tds, i.ta, i.rd))
+    if op == Op.TDADD_BASE:
+        value += tds[i.ta, Td.BASE]
+    if value < 0 or value > BASE_MASK:
         return False
     tds[i.ta, Td.BASE] = value
     return True

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from isa.spec import ALU, BRANCH, ELEMENT_BITS, SMEM_BYTES, Region
+from isa.spec import ALU, BRANCH, SMEM_BYTES
 from simulator.fast.compiled import compiled, inlined
-from simulator.fast.layout import Ints, Op, Td
+from simulator.fast.layout import Op
 from simulator.fast.raw import load_8, load_16, load_32, load_64, store_8, store_16, store_32, store_64
-from simulator.state import TD_RANGES
 
 ADD, SUB, MUL, DIV, REM, AND, OR, XOR, SLL, SRL, SRA, MIN, MAX, SLT = range(len(ALU))
 EQ, NE, LT, GE = (Op.BRANCH + place for place in range(len(BRANCH)))
-LOWEST = np.array([low for low, _ in TD_RANGES])
-HIGHEST = np.array([high for _, high in TD_RANGES])
-DTYPES, REGIONS, FORMATS = len(ELEMENT_BITS), len(Region), 4
 
 
 @inlined
@@ -73,16 +67,6 @@ def branches(op: int, a: int, b: int) -> bool:
 
 
 @inlined
-def set_field(tds: Ints, td: int, field: int, value: int) -> bool:
-    """tdset and tdadd of a field other than the base."""
-    if value < LOWEST[field] or value > HIGHEST[field]:
-        return False
-    tds[td, field] = value
-    tds[td, Td.SHAPE] = 0
-    return True
-
-
-@inlined
 def smem_place(address: int, width: int, alignment: int) -> bool:
     """Whether SMEM may be accessed there."""
     return address & (alignment - 1) == 0 and 0 <= address <= SMEM_BYTES - width
@@ -111,29 +95,3 @@ def store(smem: int, place: int, log2: int, value: int) -> None:
         store_32(smem + place, value)
     else:
         store_64(smem + place, value)
-
-
-@inlined
-def signed_32(value: int) -> int:
-    """The low 32 bits as a signed number."""
-    return (value & 0xFFFFFFFF ^ 0x80000000) - 0x80000000
-
-
-@compiled
-def load_descriptor(tds: Ints, td: int, address: int) -> bool:
-    """tdld: unpacks 32 bytes; False if they are no legal descriptor."""
-    word, extents = load_64(address), load_64(address + 8)
-    region, dtype, fmt = word >> 40 & 15, word >> 44 & 15, word >> 52 & 15
-    if word >> 56 != 0 or region >= REGIONS or dtype >= DTYPES or fmt >= FORMATS:
-        return False
-    tds[td, Td.BASE] = word & 0xFFFFFFFFFF
-    tds[td, Td.E0] = extents & 0xFFFFF
-    tds[td, Td.E0 + 1] = extents >> 20 & 0xFFFFF
-    tds[td, Td.E0 + 2] = extents >> 40 & 0xFFF
-    tds[td, Td.E0 + 3] = extents >> 52 & 0xFFF
-    for place in range(4):
-        tds[td, Td.S0 + place] = signed_32(load_32(address + 16 + 4 * place))
-    tds[td, Td.REGION], tds[td, Td.DTYPE], tds[td, Td.FMT] = region, dtype, fmt
-    tds[td, Td.GLOG2] = word >> 48 & 15
-    tds[td, Td.SHAPE] = 0
-    return True

@@ -6,8 +6,9 @@ from typing import Any
 
 from simulator.fast.compiled import compiled
 from simulator.fast.counts import bring_up_to_date
+from simulator.fast.descriptors import load_descriptor
 from simulator.fast.layout import ADDRESS_BITS, FIRST_TOTAL, LOG_ROWS, Block, Core, Exit, Ints, Op, Profile
-from simulator.fast.scalar import load, load_descriptor, smem_place, store
+from simulator.fast.scalar import load, smem_place, store
 from simulator.fast.schedule import SMEM, blocked
 from simulator.reference.scalar import TD_LD_ALIGNMENT
 from simulator.timing.actions import ACTION_INDEX

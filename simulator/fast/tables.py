@@ -21,13 +21,11 @@ from simulator.fast.layout import (
     Core,
     Ints,
     Program,
-    Td,
 )
 from simulator.fast.predecode import predecoded
 from simulator.fast.sharing import END
-from simulator.fast.turnaround import PRUNE_AT
+from simulator.fast.turnaround import FEW, PRUNE_AT
 from simulator.timing.costs import CostModel
-from simulator.timing.turnaround import PRUNE_LENGTH
 
 FIRST_RING = 256
 
@@ -52,20 +50,19 @@ def made(instructions: Sequence[Decoded | None], model: CostModel, queue_depth: 
     core[Core.READ_REFRESH], core[Core.WRITE_REFRESH], core[Core.REFRESH_INTERVAL] = model.dram.refresh
     core[Core.RING_MASK], core[Core.QUEUE_DEPTH] = FIRST_RING - 1, queue_depth
     block.steps[:, END] = 1  # nothing is taken from cycle 0 on
-    block.transfer_count[PRUNE_AT] = PRUNE_LENGTH
+    block.transfer_count[PRUNE_AT] = FEW
     by_pc = np.zeros((len(program), ByPc.LENGTH), np.int64)
     return Arrays(block if INTERPRETED else record, program, values, by_pc), block
 
 
 def forget(block: Block, by_pc: Ints) -> None:
-    """Empties the tables of shapes, forms and costs."""
-    if block.core[Core.SHAPES] == 0:
+    """Empties the tables of forms and costs."""
+    if block.core[Core.FORMS] == 0:
         return
-    for table in (block.form_table, block.cost_table, block.shape_table):
+    for table in (block.form_table, block.cost_table):
         table[:] = 0
     by_pc[:, ByPc.FORM] = 0
-    block.tds[:, Td.SHAPE] = 0
-    for place in (Core.FORMS, Core.COSTS, Core.SHAPES, Core.TOUCHED, Core.NEW_FORM, Core.NEW_COST):
+    for place in (Core.FORMS, Core.COSTS, Core.TOUCHED, Core.NEW_FORM, Core.NEW_COST):
         block.core[place] = 0
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from simulator.fast.compiled import compiled, inlined
 from simulator.fast.layout import MAX_TRANSFERS, Block, Core
-from simulator.timing.turnaround import PRUNE_LENGTH
 
 START, END, WRITE = 0, 1, 2  # columns of a transfer
 IN_USE, PRUNE_AT = 0, 1  # columns of `transfer_count`
+FEW = 4
+"""So many transfers are looked at rather than thinned out."""
 
 
 @compiled
@@ -21,10 +22,9 @@ def extra_cycles(s: Block, start: int, write: int) -> int:
                 before = row
         elif after < 0 or transfers[row, START] < transfers[after, START]:
             after = row
-    idle = start - transfers[before, END] if before >= 0 else refresh_cycles(s, write)
-    extra = refresh_wait(s, write, idle)
-    if before >= 0 and transfers[before, WRITE] != write:
-        extra = max(0, gap(s, write) - max(0, start - transfers[before, END]))
+    idle = max(0, start - transfers[before, END]) if before >= 0 else refresh_cycles(s, write)
+    turns = before >= 0 and transfers[before, WRITE] != write
+    extra = max(0, gap(s, write) - idle) if turns else refresh_wait(s, write, idle)
     if after >= 0 and transfers[after, WRITE] != write:
         extra += gap(s, 1 - write)
     return extra
@@ -46,7 +46,7 @@ def refresh_cycles(s: Block, write: int) -> int:
 def refresh_wait(s: Block, write: int, idle: int) -> int:
     """The mean of what is left of a refresh that was due in the idle cycles before a transfer."""
     cycles = refresh_cycles(s, write)
-    idle = max(0, min(idle, cycles))
+    idle = min(idle, cycles)
     return (cycles * idle - idle * idle // 2) // s.core[Core.REFRESH_INTERVAL]
 
 
@@ -68,15 +68,19 @@ def transfers_have_room(s: Block, now: int) -> bool:
 
 @compiled
 def drop_transfers(s: Block, now: int) -> None:
-    """Keeps the transfers whose gap can still matter; nothing begins before `now` any more."""
+    """Nothing begins before `now` any more: of the transfers that are over, only the last one can still matter."""
     transfers = s.transfers
-    gaps = max(s.core[Core.READ_TO_WRITE], s.core[Core.WRITE_TO_READ])
-    horizon = now - max(gaps, max(s.core[Core.READ_REFRESH], s.core[Core.WRITE_REFRESH]))
-    kept = 0
+    kept, last = 0, -1
     for row in range(s.transfer_count[IN_USE]):
-        if transfers[row, END] > horizon:
-            for column in range(3):
-                transfers[kept, column] = transfers[row, column]
-            kept += 1
+        place = kept
+        if transfers[row, END] <= now:
+            if last < 0:
+                last = kept
+            elif transfers[row, END] <= transfers[last, END]:
+                continue
+            place = last
+        for column in range(3):
+            transfers[place, column] = transfers[row, column]
+        kept += place == kept
     s.transfer_count[IN_USE] = kept
-    s.transfer_count[PRUNE_AT] = max(PRUNE_LENGTH, 2 * kept)
+    s.transfer_count[PRUNE_AT] = max(FEW, 2 * kept)

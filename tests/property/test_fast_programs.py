@@ -89,6 +89,11 @@ def test_streams_of_conflicting_instructions_take_the_same_time() -> None:
     assert min(contended, blocked, waited, full) > 10, "the streams exercise everything that takes time"
 
 
+def test_a_transfer_long_after_one_of_the_other_direction_takes_the_same_time() -> None:
+    """Found by the test below: the older one was forgotten in one engine, and waited for a refresh in the other."""
+    run_stream(1735)
+
+
 @pytest.mark.long
 def test_many_streams_take_the_same_time() -> None:
     for seed in range(1000, 3000):

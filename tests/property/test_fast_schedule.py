@@ -98,7 +98,7 @@ def test_cycles_lost_by_turning_the_bus_around(
     for step, delay, cycles, write in transfers:
         now += step
         start = now + delay
-        if s.transfer_count[turnaround.IN_USE] > 10:
+        if s.transfer_count[turnaround.IN_USE] > turnaround.FEW:
             turnaround.drop_transfers(s, now)
         assert turnaround.extra_cycles(s, start, int(write)) == model.extra_cycles(start, write)
         model.add(start, start + cycles, write, now)
