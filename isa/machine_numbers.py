@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from isa.uncertainty import Band, band_of
+
 DESIGN_CHOICE = "design choice"
 MAX_ENERGY = 1e6
 
@@ -62,7 +64,13 @@ class EnergyRow(Real):
             raise ValueError("node, the technology the energy belongs to")
         if not 0 <= self.value <= MAX_ENERGY:
             raise ValueError(f"a number from 0 to {MAX_ENERGY:g}, found {self.value:g}")
+        band_of(self.uncertainty or "")
         return self
+
+    @property
+    def band(self) -> Band:
+        """What the uncertainty says."""
+        return band_of(self.uncertainty or "")
 
 
 def _count_check(low: int, high: int, power_of_two: bool) -> Callable[[Count], Count]:

@@ -11,7 +11,6 @@ from compiler.interpreters.slmq_functions import (
     F32,
     bf16_bits,
     bf16_values,
-    constant,
     exp,
     maximum,
     round_bf16,
@@ -19,11 +18,10 @@ from compiler.interpreters.slmq_functions import (
     tanh,
     to_i8,
 )
-from compiler.interpreters.slmq_kernels import matmul_fp, sum_fp
+from compiler.interpreters.slmq_kernels import inverse, matmul_fp, scale_of, sum_fp
 
 BLOCK_KEYS = 256
 LOWEST = np.finfo(np.float32).min
-INVERSE_7 = constant(1 / 7)
 STORED = {"f32": np.float32, "f16": np.float16, "bf16": np.uint16, "i8": np.int8}
 
 
@@ -93,10 +91,11 @@ class QuantizedBlock:
     @classmethod
     def of(cls, keys: F32, values: F32) -> QuantizedBlock:
         """From float32 [G, 256, hd]: keys per channel, values per position (section 8, int4 KV cache)."""
-        of_keys: F32 = np.abs(keys).max(axis=1) * INVERSE_7
-        of_values: F32 = np.abs(values).max(axis=2) * INVERSE_7
-        q_keys, q_values = (to_i8(x, -8, 7) for x in (keys / of_keys[:, None], values / of_values[..., None]))
-        return cls(q_keys, of_keys, q_values, of_values)
+        key_scales, key_factors = scale_of(np.abs(keys).max(axis=1), 7)
+        value_scales, value_factors = scale_of(np.abs(values).max(axis=2), 7)
+        scaled = keys * key_factors[:, None], values * value_factors[..., None]
+        q_keys, q_values = (to_i8(x, -8, 7) for x in scaled)
+        return cls(q_keys, key_scales, q_values, value_scales)
 
 
 class Int4State(KeyValueState):
@@ -132,6 +131,11 @@ class Online:
     maximum: F32
     total: F32
     values: F32
+
+    @property
+    def result(self) -> F32:
+        """Behind the last block."""
+        return self.values * inverse(self.total)
 
     @classmethod
     def start(cls, rows: int, head_dim: int) -> Online:
@@ -191,4 +195,4 @@ def _attend_group(
             weights = weights * block.value_scales
         weights = rounded_to(element, weights)
         online.values = matmul_fp(np.ascontiguousarray(weights.T), block.values, online.values * alpha)
-    return online.values / online.total
+    return online.result

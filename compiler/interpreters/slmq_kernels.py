@@ -15,7 +15,8 @@ SCRATCH_ELEMENTS = 1 << 17
 """Products held at once, 512 KB: best for common second level caches."""
 EXACT_COLUMNS = 1024
 """int8 products summed exactly in float32: 1024 * 128 * 128 = 2^24."""
-INVERSE_127 = constant(1 / 127)
+SMALLEST_RANGE = constant(2.0**-119)
+"""Of rows whose numbers are smaller: their scale and its reciprocal would not be normal numbers."""
 CAST_ELEMENTS = 1 << 22
 """Weight elements converted at once."""
 
@@ -88,8 +89,20 @@ def matmul_i8(a: NDArray[np.int8], weight: NDArray[np.int8]) -> NDArray[np.int32
 
 def quantize_rows(x: F32) -> tuple[NDArray[np.int8], F32]:
     """int8 values and scales [..., 1] of the rows [..., K]."""
-    scale = np.abs(x).max(axis=-1, keepdims=True) * INVERSE_127
-    return to_i8(x / scale), scale
+    scale, factor = scale_of(np.abs(x).max(axis=-1, keepdims=True), 127)
+    return to_i8(x * factor), scale
+
+
+def scale_of(largest: F32, bound: int) -> tuple[F32, F32]:
+    """The scale of numbers up to `largest` as integers up to `bound`, and what they are multiplied by."""
+    size: F32 = np.maximum(largest, SMALLEST_RANGE)
+    return size * constant(1 / bound), constant(bound) / size
+
+
+def inverse(x: F32) -> F32:
+    """The rows of a tensor are divided by a number of each through this."""
+    result: F32 = constant(1) / x
+    return result
 
 
 def columns_first(weight: F32, element: str) -> F32:
@@ -100,20 +113,18 @@ def columns_first(weight: F32, element: str) -> F32:
 def rms_norm(x: F32, weight: F32, eps: float, offset: float) -> F32:
     """Section 8, over the last dimension; a weight with more dimensions has values for each of them."""
     mean = sum_fp(x * x) * constant(1 / x.shape[-1])
-    root: F32 = np.sqrt(mean + constant(eps))
-    normed: F32 = x / root
+    normed: F32 = x * inverse(np.sqrt(mean + constant(eps)))
     shifted: F32 = weight + constant(offset)
     return normed * shifted
 
 
 def layer_norm(x: F32, weight: F32, bias: F32 | None, eps: float) -> F32:
     """Section 8, over the last dimension; weight and bias may have more dimensions."""
-    inverse = constant(1 / x.shape[-1])
-    mean: F32 = sum_fp(x) * inverse
+    share = constant(1 / x.shape[-1])
+    mean: F32 = sum_fp(x) * share
     centred: F32 = x - mean
-    variance = sum_fp(centred * centred) * inverse
-    root: F32 = np.sqrt(variance + constant(eps))
-    normed: F32 = centred / root
+    variance = sum_fp(centred * centred) * share
+    normed: F32 = centred * inverse(np.sqrt(variance + constant(eps)))
     scaled: F32 = normed * weight
     return scaled if bias is None else scaled + bias
 

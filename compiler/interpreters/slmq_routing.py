@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.interpreters.slmq_functions import F32, exp, maximum
-from compiler.interpreters.slmq_kernels import sum_fp
+from compiler.interpreters.slmq_kernels import inverse, sum_fp
 
 NOBODY = -1
 
@@ -19,7 +19,7 @@ def softmax(x: F32) -> F32:
     for index in range(1, x.shape[-1]):
         largest = maximum(largest, x[..., index : index + 1])
     powers = exp(x - largest)
-    return powers / sum_fp(powers)
+    return powers * inverse(sum_fp(powers))
 
 
 def top_k(x: F32, count: int) -> list[NDArray[Any]]:

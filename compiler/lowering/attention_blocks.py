@@ -13,7 +13,9 @@ from compiler.lowering.builder import Index, Place, TileBuilder, element_bytes
 from compiler.lowering.values import Lowering, Tensor
 from isa.spec import KV_BLOCK
 
-SCORE_BUFFERS = ("scores", "probabilities", "running", "folded", "channel_scales", "tile_scales")
+SCORE_BUFFERS = (
+    "scores", "probabilities", "running", "inverses", "folded", "channel_scales", "channel_inverses", "tile_scales", "tile_inverses",
+)  # fmt: skip
 """Labels of the buffers whose size depends on the key-value heads of a plan."""
 RUNNING_BYTES = 16
 LOWEST = -3.4028234663852886e38
@@ -122,6 +124,7 @@ class QueryRows:
             self.scores if same else Place("sram", self.b.alloc("probabilities", rows * KV_BLOCK * size))
         )
         self.running = Place("sram", self.b.alloc("running", rows * RUNNING_BYTES))
+        self.inverses = Place("sram", self.b.alloc("inverses", rows * 4))
 
     def of(self, part: Part) -> QueryRows:
         """Views of a part, in the same buffers."""
@@ -186,8 +189,10 @@ class QueryRows:
         self.b.vbin("mul", self.acc, self.acc, self.running_view(2, self.shape.head_dim, repeat=True))
 
     def finish(self) -> None:
-        """acc = acc / l."""
-        self.b.vbin("div", self.acc, self.acc, self.running_view(1, self.shape.head_dim, repeat=True))
+        """acc = acc * (1 / l)."""
+        self.b.invert(self.row_view(self.inverses, "f32", 1, 4, 4, 0), self.running_view(1, 1))
+        inverse = self.row_view(self.inverses, "f32", self.shape.head_dim, 0, 4, 0)
+        self.b.vbin("mul", self.acc, self.acc, inverse)
 
 
 class Attend:

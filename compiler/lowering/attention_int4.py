@@ -11,13 +11,14 @@ from dataclasses import replace
 from xdsl.ir import SSAValue
 
 from compiler.lowering.attention_blocks import Attend, Cache, QueryRows, Shape
-from compiler.lowering.builder import Index, Place
+from compiler.lowering.builder import Index, Place, TileBuilder
+from compiler.lowering.elementwise import SMALLEST_RANGE
 from compiler.lowering.int4_cache import Int4Cache, i4_view
 from compiler.lowering.values import Lowering
 from isa.spec import KV_BLOCK
 
 BF16_BYTES = 2
-INVERSE_7 = 1 / 7
+LARGEST = 7
 
 
 class AttendFull(Attend):
@@ -135,9 +136,11 @@ class Quantise:
         b.vun("mov", self.channel_scales(scales, self.layout.channels), 0.0)
         known = self.channel_scales(scales, s.head_dim)
         self.attend.tiles(KV_BLOCK, lambda first, count: self.widen(known, first, count))
-        b.vbin("mul", known, known, INVERSE_7)
+        inverses = Place("sram", b.alloc("channel_inverses", s.group * self.layout.channels * 4))
+        b.vun("mov", self.channel_scales(inverses, self.layout.channels), 0.0)
+        scale_of(b, known, self.channel_scales(inverses, s.head_dim))
         b.store(self.full.key_scales(self.low, self.head, self.slot, s.group), known)
-        self.attend.tiles(KV_BLOCK, lambda first, count: self.key_tile(scales, first, count))
+        self.attend.tiles(KV_BLOCK, lambda first, count: self.key_tile(inverses, first, count))
 
     def channel_scales(self, place: Place, channels: int) -> SSAValue:
         return self.b.view(place, "f32", [channels, self.shape.group], [4, self.layout.channels * 4])
@@ -163,15 +166,15 @@ class Quantise:
         b.vred("amax", b.view(largest, "f32", [1, s.head_dim, s.group], [4, 4, s.head_dim * 4]), along)
         b.vbin("max", scales, scales, b.view(largest, "f32", [s.head_dim, s.group], [4, s.head_dim * 4]))
 
-    def key_tile(self, scales: Place, first: Index, count: Index) -> None:
+    def key_tile(self, inverses: Place, first: Index, count: Index) -> None:
         b, s, channels, size = self.b, self.shape, self.layout.channels, self.layout.key_bytes
         place = self.recent(self.attend.cache.k, first, count, channels)
         extents: list[Index] = [channels, count, s.group]
         row = channels * BF16_BYTES
         packed = Place("sram", b.alloc("packed", s.group * s.tile_keys * size, stream=True))
         q = i4_view(b, packed, extents, [size, s.tile_keys * size])
-        divisor = b.view(scales, "f32", extents, [4, 0, channels * 4])
-        b.vbin("div", q, b.view(place, "bf16", extents, [BF16_BYTES, row, s.tile_keys * row]), divisor)
+        factor = b.view(inverses, "f32", extents, [4, 0, channels * 4])
+        b.vbin("mul", q, b.view(place, "bf16", extents, [BF16_BYTES, row, s.tile_keys * row]), factor)
         b.store(self.full.keys(self.low, self.head, b.add(self.slot, first), extents), q)
 
     def value_tile(self, first: Index, count: Index) -> None:
@@ -181,12 +184,20 @@ class Quantise:
         rows = b.view(place, "bf16", [s.head_dim, count, s.group], [BF16_BYTES, row, keys * row])
         b.vred("amax", b.view(scales, "f32", [1, count, s.group], [4, 4, keys * 4]), rows)
         known = b.view(scales, "f32", [count, s.group], [4, keys * 4])
-        b.vbin("mul", known, known, INVERSE_7)
+        inverses = Place("sram", b.alloc("tile_inverses", s.group * keys * 4, stream=True))
+        scale_of(b, known, b.view(inverses, "f32", [count, s.group], [4, keys * 4]))
         position = b.add(self.slot, first)
         b.store(self.full.value_scales(self.low, self.head, position, [count, s.group]), known)
         extents: list[Index] = [count, s.head_dim, s.group]
         packed = Place("sram", b.alloc("packed", s.group * s.head_dim * keys // 2, stream=True))
         q = i4_view(b, packed, extents, [keys // 2, s.head_dim * keys // 2])
-        divisor = b.view(scales, "f32", extents, [4, 0, keys * 4])
-        b.vbin("div", q, b.view(place, "bf16", extents, [row, BF16_BYTES, keys * row]), divisor)
+        factor = b.view(inverses, "f32", extents, [4, 0, keys * 4])
+        b.vbin("mul", q, b.view(place, "bf16", extents, [row, BF16_BYTES, keys * row]), factor)
         b.store(self.full.values(self.low, self.head, position, extents), q)
+
+
+def scale_of(b: TileBuilder, largest: SSAValue, inverse: SSAValue) -> None:
+    """a = max(largest, 2^-119): inverse = 7 / a, and the largest numbers become scales a * f32(1/7)."""
+    b.vbin("max", largest, largest, SMALLEST_RANGE)
+    b.invert(inverse, largest, LARGEST)
+    b.vbin("mul", largest, largest, 1 / LARGEST)

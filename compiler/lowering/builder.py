@@ -221,6 +221,11 @@ class TileBuilder:
         """target = a * (the fp32 number whose bits are in a scalar)."""
         self.vbin("mul", target, a, 0.0, bits)
 
+    def invert(self, target: SSAValue, a: SSAValue, numerator: float = 1.0) -> None:
+        """target = numerator / a, in another buffer than a: the left side of a division is a view, and this one's memory."""
+        self.vun("mov", target, numerator)
+        self.vbin("div", target, target, a)
+
     def vmad(
         self,
         function: str,

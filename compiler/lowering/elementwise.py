@@ -15,6 +15,7 @@ from compiler.lowering.tensors import on_chip
 from compiler.lowering.values import Lowering, dies_at
 
 View = Callable[[], SSAValue]
+SMALLEST_RANGE = 2.0**-119
 
 
 def activation(b: TileBuilder, kind: str, out: SSAValue, x: SSAValue, temp: View) -> None:
@@ -120,7 +121,7 @@ def lower_group_sums(low: Lowering, op: slmq.GroupSumsOp) -> None:
 
 
 def lower_quantize(low: Lowering, op: slmq.QuantizeOp) -> None:
-    """s = amax(x) * f32(1/127); q = i8(x / s)."""
+    """a = max(amax(x), 2^-119); q = i8(x * (127 / a)); s = a * f32(1/127), which nothing here waits for."""
     b, axes = low.builder, op.axes.value.data
     x = low.values[op.x]
     outer, inner = x.shape[: len(x.shape) - axes], x.shape[len(x.shape) - axes :]
@@ -128,5 +129,6 @@ def lower_quantize(low: Lowering, op: slmq.QuantizeOp) -> None:
     q, scale = low.result(op.q, "quantized"), low.result(op.scale, "row_scale")
     low.values[op.q], low.values[op.scale] = q, scale
     b.vred("amax", low.view(scale), low.view(x, rows))
+    b.vbin("max", low.view(scale), low.view(scale), SMALLEST_RANGE)
+    b.vbin("mul", low.view(q, rows), low.view(x, rows), low.stretched(low.inverse(scale, 127.0), rows))
     b.vbin("mul", low.view(scale), low.view(scale), 1 / 127)
-    b.vbin("div", low.view(q, rows), low.view(x, rows), low.stretched(scale, rows))

@@ -56,7 +56,7 @@ def lower_replace(low: Lowering, op: slmq.ReplaceOp) -> None:
 
 
 def lower_l2_normalize(low: Lowering, op: slmq.L2NormalizeOp) -> None:
-    """y = x / max(sqrt(sum(x*x)), 1e-12) over the last dimension."""
+    """y = x * (1 / max(sqrt(sum(x*x)), 1e-12)) over the last dimension."""
     b, x = low.builder, low.values[op.x]
     out, norm = low.result(op.result, "normalized"), low.new("norm", "f32", (*x.shape[:-1], 1), low.rows)
     low.values[op.result] = out
@@ -64,4 +64,4 @@ def lower_l2_normalize(low: Lowering, op: slmq.L2NormalizeOp) -> None:
     b.vred("sum", low.view(norm), low.view(out))
     b.vun("sqrt", low.view(norm), low.view(norm))
     b.vbin("max", low.view(norm), low.view(norm), SMALLEST_NORM)
-    b.vbin("div", low.view(out), low.view(x), low.stretched(norm, x.shape))
+    b.vbin("mul", low.view(out), low.view(x), low.stretched(low.inverse(norm), x.shape))

@@ -42,15 +42,22 @@ class Norm:
         result = low.result(op.result, "normed")
         low.values[op.result] = result
         self.source, self.target = low.view(x, self.shape), low.view(result, self.shape)
-        self._each = low.new("norm", "f32", (*self.shape[:-1], 1), low.rows)
+        self._sums, self._inverses = (
+            low.new(name, "f32", (*self.shape[:-1], 1), low.rows) for name in ("norm", "inverse")
+        )
 
-    def one(self) -> SSAValue:
-        """One number for each sum."""
-        return self.low.view(self._each)
+    def inverse_root_mean(self, eps: float) -> SSAValue:
+        """1 / sqrt(sum(target) * (1/d) + eps) for each sum, broadcast over the normalised dimension.
 
-    def spread(self) -> SSAValue:
-        """The same, broadcast over the normalised dimension."""
-        return self.low.stretched(self._each, self.shape)
+        eps waits in memory: a product and a sum in one instruction are sooner done than two that wait for each other.
+        """
+        b, r, other = self.low.builder, self.low.view(self._sums), self.low.view(self._inverses)
+        b.vun("mov", other, eps)
+        b.vred("sum", r, self.target)
+        b.vmad("mad", r, r, 1 / self.size, other)
+        b.vun("sqrt", r, r)
+        b.invert(other, r)
+        return self.low.stretched(self._inverses, self.shape)
 
     def vector(self, weight: slm.WeightAttr, label: str, offset: float = 0.0) -> SSAValue:
         """A weight in f32, plus a constant, loaded into SRAM and broadcast over the rows."""
@@ -63,26 +70,16 @@ class Norm:
 
 
 def lower_rms_norm(low: Lowering, op: slmq.RmsNormOp) -> None:
-    """y = (x / sqrt(sum(x*x) * (1/d) + eps)) * w."""
+    """y = (x * (1 / sqrt(sum(x*x) * (1/d) + eps))) * w."""
     b, norm = low.builder, Norm(low, op)
     weight = norm.vector(op.weight, "norm_weight", op.offset.value.data)
     b.vbin("mul", norm.target, norm.source, norm.source)
-    root_mean(norm, op.eps.value.data)
-    b.vbin("div", norm.target, norm.source, norm.spread())
+    b.vbin("mul", norm.target, norm.source, norm.inverse_root_mean(op.eps.value.data))
     b.vbin("mul", norm.target, norm.target, weight)
 
 
-def root_mean(norm: Norm, eps: float) -> None:
-    """sqrt(sum(target) * (1/d) + eps), one for each row."""
-    b, r = norm.low.builder, norm.one()
-    b.vred("sum", r, norm.target)
-    b.vbin("mul", r, r, 1 / norm.size)
-    b.vbin("add", r, r, eps)
-    b.vun("sqrt", r, r)
-
-
 def lower_layer_norm(low: Lowering, op: slmq.LayerNormOp) -> None:
-    """m = sum(x) * (1/d); c = x - m; y = (c / sqrt(sum(c*c) * (1/d) + eps)) * w + b.
+    """m = sum(x) * (1/d); c = x - m; y = (c * (1 / sqrt(sum(c*c) * (1/d) + eps))) * w + b.
 
     x - m is computed twice: keeping it beside its squares would take another buffer of the size of x.
     """
@@ -94,9 +91,9 @@ def lower_layer_norm(low: Lowering, op: slmq.LayerNormOp) -> None:
     b.vbin("mul", low.view(mean), low.view(mean), 1 / norm.size)
     b.vbin("sub", norm.target, norm.source, low.stretched(mean, norm.shape))
     b.vbin("mul", norm.target, norm.target, norm.target)
-    root_mean(norm, op.eps.value.data)
+    inverse = norm.inverse_root_mean(op.eps.value.data)
     b.vbin("sub", norm.target, norm.source, low.stretched(mean, norm.shape))
-    b.vbin("div", norm.target, norm.target, norm.spread())
+    b.vbin("mul", norm.target, norm.target, inverse)
     if bias is None:
         b.vbin("mul", norm.target, norm.target, weight)
     else:

@@ -15,7 +15,7 @@ INDEX_BYTES = 4  # from the value to the index
 
 
 def lower_softmax(low: Lowering, op: slmq.SoftmaxOp) -> None:
-    """m = max(x); e = exp(x - m); y = e / sum(e). In place where x dies here."""
+    """m = max(x); e = exp(x - m); y = e * (1 / sum(e)). In place where x dies here."""
     b, x = low.builder, low.values[op.x]
     out = x if dies_at(op.x, op) else low.result(op.result, "softmax")
     low.values[op.result] = out
@@ -25,7 +25,7 @@ def lower_softmax(low: Lowering, op: slmq.SoftmaxOp) -> None:
     b.vbin("sub", target, low.view(x), whole)
     b.vun("exp", target, target)
     b.vred("sum", word, target)
-    b.vbin("div", target, target, whole)
+    b.vbin("mul", target, target, low.stretched(low.inverse(row), x.shape))
 
 
 def lower_reduce_sum(low: Lowering, op: slmq.ReduceSumOp) -> None:

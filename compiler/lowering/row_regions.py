@@ -1,6 +1,7 @@
 """Regions that work row by row: at once where all their values are in SRAM, else on a few rows at a time.
 
-With values in DRAM each turn of the loop loads its rows and stores what it makes of them; the next rows are loaded meanwhile.
+With values in DRAM a turn of the loop loads some rows and works on those that the turn before has loaded: the vector instructions of a
+turn are more than a queue takes, and a load behind them would not be issued before they are nearly done.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from compiler.dialects import slmq
 from compiler.dialects.slm.norms import NormBase
 from compiler.lowering.builder import Index, Place
 from compiler.lowering.norms import load_norm_vector, norm_vectors
-from compiler.lowering.spilling import load_rows, new_spilled, staging, store_rows
+from compiler.lowering.spilling import fill_rows, new_spilled, staging, store_rows
 from compiler.lowering.values import Lowering, Tensor, dies_at
+from compiler.sizes import to_granules
 
 Vectors = dict[tuple[Attribute, float], Place]
+LOADED, MADE = "loaded_rows", "made_rows"
 LowerOp = Callable[[Lowering, Operation], None]
 
 
@@ -51,17 +54,66 @@ class RowTiles:
     def __init__(self, low: Lowering, op: slmq.RowsOp, lower_op: LowerOp):
         self.low, self.b, self.op, self.lower_op = low, low.builder, op, lower_op
         self.most = min(low.plan.row_tile, low.plan.chunk)
+        self.sources = [low.values[value] for value in op.operands_read]
+        self.outs = self.outputs()
+        self.vectors = self.norm_vectors()
+        self.pairs: dict[tuple[Tensor, str], SSAValue] = {}
 
     def run(self) -> None:
-        low, outs = self.low, self.outputs()
-        vectors = self.vectors()
+        b, low = self.b, self.low
+        if low.plan.buffers == 2 and any(source.block for source in self.sources):
+            with b.keeping_buffers():
+                for label, tensors in ((LOADED, self.sources), (MADE, self.outs)):
+                    self.pairs |= {(t, label): b.alloc(label, 2 * self.size_bytes(t)) for t in tensors if t.block}
+                b.loop(0, b.add(low.rows, self.most), self.most, self.overlapped, [0])
+        else:
+            b.loop(0, low.rows, self.most, self.one_by_one)
+        low.values.update(zip(self.op.outs, self.outs, strict=True))
 
-        def turn(first: SSAValue, _: list[SSAValue]) -> list[Index]:
-            self.turn(first, outs, vectors)
-            return []
+    def one_by_one(self, first: SSAValue, _: list[SSAValue]) -> list[Index]:
+        loaded = self.some(self.sources, LOADED, first, None)
+        self.load(first, loaded)
+        self.work(first, loaded, None)
+        return []
 
-        self.b.loop(0, low.rows, self.most, turn)
-        low.values.update(zip(self.op.outs, outs, strict=True))
+    def overlapped(self, first: SSAValue, carried: list[SSAValue]) -> list[Index]:
+        b, turn = self.b, carried[0]
+        b.when(
+            b.compare("slt", first, self.low.rows),
+            lambda: self.load(first, self.some(self.sources, LOADED, first, turn)),
+        )
+        other = b.sub(1, turn)
+
+        def work() -> None:
+            before = b.sub(first, self.most)
+            self.work(before, self.some(self.sources, LOADED, before, other), other)
+
+        b.when(b.compare("ne", first, 0), work)
+        return [other]
+
+    def size_bytes(self, tensor: Tensor) -> int:
+        """Of the rows of a turn in SRAM."""
+        return to_granules(self.most * tensor.row_bytes)
+
+    def some(self, tensors: Sequence[Tensor], label: str, first: Index, turn: Index | None) -> list[Tensor]:
+        """The rows from `first` on in SRAM, of values in DRAM in a buffer: one of a pair, or of a stream."""
+        b, low = self.b, self.low
+        count = b.least(b.sub(low.rows, first), self.most)
+
+        def rows(tensor: Tensor) -> Tensor:
+            if not tensor.block:
+                return rows_of(low, tensor, first, count)
+            if turn is None:
+                return staging(low, tensor, count, self.most, label)
+            place = Place("sram", self.pairs[tensor, label], b.mul(turn, self.size_bytes(tensor)))
+            return replace(tensor, place=place, rows=count, block=0)
+
+        return [rows(tensor) for tensor in tensors]
+
+    def load(self, first: Index, loaded: Sequence[Tensor]) -> None:
+        for tensor, rows in zip(self.sources, loaded, strict=True):
+            if tensor.block:
+                fill_rows(self.low, tensor, first, rows)
 
     def outputs(self) -> list[Tensor]:
         """Where the results go: over an operand in DRAM that dies here, or to a new place."""
@@ -78,7 +130,7 @@ class RowTiles:
             tensors.append(new_spilled(low, out) if reused is None else low.values[reused])
         return tensors
 
-    def vectors(self) -> Vectors:
+    def norm_vectors(self) -> Vectors:
         """The weights of the region's norms, loaded once."""
         found: Vectors = {}
         for norm in [member for member in self.op.body.block.ops if isinstance(member, NormBase)]:
@@ -86,24 +138,16 @@ class RowTiles:
                 found[weight, offset] = load_norm_vector(self.low, weight, label, offset)
         return found
 
-    def turn(self, first: SSAValue, outs: Sequence[Tensor], vectors: Vectors) -> None:
+    def work(self, first: Index, loaded: Sequence[Tensor], turn: Index | None) -> None:
         """The ops on the rows from `first` on."""
         b, low = self.b, self.low
-        count = b.least(b.sub(low.rows, first), self.most)
-        inner = low.some_rows(first, count, self.most)
-        inner.vectors = vectors
-        for argument, value in zip(self.op.body.block.args, self.op.operands_read, strict=True):
-            tensor = low.values[value]
-            inner.values[argument] = (
-                load_rows(low, tensor, first, count, self.most) if tensor.block else rows_of(low, tensor, first, count)
-            )
+        inner = low.some_rows(first, b.least(b.sub(low.rows, first), self.most), self.most)
+        inner.vectors = self.vectors
+        inner.values |= dict(zip(self.op.body.block.args, loaded, strict=True))
         results = yielded(self.op)
-        for value, out in zip(results, outs, strict=True):
-            inner.targets[value] = (
-                staging(low, out, count, self.most, "made_rows") if out.block else rows_of(low, out, first, count)
-            )
+        inner.targets = dict(zip(results, self.some(self.outs, MADE, first, turn), strict=True))
         lower_members(inner, self.op, self.lower_op)
-        for value, out in zip(results, outs, strict=True):
+        for value, out in zip(results, self.outs, strict=True):
             if out.block:
                 store_rows(low, out, first, inner.values[value])
 

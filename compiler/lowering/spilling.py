@@ -64,10 +64,15 @@ def staging(low: Lowering, tensor: Tensor, rows: Index, most: int, label: str) -
 def load_rows(low: Lowering, tensor: Tensor, first: Index, count: Index, most: int) -> Tensor:
     """Some rows brought to SRAM."""
     staged = staging(low, tensor, count, most, "loaded_rows")
-    blocks = tensor.columns // tensor.block
-    target = staged_view(low, staged.place, tensor, tensor.row_bytes, count, blocks)
-    low.builder.load(target, blocks_view(low, tensor, (first, count), 0, blocks))
+    fill_rows(low, tensor, first, staged)
     return staged
+
+
+def fill_rows(low: Lowering, tensor: Tensor, first: Index, staged: Tensor) -> None:
+    """Rows from their places to SRAM."""
+    blocks = tensor.columns // tensor.block
+    target = staged_view(low, staged.place, tensor, tensor.row_bytes, staged.rows, blocks)
+    low.builder.load(target, blocks_view(low, tensor, (first, staged.rows), 0, blocks))
 
 
 def store_rows(low: Lowering, tensor: Tensor, first: Index, staged: Tensor) -> None:

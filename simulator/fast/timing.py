@@ -116,6 +116,7 @@ class FastTiming:
             events=self.events,
             phases=self._parts.phases(totals),
             sections=self._parts.sections(totals),
+            intervals=self._parts.intervals(totals),
         )
 
     def _executions(self) -> Ints:

@@ -15,6 +15,7 @@ from isa.spec import DRAM_REGIONS, Engine
 from simulator.energy import EnergyModel
 from simulator.report.floor import bound_of, floor_of
 from simulator.report.model import EngineReport, OperatorReport, PhaseReport, Report, SectionReport
+from simulator.report.power import power_over_time
 from simulator.report.predictions import compared
 from simulator.timing.actions import ACTION_INDEX, DIRECTIONS, MAC_PAIRS, SRAM_PORTS, VPU_CLASSES, named
 from simulator.timing.parts import Section, SectionKey
@@ -90,6 +91,7 @@ def build_report(
         sections=_sections(timing, energy),
         operators=_operators(timing, energy, executable),
         token_cycles=tokens,
+        power=power_over_time(energy, timing.intervals, clock),
         notes=list(notes),
         predictions=compared(prediction, _chunk(executable), prompt_tokens, phases["prefill"], phases["decode"]),
     )
@@ -114,6 +116,7 @@ def phase_report(machine: Machine, energy: EnergyModel, name: str, part: Section
         cycles_per_token=part.cycles / tokens if tokens else None,
         tokens_per_second=tokens / seconds if tokens and seconds else None,
         energy=breakdown.joules,
+        energy_bands=energy.bands(part.actions, part.instructions, part.cycles),
         joules=breakdown.total,
         joules_per_token=breakdown.total / tokens if tokens else None,
         watts=breakdown.total / seconds if seconds else None,

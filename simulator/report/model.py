@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from simulator.energy import EnergyBand
+
 SCHEMA = 1
 
 
@@ -48,6 +50,7 @@ class PhaseReport:
     cycles_per_token: float | None
     tokens_per_second: float | None
     energy: dict[str, float]
+    energy_bands: dict[str, EnergyBand]
     joules: float
     joules_per_token: float | None
     watts: float | None
@@ -92,6 +95,16 @@ class PredictionReport:
 
 
 @dataclass(frozen=True, slots=True)
+class PowerReport:
+    """Mean watts of an interval of time, by component and of all."""
+
+    begin_cycle: int
+    end_cycle: int
+    total_watts: float
+    watts: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Everything the simulator knows about a run. Times in cycles of the core clock unless named otherwise."""
 
@@ -115,6 +128,7 @@ class Report:
     sections: list[SectionReport]
     operators: list[OperatorReport]
     token_cycles: list[int]
+    power: list[PowerReport]
     notes: list[str] = field(default_factory=list[str])
     predictions: list[PredictionReport] = field(default_factory=list[PredictionReport])
     schema: int = SCHEMA

@@ -7,9 +7,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from simulator.energy import COMPONENTS, DYNAMIC, GROUPS
 from simulator.report.model import EngineReport, PhaseReport, Report, SectionReport
+from simulator.report.power import evenly, sparkline
 
 MAX_ROWS = 12
+SPARKS, NARROW_SPARKS = 64, 32
+SMALLEST_SHARE = 0.01
+"""Of the mean power: components below it have no line of their own over time."""
 LABELS = {0: "layer", 1: "phase", 2: "image layer"}  # what the compiler marks; others are shown by number
 _SI = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n"), (1e-12, "p"))
 BAR_WIDTH = 12
@@ -26,7 +31,9 @@ def render(report: Report, console: Console) -> None:
         console.print(_predictions(report, narrow))
     console.print(_engines(report, narrow))
     console.print(_memory(report))
-    console.print(_energy(report))
+    console.print(_energy(report, narrow))
+    if report.power:
+        console.print(_power(report, narrow))
     if report.operators:
         console.print(_operators(report, narrow))
     for label in sorted({section.label for section in report.sections}):
@@ -154,13 +161,32 @@ def _memory(report: Report) -> Table:
     return table
 
 
-def _energy(report: Report) -> Table:
-    table = _table("Energy", "component", "joules", "part")
-    total = report.total
-    for name, joules in sorted(total.energy.items(), key=lambda item: -item[1]):
-        if joules:
-            table.add_row(name, quantity(joules, "J"), _bar(joules / total.joules))
-    table.add_row("total", quantity(total.joules, "J"), "", style="bold")
+def _energy(report: Report, narrow: bool) -> Table:
+    """Components and groups, with the band of each: all rows of the machine's table at one end at once (docs/energy.md)."""
+    table = _table("Energy", "component", "joules", "least", "most", *(() if narrow else ("part",)))
+    bands, joules = report.total.energy_bands, report.total.joules
+    names = [name for name in sorted(COMPONENTS, key=lambda name: -bands[name].joules) if bands[name].joules]
+    for name in (*names, *GROUPS):
+        numbers = [quantity(number, "J") for number in (bands[name].joules, bands[name].low, bands[name].high)]
+        part = () if narrow else (_bar(bands[name].joules / joules if joules else 0.0),)
+        table.add_row(name, *numbers, *part, style="bold" if name in GROUPS else "")
+    return table
+
+
+def _power(report: Report, narrow: bool) -> Table:
+    """Watts over time, each line from 0 to its peak; components that matter."""
+    table = _table("Power over time", "component", "over the run", "mean", "peak")
+    columns = NARROW_SPARKS if narrow else SPARKS
+    lines = {"total": [one.total_watts for one in report.power]}
+    lines |= {name: [one.watts[name] for one in report.power] for name in DYNAMIC}
+    mean = report.total.watts or 0.0
+    for name, watts in lines.items():
+        line = evenly(report.power, watts, columns)
+        average = sum(line) / len(line)
+        if average >= SMALLEST_SHARE * mean:
+            peak = max(watts)
+            numbers = quantity(average, "W"), quantity(peak, "W")
+            table.add_row(name, sparkline(line, peak), *numbers, style="bold" if name == "total" else "")
     return table
 
 

@@ -133,6 +133,7 @@ class TimingModel:
             events=self.events,
             phases=self._parts.phases(totals),
             sections=self._parts.sections(totals),
+            intervals=self._parts.intervals(totals),
         )
 
     @property

@@ -1,4 +1,4 @@
-"""Parts of a run: sections between marks and phases between token events, each the difference of two snapshots."""
+"""Parts of a run: sections between marks, phases between token events, intervals of time, each the difference of two snapshots."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from isa.abi import EVENT_IMAGE, EVENT_TOKEN
 from simulator.timing.actions import ACTIONS
 from simulator.timing.profile import ENGINE_SLOTS
+from simulator.timing.timeline import Timeline
 
 MAX_SECTIONS = 1 << 16
 ENCODE, REST = "encode", "rest"  # phases that end at halt
@@ -73,9 +74,11 @@ class Parts:
         self._phase_begin = _ZERO
         self._tokens_in_run = 0
         self._ends_as = REST
+        self._timeline = Timeline(SNAPSHOT_LENGTH)
 
     def mark(self, label: int, value: int, totals: Snapshot) -> None:
         """The section of this label ends, the one with this value begins."""
+        self._timeline.add(totals)
         opened = self._open.get(label)
         if opened is None:
             self._first[label] = totals
@@ -85,6 +88,7 @@ class Parts:
 
     def event(self, kind: int, totals: Snapshot) -> None:
         """yield: a token ends a phase."""
+        self._timeline.add(totals)
         if kind == EVENT_TOKEN:
             self._end_phase("decode" if self._tokens_in_run else "prefill", totals)
             self._tokens_in_run += 1
@@ -93,6 +97,7 @@ class Parts:
 
     def halt(self, totals: Snapshot) -> None:
         """The run ends."""
+        self._timeline.add(totals)
         self._end_phase(self._ends_as, totals)
         self._tokens_in_run, self._ends_as = 0, REST
 
@@ -113,6 +118,10 @@ class Parts:
             _close(sums, label, opened, now)
             sums.extend((label, None), _ZERO, self._first[label])
         return {key: part.section() for key, part in sums.items()}
+
+    def intervals(self, now: Snapshot) -> list[Section]:
+        """What happened in intervals of time that follow each other from cycle 0 to now."""
+        return [_Sum(1, grown).section() for grown in self._timeline.intervals(now)]
 
     def _end_phase(self, name: str, totals: Snapshot) -> None:
         self._phases.extend(name, self._phase_begin, totals)

@@ -20,6 +20,7 @@ _DRAM_BYTES = (ACTION_INDEX["dram.read"], ACTION_INDEX["dram.write"])
 class Records:
     """`now`: the cycle at which SEQ dispatches the next instruction; `frontier`: the cycle at which everything
     dispatched is visible. Counts by action index; executions of SEQ instructions and bytes they moved in SMEM, by pc.
+    `intervals` follow each other in time, for power.
     """
 
     machine: Machine
@@ -34,6 +35,7 @@ class Records:
     events: list[Event]
     phases: dict[str, Section]
     sections: dict[SectionKey, Section]
+    intervals: list[Section]
 
     @property
     def cycles(self) -> int:

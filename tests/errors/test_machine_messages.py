@@ -61,6 +61,14 @@ CASES = [
         "m.toml: error: cores[0].seq.smem_bytes: expected an integer from 65536 to 65536, found 32768",
     ),
     (
+        changed(
+            MAC,
+            'f32_f32 = { value = 1.3, unit = "pJ", node = "22 nm", source = "a paper", uncertainty = "about half", confidence = "C" }',
+        ),
+        "m.toml: error: cores[0].energy.mac.f32_f32: expected uncertainty that begins with a band such as "
+        """"+-50 %", "-30 % / +100 %" or "x 0.3 to x 3", found 'about half'""",
+    ),
+    (
         changed(MAC, 'f32_f32 = { value = 1.3, unit = "pJ" }'),
         "m.toml: error: cores[0].energy.mac.f32_f32.source: missing",
     ),

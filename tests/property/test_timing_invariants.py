@@ -160,6 +160,10 @@ def test_parts_of_the_run_add_up_to_the_total(run):
         assert sum(part.cycles for part in parts) == timing.cycles
         assert sum(part.dram_bytes for part in parts) == report.total.dram_bytes
         assert sum(part.joules for part in parts) == pytest.approx(report.total.joules)
+    seconds = [(one.end_cycle - one.begin_cycle) / timing.machine.clock_hz for one in report.power]
+    assert sum(one.total_watts * each for one, each in zip(report.power, seconds, strict=True)) == pytest.approx(
+        report.total.joules
+    )
     pcs = len(run[1]) + 1
     assert timing.records().busy_cycles(pcs).sum() == sum(engine.busy_cycles for engine in report.engines)
     assert timing.records().dram_bytes(pcs).sum() == report.total.dram_bytes

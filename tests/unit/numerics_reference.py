@@ -186,8 +186,11 @@ def quantize_weight(matrix: Sequence[Sequence[Any]], form: Form) -> Stored:
 
 def quantize_input(row: Sequence[Any]) -> tuple[list[int], Any]:
     """The rule of `quantize(x)` for one token."""
-    scale = amax(row) * nearest(Fraction(1, 127))
-    return [integer(F(x) / scale, -128, 127) for x in row], scale
+    largest = amax(row)
+    if not math.isnan(largest):
+        largest = max(largest, F(2.0**-119))
+    inverse = F(127) / largest
+    return [integer(F(x) * inverse, -128, 127) for x in row], largest * nearest(Fraction(1, 127))
 
 
 # Sections 3 and 8, products

@@ -46,6 +46,32 @@ def test_instructions_and_time_cost_too():
     assert tuple(found.joules) == COMPONENTS
 
 
+def test_bands_are_sums_of_the_ends_of_every_row():
+    """int8 MACs +-50 %, an LPDDR5 burst -10 % / +30 %, its interface -50 % / +20 %, statics x 0.3 to x 2, x 3 and -50 % / +20 %."""
+    actions = [0] * len(ACTIONS)
+    actions[ACTION_INDEX["mac.i8_i8"]], actions[ACTION_INDEX["dram.read"]] = 10**6, 10**6
+    found = MODEL.bands(actions, 0, EDGE.clock_hz // 1000)
+    expected = {
+        "mac": (88.2e-9, 44.1e-9, 132.3e-9),
+        "dram": (34.4e-6, 30.96e-6, 44.72e-6),
+        "dram_interface": (54.4e-6, 27.2e-6, 65.28e-6),
+        "static_sram": (329e-6, 98.7e-6, 658e-6),
+        "static_logic": (35.6e-6, 10.68e-6, 106.8e-6),
+        "static_dram": (305e-6, 152.5e-6, 366e-6),
+    }
+    for name, numbers in expected.items():
+        assert (found[name].joules, found[name].low, found[name].high) == pytest.approx(numbers), name
+    groups = {
+        "dynamic": ("mac", "dram", "dram_interface"),
+        "leakage": ("static_sram", "static_logic"),
+        "idle": ("static_dram",),
+        "total": tuple(expected),
+    }
+    for name, parts in groups.items():
+        sums = [sum(expected[part][end] for part in parts) for end in range(3)]
+        assert (found[name].joules, found[name].low, found[name].high) == pytest.approx(sums), name
+
+
 def test_what_costs_nothing_counts_the_same_bytes_in_another_way():
     free = {name for name in ACTIONS if ACTION_INDEX[name] not in MODEL.charged}
     requested = {name for name in ACTIONS if name.split(".")[0] in ("read", "write")}

@@ -68,7 +68,8 @@ def scalar_attend(q, keys, values, scales, position, end, window, softcap, eleme
         for d in range(len(q)):
             products = [weight * values[j, d] for weight, j in zip(weights, block, strict=True)]
             acc[d] = ordered_sum(products, acc[d] * alpha)
-    return [value / total for value in acc]
+    inverse = F(1) / total
+    return [value * inverse for value in acc]
 
 
 def attention_element(element):

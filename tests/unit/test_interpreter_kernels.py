@@ -103,17 +103,21 @@ def scalar_quantize(row, weight):
     largest = F(0)
     for value in row:
         largest = F(math.nan) if math.isnan(value) or math.isnan(largest) else max(largest, abs(value))
-    scale = largest * F(Fraction(1, 127))
-    if weight and scale == 0:
-        scale = F(1)
-    return [scalar_to_i8(value / scale, -127 if weight else -128) for value in row], scale
+    if weight:
+        scale = largest * F(Fraction(1, 127)) or F(1)
+        return [scalar_to_i8(value / scale, -127) for value in row], scale
+    size = largest if math.isnan(largest) else max(largest, F(2.0**-119))
+    inverse = F(127) / size
+    return [scalar_to_i8(value * inverse, -128) for value in row], size * F(Fraction(1, 127))
 
 
 QUANTIZED_ROWS = np.array(
     [
         np.linspace(-3, 3, 16),
         [0.0] * 16,
-        [-0.0, 1e-45, -1e-45, *[0.0] * 13],  # the scale underflows to 0, quotients are infinite
+        [-0.0, 1e-45, -1e-45, *[0.0] * 13],  # the scale of a weight underflows to 0, quotients are infinite
+        [1e-38, -3e-39, 1e-42, *[0.0] * 13],  # a subnormal scale, whose reciprocal would be infinite
+        [1.4e-36, -1.6e-36, 2e-38, *[0.0] * 13],  # on both sides of the smallest scale
         [127, 63.5, 62.5, 0.5, 1.5, -0.5, -1.5, -127, *[0] * 8],  # ties go to even
         [math.inf, -math.inf, *[1.0] * 14],
         [math.nan, *[1.0] * 15],
@@ -148,7 +152,7 @@ def test_rms_norm(d, offset):
     for row, found_row in zip(x, found, strict=True):
         mean = scalar_sum([v * v for v in row]) * F(Fraction(1, d))
         root = np.sqrt(mean + F(1e-5))
-        assert_same_bits(found_row, [(v / root) * (w + F(offset)) for v, w in zip(row, weight, strict=True)])
+        assert_same_bits(found_row, [(v * (F(1) / root)) * (w + F(offset)) for v, w in zip(row, weight, strict=True)])
 
 
 def test_rope():
@@ -360,7 +364,8 @@ def test_constants_are_rounded_once():
             functions.SQRT_2_OVER_PI.item(): mpmath.sqrt(2 / mpmath.pi),
             functions.CUBE.item(): mpmath.mpf("0.044715"),
             functions.QUICK.item(): mpmath.mpf("1.702"),
-            kernels.INVERSE_127.item(): mpmath.mpf(1) / 127,
+            kernels.scale_of(np.ones(1, np.float32), 127)[0].item(): mpmath.mpf(1) / 127,
+            kernels.scale_of(np.ones(1, np.float32), 7)[0].item(): mpmath.mpf(1) / 7,
         }
         for found, value in exact.items():
             assert is_nearest(F(found), value)

@@ -92,7 +92,7 @@ def exact_layer_norm(row, weight, bias, eps):
     mean = scalar_sum(list(row)) * inverse
     centred = [x - mean for x in row]
     root = np.sqrt(scalar_sum([c * c for c in centred]) * inverse + F(eps))
-    scaled = [(c / root) * w for c, w in zip(centred, weight, strict=True)]
+    scaled = [(c * (F(1) / root)) * w for c, w in zip(centred, weight, strict=True)]
     return scaled if bias is None else [s + b for s, b in zip(scaled, bias, strict=True)]
 
 
@@ -168,7 +168,7 @@ def test_rms_norm_per_head():
         for head in range(3):
             row = TABLE[token, head]
             root = np.sqrt((scalar_sum([x * x for x in row]) * F(1 / 40)) + F(0.01))
-            expected = [(x / root) * (v + F(1)) for x, v in zip(row, w[head], strict=True)]
+            expected = [(x * (F(1) / root)) * (v + F(1)) for x, v in zip(row, w[head], strict=True)]
             assert_same_bits(found_slmq[t, head], expected)
             np.testing.assert_allclose(found_slm[t, head], expected, rtol=2e-5)
 

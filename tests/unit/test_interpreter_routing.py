@@ -50,7 +50,8 @@ def scalar_exp(x: np.float32) -> np.float32:
 def scalar_softmax(row: list[np.float32]) -> list[np.float32]:
     largest = max(row)
     powers = [scalar_exp(x - largest) for x in row]
-    return [p / scalar_sum(powers) for p in powers]
+    inverse = F(1) / scalar_sum(powers)
+    return [p * inverse for p in powers]
 
 
 def scalar_top_k(row: list[np.float32], count: int) -> tuple[list[np.float32], list[int]]:

@@ -112,7 +112,7 @@ def test_quantize_and_int8_matmul_with_bias_over_two_dimensions():
         sx = max(abs(x)) * F(1 / 127)
         for n in range(6):
             sw = max(abs(w[n])) * F(1 / 127)
-            exact = sum(round(float(x[k] / sx)) * round(float(w[n, k] / sw)) for k in range(8))
+            exact = sum(round(float(x[k] * (F(127) / max(abs(x))))) * round(float(w[n, k] / sw)) for k in range(8))
             assert_same_bits(found[t].reshape(-1)[n], ((F(exact) * sw) * sx) + b[n])
 
 
@@ -161,7 +161,7 @@ def test_elementwise_operations_broadcast_and_strips_run_inline():
             root = np.sqrt((scalar_sum([v * v for v in row]) * F(0.25)) + F(0.001))
             for j, e in enumerate(row):
                 a = e * F(0.1)
-                d = ((a * ((e / root) * (w[j] + F(1)))) - e) / a
+                d = ((a * ((e * (F(1) / root)) * (w[j] + F(1)))) - e) / a
                 assert_same_bits(found[t, head, j], max(d, F(0)) + e)
 
 

@@ -131,6 +131,29 @@ def test_a_program_counter_outside_the_debug_map_is_runtime(timing):
     assert build_report(timing, program()).operators[-1].executions == 5
 
 
+def test_power_over_time_is_the_energy_of_the_run(timing):
+    report = build_report(timing, program())
+    borders = [0, *(one.end_cycle for one in report.power)]
+    assert [one.begin_cycle for one in report.power] == borders[:-1]
+    assert borders[-1] == report.total.cycles and len(report.power) == 7  # 3 marks, 3 tokens, halt
+    for component, joules in report.total.energy.items():
+        spent = [one.watts[component] * (one.end_cycle - one.begin_cycle) / 1e9 for one in report.power]
+        assert sum(spent) == pytest.approx(joules), component
+    for one in report.power:
+        assert one.total_watts == pytest.approx(sum(one.watts.values()))
+        assert one.watts["static_sram"] == pytest.approx(0.329)
+
+
+def test_the_energy_of_a_phase_has_a_band(timing):
+    for phase in (build_report(timing, None).total, build_report(timing, None).decode):
+        assert phase.energy_bands["total"].joules == pytest.approx(phase.joules)
+        for band in phase.energy_bands.values():
+            assert band.low <= band.joules <= band.high
+        assert (
+            phase.energy_bands["total"].low < 0.8 * phase.joules < 1.2 * phase.joules < phase.energy_bands["total"].high
+        )
+
+
 def test_sections_follow_the_marks(timing):
     report = build_report(timing, program())
     assert [(part.label, part.value, part.visits) for part in report.sections] == [(0, None, 1), (0, 0, 2), (0, 1, 1)]
@@ -181,7 +204,8 @@ def test_the_json_file_is_complete_and_documented(timing, tmp_path):
 
 def fields(tree):
     """Names of fields, without those that are themselves data (regions, dtypes, reasons)."""
-    data = {"waits", "bytes_by_region", "macs_by_dtype", "vpu_elements_by_class", "sram_bytes_by_port", "busy_cycles"}
+    data = {"waits", "bytes_by_region", "macs_by_dtype", "vpu_elements_by_class", "sram_bytes_by_port", "busy_cycles",
+            "energy_bands", "watts"}  # fmt: skip
     for key, value in tree.items():
         yield key
         inner = value[0] if isinstance(value, list) and value else value
@@ -208,7 +232,7 @@ def test_the_tables_say_what_matters(timing):
     assert "toy [x] w8a8 on edge (1 GHz)" in text
     assert "first token after 3.92 us for 7 prompt tokens" in text
     assert "memory-bound, 1.41 x the floor" in text
-    for title in ("Time", "Engines", "DRAM", "Energy", "Operators", "By layer"):
+    for title in ("Time", "Engines", "DRAM", "Energy", "Operators", "Power over time", "By layer"):
         assert f"\n{title}" in text
     assert max(len(line) for line in text.splitlines()) <= 120
 

@@ -9,7 +9,7 @@ from compiler.dialects.slmq import element_of
 from compiler.interpreters.slmq.run import Handlers, Results, SlmqRun
 from compiler.interpreters.slmq_attention import BLOCK_KEYS, Online, softmax_block
 from compiler.interpreters.slmq_functions import F32, constant, maximum, rounded_to, tanh
-from compiler.interpreters.slmq_kernels import matmul_fp, sum_fp
+from compiler.interpreters.slmq_kernels import inverse, matmul_fp, sum_fp
 
 SMALLEST_NORM = constant(1e-12)
 
@@ -40,7 +40,7 @@ def _attend_head(columns: F32, keys: F32, values: F32, element: str, softcap: fl
         weights, online.maximum, online.total, alpha = softmax_block(scores, visible, online.maximum, online.total)
         weights = rounded_to(element, weights)
         online.values = matmul_fp(np.ascontiguousarray(weights.T), values[block], online.values * alpha)
-    return online.values / online.total
+    return online.result
 
 
 def _patches(run: SlmqRun, op: slmq.PatchesOp) -> Results:
@@ -61,7 +61,7 @@ def _concat(run: SlmqRun, op: slmq.ConcatOp) -> Results:
 def _l2_normalize(run: SlmqRun, op: slmq.L2NormalizeOp) -> Results:
     x = run.values[op.x]
     norm: F32 = np.sqrt(sum_fp(x * x))
-    return [x / maximum(norm, np.full_like(norm, SMALLEST_NORM))]
+    return [x * inverse(maximum(norm, np.full_like(norm, SMALLEST_NORM)))]
 
 
 def _full_attention(run: SlmqRun, op: slmq.FullAttentionOp) -> Results:

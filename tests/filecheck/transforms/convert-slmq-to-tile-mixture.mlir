@@ -12,7 +12,13 @@
 // CHECK: tile.vun "mov" %{{.*}} constant 0.000000e+00
 // CHECK: tile.lds 4 of %[[LISTS]]
 // CHECK: arith.cmpi slt
+// The rows are quantised: the factor before the scale, which nothing waits for.
 // CHECK: tile.vred "amax"
+// CHECK: tile.vbin "max"
+// CHECK: tile.vun "mov" %{{.*}} constant 1.270000e+02
+// CHECK: tile.vbin "div"
+// CHECK: tile.vbin "mul"
+// CHECK: tile.vbin "mul" %{{.*}} constant {{0.0078740157|7.8740157}}
 // The experts.
 // CHECK: scf.for %[[EXPERT:[0-9]+]] =
 // CHECK: tile.alloc "gathered" in "sram" bytes 64 : !tile.buffer

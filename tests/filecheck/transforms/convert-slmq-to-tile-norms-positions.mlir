@@ -18,12 +18,15 @@
 // CHECK: tile.vbin "mul"
 // CHECK: tile.vbin "sub"
 // CHECK: tile.vbin "mul"
+// CHECK: tile.vun "mov" {{.*}}1.000000e-05
 // CHECK: tile.vred "sum"
-// CHECK: tile.vbin "mul"
-// CHECK: tile.vbin "add"
+// CHECK: tile.vmad "mad"
 // CHECK: tile.vun "sqrt"
-// CHECK: tile.vbin "sub"
+// One division for each row, and the row is multiplied.
+// CHECK: tile.vun "mov" {{.*}}1.000000e+00
 // CHECK: tile.vbin "div"
+// CHECK: tile.vbin "sub"
+// CHECK: tile.vbin "mul"
 // CHECK: tile.vmad "mad"
 // CHECK-NOT: slmq.
 func.func @forward(%tokens: tensor<?xi32>) -> tensor<?x64xf32> {
