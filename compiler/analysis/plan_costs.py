@@ -1,19 +1,22 @@
 """What a chunk of tokens costs under a plan, in DRAM bytes: the closed form by which choose-tiling compares plans.
 
-    time = max(tokens * work / balance, weights + tokens * spilled)
+    time = sum over groups of products: the longer of (tokens * work / balance, weights + tokens * moved) + an eighth of the other
+         + sum over regions of rows, attention and stacks of layers: tokens * moved
 with `work` the matrix unit's time for a token in multiply-accumulates of its fastest type, `weights` the bytes that are streamed
-once per chunk, `spilled` the bytes that a token's values move to DRAM and back, and `balance` the multiply-accumulates that the
-unit does while DRAM moves a byte.
+once per chunk, `moved` the bytes of a token's values that come from DRAM or go there, and `balance` the multiply-accumulates that
+the unit does while DRAM moves a byte. The eighth: the engines wait for each other where a loop over strips begins and ends, and where
+they are about equally busy. What the vector unit does is the same under every plan.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Operation
+from xdsl.ir import Operation, SSAValue
 
 from compiler.analysis.spills import spilled_values
 from compiler.dialects import slm, slmq
@@ -21,10 +24,14 @@ from compiler.dialects.slm import row_shape
 from compiler.emit.strip_layout import stored_row_bytes
 from compiler.images import encoder_of
 from compiler.lowering.builder import element_bytes
-from compiler.lowering.plan import TilePlan
+from compiler.lowering.plan import TilePlan, strip_shapes
 
 BEATS = {"i8": 1, "i4": 1, "e4m3": 1, "e2m1": 1, "bf16": 2, "f16": 2, "f32": 4}
 """Of the wider operand: what a multiply-accumulate takes, in those of int8. Machines have tables of their own; this one ranks plans."""
+
+
+WAITING = 1 / 8
+"""The part of the less busy engine's time that the other one waits."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +40,6 @@ class ChunkCost:
 
     work: int
     weight_bytes: int
-
-    def time_bytes(self, tokens: int, spilled_bytes: int, balance: float) -> float:
-        """Time of a chunk, per token, in bytes that DRAM moves meanwhile."""
-        return max(tokens * self.work / balance, self.weight_bytes + tokens * spilled_bytes) / tokens
 
 
 def layers_of(op: Operation) -> int:
@@ -56,29 +59,57 @@ def step_function(module: ModuleOp) -> FuncOp | None:
     return next((op for op in module.walk() if isinstance(op, FuncOp) and op is not encoder), None)
 
 
+def product_cost(op: slmq.MatmulOp) -> ChunkCost:
+    """Of one layer."""
+    form = op.weight_format
+    beats = max(BEATS[form.element], BEATS[slmq.element_of(op.x.type)])
+    return ChunkCost(
+        op.rows * op.columns * beats, op.rows * (stored_row_bytes(form, op.columns) + form.scale_bytes(op.columns))
+    )
+
+
 def chunk_cost(module: ModuleOp) -> ChunkCost:
     """Of all products but those of the head, which sees one token of a prompt."""
-    work = weight_bytes = 0
     function = step_function(module)
     products = function.walk() if function is not None else ()
-    for op in [op for op in products if isinstance(op, slmq.MatmulOp) and layers_of(op) > 1]:
-        form, layers = op.weight_format, layers_of(op)
-        beats = max(BEATS[form.element], BEATS[slmq.element_of(op.x.type)])
-        work += layers * op.rows * op.columns * beats
-        weight_bytes += layers * op.rows * (stored_row_bytes(form, op.columns) + form.scale_bytes(op.columns))
-    return ChunkCost(work, weight_bytes)
+    repeated = [(product_cost(op), layers_of(op)) for op in products if isinstance(op, slmq.MatmulOp)]
+    costs = [(cost, layers) for cost, layers in repeated if layers > 1]
+    return ChunkCost(
+        sum(cost.work * layers for cost, layers in costs), sum(cost.weight_bytes * layers for cost, layers in costs)
+    )
 
 
-def spilled_bytes(module: ModuleOp, plan: TilePlan) -> int:
-    """Bytes per token that go to DRAM and back: each value is written once and read by each of its readers."""
+def token_bytes(module: ModuleOp, plan: TilePlan, balance: float) -> float:
+    """The time of a chunk per token, in bytes that DRAM moves meanwhile."""
     function = step_function(module)
     if function is None:
-        return 0
-    total = 0
-    for value in spilled_values(function, plan):
-        readers = len({use.operation for use in value.uses})
-        owner = value.owner if isinstance(value.owner, Operation) else None
-        is_made = owner is not None and not isinstance(owner, slm.LayersOp | slmq.SelectRowsOp)
-        moved = prod(row_shape(value)) * element_bytes(slmq.element_of(value.type)) * (readers + is_made)
-        total += moved * (layers_of(owner) if owner is not None else 1)
+        return 0.0
+    spilled = spilled_values(function, plan)
+    total = 0.0
+    for op in function.walk():
+        layers = layers_of(op)
+        if isinstance(op, slmq.StripsOp) and layers > 1:
+            total += layers * group_bytes(op, plan, spilled, balance)
+        elif isinstance(op, slmq.RowsOp | slmq.AttentionOp | slm.LayersOp):
+            total += layers * sum(moved_bytes(value, spilled) for value in {*op.operands, *op.results})
     return total
+
+
+def group_bytes(op: slmq.StripsOp, plan: TilePlan, spilled: Mapping[SSAValue, int], balance: float) -> float:
+    """Of a group of products, per token; an input that is streamed comes again for each strip."""
+    members = list(op.body.block.ops)
+    products = [member for member in members if isinstance(member, slmq.MatmulOp)]
+    costs = [product_cost(product) for product in products]
+    inside = {result for member in members for result in member.results}
+    read = {value for member in members for value in member.operands} - inside
+    moved = sum(moved_bytes(value, spilled) for value in (*read, *op.outs))
+    for product, shape in strip_shapes(plan, op).items():
+        moved += moved_bytes(product.x, spilled) * (-(-product.rows // shape.rows) - 1)
+    weights = sum(cost.weight_bytes for cost in costs) / plan.chunk
+    lesser, longer = sorted((sum(cost.work for cost in costs) / balance, weights + moved))
+    return longer + lesser * WAITING
+
+
+def moved_bytes(value: SSAValue, spilled: Mapping[SSAValue, int]) -> int:
+    """A token's bytes of a value, 0 if it is in SRAM."""
+    return prod(row_shape(value)) * element_bytes(slmq.element_of(value.type)) if value in spilled else 0

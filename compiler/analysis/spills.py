@@ -15,7 +15,7 @@ from xdsl.ir import Block, Operation, SSAValue, Use
 from compiler.dialects import slm, slmq
 from compiler.dialects.slm import has_tokens, row_shape
 from compiler.lowering.builder import element_bytes
-from compiler.lowering.plan import STRIP_ROWS_UNIT, TilePlan, strip_shapes
+from compiler.lowering.plan import STRIP_ROWS_UNIT, TilePlan, is_streamed, strip_shapes
 
 MOST_BLOCK_COLUMNS = 64
 
@@ -78,6 +78,9 @@ def block_columns(members: list[SSAValue], plan: TilePlan) -> int:
     """Columns of a block for values in one place, 0 if they stay in SRAM."""
     value = members[0]
     columns = prod(row_shape(value))
+    if is_streamed(plan, value):
+        made = strip_shapes(plan, value.owner).values() if isinstance(value.owner, slmq.StripsOp) else ()
+        return gcd(columns, MOST_BLOCK_COLUMNS, *(shape.rows for shape in made), *k_tiles(plan, value))
     if plan.chunk * columns * element_bytes(slmq.element_of(value.type)) <= plan.spill_bytes:
         return 0
     if not all(can_be_made(member) and all(can_read(use) for use in member.uses) for member in members):
@@ -90,6 +93,16 @@ def block_columns(members: list[SSAValue], plan: TilePlan) -> int:
         return 0 if any(count % head_dim for count in rows) else head_dim
     block = gcd(columns, MOST_BLOCK_COLUMNS, *rows)
     return block if block >= STRIP_ROWS_UNIT else 0
+
+
+def k_tiles(plan: TilePlan, x: SSAValue) -> list[int]:
+    """Of the products that read x."""
+    found: list[int] = []
+    for use in x.uses:
+        op, group = use.operation, use.operation.parent_op()
+        if isinstance(op, slmq.MatmulOp) and isinstance(group, slmq.StripsOp):
+            found.append(strip_shapes(plan, group)[op].k_tile)
+    return found
 
 
 def can_be_made(value: SSAValue) -> bool:

@@ -81,8 +81,8 @@ class Encoder:
         return Tensor(Place(tensor.place.space, offset=offset), tensor.dtype, tensor.shape, count)
 
     def chunks(self, rows: int, body: Callable[[Index, Index], None]) -> None:
-        """Runs the body for chunks of rows of about equal size, none larger than the plan's."""
-        count = -(-rows // self.low.plan.chunk)
+        """Runs the body for chunks of rows of about equal size, none larger than that of the plan."""
+        count = -(-rows // self.low.most_rows)
         size = -(-rows // count)
 
         def chunk(first: SSAValue, _: list[SSAValue]) -> list[Index]:

@@ -31,14 +31,14 @@ def lower_replace(low: Lowering, op: slmq.ReplaceOp) -> None:
     """Rows whose place, a word of the host in IO, is that of an image row are loaded over; -1 reads as 2^32 - 1."""
     b, shape = low.builder, shape_of(op.rows)
     out = low.values[op.x]
-    if not dies_at(op.x, op):
+    if op.result in low.targets or not dies_at(op.x, op):
         out = low.result(op.result, "replaced")
         b.vun("mov", low.view(out), low.view(low.values[op.x]))
     low.values[op.result] = out
     rows = image_rows_place(low, shape)
     what = {"name": StringAttr(PLACES), "size_bytes": IntegerAttr(4 * low.plan.context, i64)}
     source = Place("io", offset=b.add(b.place(tile.InputOp, what, None), b.mul(low.position, 4)))
-    places = b.alloc(PLACES, low.plan.chunk * 4, "smem")
+    places = b.alloc(PLACES, low.most_rows * 4, "smem")
     b.load(b.view(Place("smem", places), "i32", [low.rows]), b.view(source, "i32", [low.rows]))
 
     def row(index: SSAValue, _: list[SSAValue]) -> list[Index]:

@@ -22,6 +22,7 @@ from compiler.emit.strip_layout import (
 from compiler.formats import WeightFormat
 from compiler.lowering.builder import Index, Place, element_bytes
 from compiler.lowering.plan import StripShape
+from compiler.lowering.spilling import blocks_view, staged_view
 from compiler.lowering.values import Lowering, Tensor
 from compiler.sizes import to_granules
 from isa.spec import BLOCK_ROWS
@@ -188,9 +189,7 @@ class Product:
     def product(self, products: SSAValue, tile: Tile, strip: Strip, unit: SSAValue | None = None) -> None:
         """products (+)= x * the rows of a tile. Sums start at +0 if there is no counter of units, or where it is 0; a unit of a
         format with groups is a group."""
-        b, x = self.b, self.x
-        x_size = element_bytes(x.dtype)
-        rows = b.view(x.place, x.dtype, [tile.count, self.low.rows], [x_size, x.row_bytes], b.mul(tile.first, x_size))
+        b, rows = self.b, self.rows(tile)
         weights = self.weights(tile, strip)
         scales = self.group_scales(strip, unit or 0, tile.groups) if self.form.group else None
 
@@ -204,6 +203,20 @@ class Product:
             run(False)
         else:
             b.when(b.compare("eq", unit, 0), lambda: run(False), lambda: run(True))
+
+    def rows(self, tile: Tile) -> SSAValue:
+        """The tile's columns of x, [columns, tokens]; those of an x in SCRATCH are loaded."""
+        b, x = self.b, self.x
+        x_size = element_bytes(x.dtype)
+        if not x.block:
+            first = b.mul(tile.first, x_size)
+            return b.view(x.place, x.dtype, [tile.count, self.low.rows], [x_size, x.row_bytes], first)
+        row_bytes = self.shape.k_tile * x_size
+        place = Place("sram", b.alloc("loaded_inputs", self.low.most_rows * row_bytes, stream=True))
+        blocks = b.div(tile.count, x.block)
+        outside = blocks_view(self.low, x, (0, self.low.rows), b.div(tile.first, x.block), blocks)
+        b.load(staged_view(self.low, place, x, row_bytes, self.low.rows, blocks), outside)
+        return b.view(place, x.dtype, [tile.count, self.low.rows], [x_size, row_bytes])
 
     def weights(self, tile: Tile, strip: Strip) -> SSAValue:
         """The rows of a tile, [columns, rows]."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import lcm
+from math import lcm, prod
 
 from xdsl.dialects.builtin import DictionaryAttr, IntegerAttr, ModuleOp, i64
+from xdsl.ir import SSAValue
 
-from compiler.dialects.slm import shape_of
-from compiler.dialects.slmq import MatmulOp, RopeOp, StripsOp
+from compiler.dialects.slm import row_shape, shape_of
+from compiler.dialects.slmq import AttentionOp, MatmulOp, RopeOp, RowsOp, StripsOp, element_of
 from compiler.errors import CompileError
 from compiler.formats import WeightFormat
+from compiler.lowering.builder import element_bytes
 from compiler.sizes import padded
 from isa.spec import SUM_QUANTUM
 
@@ -31,6 +33,9 @@ class TilePlan:
 
     spill_bytes: values of a chunk that take more than this lie in DRAM where they can; 0: none do. Then row_tile rows of them are
     worked on at once between products, and query_tile tokens in attention.
+
+    stream_bytes: inputs of products that take more than this come from DRAM again for each strip, which has stream_rows rows then;
+    0: none do. image_chunk: rows of an image that its encoder works on at once; 0: as many as tokens.
     """
 
     context: int
@@ -43,6 +48,9 @@ class TilePlan:
     spill_bytes: int = 0
     row_tile: int = 16
     query_tile: int = 16
+    stream_bytes: int = 0
+    stream_rows: int = 0
+    image_chunk: int = 0
 
     @property
     def spills(self) -> bool:
@@ -90,12 +98,32 @@ def strip_shape(
         unit = least_rows
     if fitting >= unit:
         return StripShape(unit, columns)
+    return StripShape(unit, k_tile_of(budget // unit, columns, form))
+
+
+def k_tile_of(budget: int, columns: int, form: WeightFormat) -> int:
+    """Columns of a k-tile such that a row of it stays within the budget: tiles of about equal size."""
+    k_unit = max(K_TILE_UNIT, form.group)
     least = form.group or SUM_QUANTUM * (SPARSITY if form.sparse else 1)
-    longest = max(least, budget // unit // streamed_bytes(form, k_unit) * k_unit)
+    longest = max(least, budget // streamed_bytes(form, k_unit) * k_unit)
     tiles = -(-columns // longest)
     tiles += tiles % 2  # the buffers take turns: an even number ends with the other one
     equal = padded(-(-columns // tiles), min(longest, k_unit))
-    return StripShape(unit, min(equal, columns))
+    return min(equal, columns)
+
+
+def is_streamed(plan: TilePlan, x: SSAValue) -> bool:
+    """Whether the input of a product comes from DRAM in k-tiles, again for each strip: it is too large to stay in SRAM."""
+    if not plan.stream_bytes or not isinstance(x.owner, RowsOp | StripsOp):
+        return False
+    columns = prod(row_shape(x))
+    if plan.chunk * columns * element_bytes(element_of(x.type)) <= plan.stream_bytes or columns % STRIP_ROWS_UNIT:
+        return False
+    readers = [use.operation for use in x.uses]
+    return all(
+        isinstance(op, MatmulOp) and op.x is x and columns >= 2 * max(K_TILE_UNIT, op.weight_format.group)
+        for op in readers
+    )
 
 
 def streamed_bytes(form: WeightFormat, columns: int) -> int:
@@ -103,11 +131,23 @@ def streamed_bytes(form: WeightFormat, columns: int) -> int:
     return form.row_bytes(columns) + (form.scale_bytes(columns) if form.group else 0)
 
 
+def heads_of(op: StripsOp) -> int:
+    """The size of the heads that a strip of a group has whole: rotary embedding and attention work head by head. 1: of none."""
+    rotated = [member.x for member in op.body.block.ops if isinstance(member, RopeOp)]
+    attended = [out for out in op.outs if any(isinstance(use.operation, AttentionOp) for use in out.uses)]
+    return max((shape_of(value)[-1] for value in (*rotated, *attended)), default=1)
+
+
 def strip_shapes(plan: TilePlan, op: StripsOp) -> dict[MatmulOp, StripShape]:
     """The strips of the products of a group: as many rows in all of them."""
     products = [member for member in op.body.block.ops if isinstance(member, MatmulOp)]
-    heads = [shape_of(member.x)[-1] for member in op.body.block.ops if isinstance(member, RopeOp)]
-    rows, count = op.columns.value.data, len(products)
-    shapes = [strip_shape(plan, rows, m.columns, m.weight_format, count, max(heads, default=1)) for m in products]
+    heads, rows, count = heads_of(op), op.columns.value.data, len(products)
+    if any(is_streamed(plan, m.x) for m in products):
+        unit = lcm(padded(plan.array_rows, STRIP_ROWS_UNIT), heads)
+        unit = unit if unit * count <= plan.stream_rows else lcm(STRIP_ROWS_UNIT, heads)
+        strip = min(max(plan.stream_rows // count // unit, 1) * unit, padded(rows, STRIP_ROWS_UNIT))
+        budget = plan.strip_bytes // count // strip
+        return {m: StripShape(strip, k_tile_of(budget, m.columns, m.weight_format)) for m in products}
+    shapes = [strip_shape(plan, rows, m.columns, m.weight_format, count, heads) for m in products]
     rows = min(shape.rows for shape in shapes)
     return {m: StripShape(rows, shape.k_tile) for m, shape in zip(products, shapes, strict=True)}

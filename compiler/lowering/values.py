@@ -100,7 +100,8 @@ class Lowering:
     def without_tokens(builder: TileBuilder, plan: TilePlan) -> Lowering:
         """For a function that works on no tokens: it has no position and no sampler, and no op of it asks for them."""
         none = builder.value(0)
-        return Lowering(builder, plan, 0, 0, 0, none, none, Sampler(none, none, none, none))
+        most = plan.image_chunk or plan.chunk
+        return Lowering(builder, plan, 0, 0, 0, none, none, Sampler(none, none, none, none), most_rows=most)
 
     def place(self, kind: type[Operation], what: Mapping[str, Attribute], name: str) -> SSAValue:
         """The DRAM offset of a weight, state or table; where its name has their indices in it, of the current layer and expert."""

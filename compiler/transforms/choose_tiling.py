@@ -9,20 +9,22 @@ Every plan gives the same bits. The plan is recorded on the module.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, IntegerAttr, ModuleOp, i64
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, IntegerAttr, ModuleOp, TensorType, i64
 from xdsl.dialects.func import FuncOp
+from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 
 from compiler.analysis.buffer_lifetimes import buffer_lifetimes
-from compiler.analysis.plan_costs import ChunkCost, chunk_cost, spilled_bytes
+from compiler.analysis.plan_costs import ChunkCost, chunk_cost, step_function, token_bytes
 from compiler.analysis.sram_solver import solve
 from compiler.dialects import slm, slmq
 from compiler.dialects.slm import row_shape
 from compiler.errors import CompileError
+from compiler.images import encoder_of
 from compiler.lowering.attention_blocks import SCORE_BUFFERS
 from compiler.lowering.builder import element_bytes
 from compiler.lowering.plan import PLAN_ATTRIBUTE, TilePlan
@@ -39,6 +41,12 @@ LAST_SHARES = ((128, 32), (256, 64), (1024, 1024))
 LARGEST_STRIP_BYTES = (256 << 10, 512 << 10)  # up to 128 and from 256 rows of the array on, in proportion between
 # Of plans with values in DRAM: (largest value of a chunk in SRAM, weights of one strip, scores), as divisors of the SRAM size.
 SPILL_SHARES = ((2, 8, 4), (2, 8, 8), (4, 8, 4), (4, 16, 4), (16, 8, 4), (16, 16, 4), (32, 32, 8), (64, 64, 16))
+# The same where the largest inputs of products come from DRAM, too: those above a part of the SRAM, with products of a strip
+# that take another part of it.
+STREAM_SHARES = ((2, 8, 4), (8, 8, 4), (16, 16, 4), (64, 64, 16))
+STREAMED_INPUTS, STREAMED_PRODUCTS = 2, 4
+STREAMED_ROWS = (16, 1024)
+PRODUCT_BYTES = 4
 ROW_TILES = (16, 8, 4, 2, 1)
 ROW_SHARE = 8  # of the SRAM, for the widest rows of a tile
 QUERY_TILES = (128, 64, 32, 16, 8, 4, 2, 1)
@@ -59,16 +67,24 @@ def largest_strip_bytes(array_rows: int) -> int:
 def attention_sizes(module: ModuleOp, chunk: int, share_bytes: int) -> tuple[int, int]:
     """(kv_heads, key_tile) such that scores and streamed entries stay within the share, as far as possible."""
     kv_heads, key_tile = 1 << 20, KV_BLOCK
-    for op in module.walk():
-        if isinstance(op, slmq.AttentionOp | slmq.FullAttentionOp):
-            _, heads, head_dim = slm.shape_of(op.q)
-            groups = slm.shape_of(op.k)[1]
-            score_bytes = chunk * (heads // groups) * KV_BLOCK * 4
-            sizes = [n for n in range(1, groups + 1) if groups % n == 0 and n * score_bytes <= share_bytes]
-            kv_heads = min(kv_heads, max(sizes, default=1))
-            entry = min(kv_heads, groups) * head_dim * element_bytes(slmq.element_of(op.k.type))
-            key_tile = min(key_tile, next((t for t in KEY_TILES if 2 * t * entry <= share_bytes), KEY_TILES[-1]))
+    for op in attentions(module):
+        heads, groups = slm.shape_of(op.q)[1], slm.shape_of(op.k)[1]
+        score_bytes = chunk * (heads // groups) * KV_BLOCK * 4
+        sizes = [n for n in range(1, groups + 1) if groups % n == 0 and n * score_bytes <= share_bytes]
+        kv_heads = min(kv_heads, max(sizes, default=1))
+        key_tile = min(key_tile, largest_key_tile(op, kv_heads, share_bytes))
     return kv_heads, key_tile
+
+
+def attentions(module: ModuleOp) -> list[slmq.AttentionOp | slmq.FullAttentionOp]:
+    return [op for op in module.walk() if isinstance(op, slmq.AttentionOp | slmq.FullAttentionOp)]
+
+
+def largest_key_tile(op: slmq.AttentionOp | slmq.FullAttentionOp, kv_heads: int, share_bytes: int) -> int:
+    """Keys of some heads at once such that the two tiles that take turns stay within the share, as far as possible."""
+    _, groups, head_dim = slm.shape_of(op.k)
+    entry = min(kv_heads, groups) * head_dim * element_bytes(slmq.element_of(op.k.type))
+    return next((tile for tile in KEY_TILES if 2 * tile * entry <= share_bytes), KEY_TILES[-1])
 
 
 def candidates(module: ModuleOp, options: ChooseTilingPass, chunks: tuple[int, ...]) -> Iterator[TilePlan]:
@@ -140,13 +156,23 @@ def spilling_plan(module: ModuleOp, options: ChooseTilingPass, chunk: int, share
     """The plan of a chunk with values in DRAM; `shares` as in SPILL_SHARES."""
     sram_bytes, (spilled, strip, queries) = options.sram_bytes, shares
     widest = widest_row_bytes(module)
-    _, key_tile = attention_sizes(module, 1, sram_bytes // 8)
+    heads = heads_at_once(module)
+    key_tile = min((largest_key_tile(op, heads, sram_bytes // 8) for op in attentions(module)), default=KV_BLOCK)
     return TilePlan(
-        options.context, chunk, min(sram_bytes // strip, largest_strip_bytes(options.array_rows)), heads_at_once(module), key_tile,
+        options.context, chunk, min(sram_bytes // strip, largest_strip_bytes(options.array_rows)), heads, key_tile,
         options.array_rows, 2, sram_bytes // spilled,
         max((r for r in ROW_TILES if r * widest <= sram_bytes // ROW_SHARE), default=1),
         query_rows(module, sram_bytes // queries),
+        image_chunk=image_rows(module, chunk, sram_bytes),
     )  # fmt: skip
+
+
+def streaming_plan(module: ModuleOp, options: ChooseTilingPass, chunk: int, shares: tuple[int, int, int]) -> TilePlan:
+    """The same with the largest inputs of products in DRAM."""
+    plan = spilling_plan(module, options, chunk, shares)
+    least, most = STREAMED_ROWS
+    rows = options.sram_bytes // STREAMED_PRODUCTS // (plan.buffers * chunk * PRODUCT_BYTES)
+    return replace(plan, stream_bytes=options.sram_bytes // STREAMED_INPUTS, stream_rows=min(max(rows, least), most))
 
 
 def input_bytes(module: ModuleOp) -> int:
@@ -156,10 +182,22 @@ def input_bytes(module: ModuleOp) -> int:
 
 
 def widest_row_bytes(module: ModuleOp) -> int:
-    """Of the values that row regions read and make."""
-    rows = [op for op in module.walk() if isinstance(op, slmq.RowsOp)]
+    """Of the values that row regions read and make, those of tokens."""
+    function = step_function(module)
+    rows = [op for op in function.walk() if isinstance(op, slmq.RowsOp)] if function is not None else []
     values = [value for op in rows for value in (*op.operands_read, *op.outs)]
     return max((prod(row_shape(value)) * element_bytes(slmq.element_of(value.type)) for value in values), default=1)
+
+
+def image_rows(module: ModuleOp, chunk: int, sram_bytes: int) -> int:
+    """Rows of an image at once, none more than tokens: two of the widest values of a region are in SRAM. 0 without an encoder."""
+    encoder = encoder_of(module)
+    values = [value for op in encoder.walk() for value in op.results] if encoder is not None else []
+    rows = [value for value in values if isinstance(value.type, TensorType) and isinstance(value.owner, Operation)]
+    row_bytes = [prod(slm.shape_of(value)[1:]) * element_bytes(slmq.element_of(value.type)) for value in rows]
+    if not row_bytes:
+        return 0
+    return max((c for c in CHUNKS if c <= chunk and 2 * c * max(row_bytes) <= sram_bytes), default=1)
 
 
 def heads_at_once(module: ModuleOp) -> int:
@@ -201,7 +239,8 @@ class ChooseTilingPass(ModulePass):
         if plan is None or self.is_starved(cost, plan):
             larger = tuple(c for c in chunks if plan is None or c > plan.chunk)
             other = self.spilling(ctx, op, larger, spilling)
-            plan = self.cheaper(op, cost, plan, other)
+            larger = tuple(c for c in larger if other is None or c > other.chunk)
+            plan = self.cheaper(op, plan, self.streaming(ctx, op, larger, other, spilling))
         if plan is None:
             raise self.nothing_fits(min(n.size_bytes for n in tried), min(n.smem_bytes for n in tried))
         op.attributes[PLAN_ATTRIBUTE] = plan.to_attribute()
@@ -225,36 +264,56 @@ class ChooseTilingPass(ModulePass):
     def spilling(self, ctx: Context, module: ModuleOp, chunks: tuple[int, ...], tried: list[Need]) -> TilePlan | None:
         """The largest chunk that fits with values in DRAM, with as few there as fit; `tried` as of first_fitting."""
 
-        def fitting(chunk: int, every_share: Sequence[tuple[int, int, int]]) -> TilePlan | None:
-            for plan in [spilling_plan(module, self, chunk, shares) for shares in every_share]:
-                tried.append(need_of(ctx, module, plan))
-                if self.fits(tried[-1]):
-                    return plan
-            return None
+        def plans(chunk: int, every_share: Sequence[tuple[int, int, int]]) -> list[TilePlan]:
+            return [spilling_plan(module, self, chunk, shares) for shares in every_share]
 
         possible = [chunk for chunk in chunks if chunk * input_bytes(module) < self.sram_bytes]
         least: TilePlan | None = None
         first, end = 0, len(possible)  # the chunk is among these, or none fits
         while first < end:
             middle = (first + end) // 2
-            plan = fitting(possible[middle], SPILL_SHARES[-1:])
+            plan = self.any_fitting(ctx, module, plans(possible[middle], SPILL_SHARES[-1:]), tried)
             first, end, least = (first, middle, plan) if plan is not None else (middle + 1, end, least)
         if least is None:
             return None
-        return fitting(least.chunk, SPILL_SHARES[:-1]) or least
+        return self.any_fitting(ctx, module, plans(least.chunk, SPILL_SHARES[:-1]), tried) or least
+
+    def streaming(
+        self, ctx: Context, module: ModuleOp, chunks: tuple[int, ...], plan: TilePlan | None, tried: list[Need]
+    ) -> TilePlan | None:
+        """The cheapest chunk with the largest inputs of products in DRAM, if one is cheaper than `plan`; `tried` as of first_fitting."""
+        least = {chunk: streaming_plan(module, self, chunk, STREAM_SHARES[-1]) for chunk in chunks}
+        costs = {chunk: self.cost(module, other) for chunk, other in least.items()}
+        for chunk in sorted(chunks, key=lambda chunk: costs[chunk]):
+            if plan is not None and costs[chunk] >= self.cost(module, plan):
+                break
+            if self.any_fitting(ctx, module, [least[chunk]], tried) is not None:
+                others = [streaming_plan(module, self, chunk, shares) for shares in STREAM_SHARES[:-1]]
+                return self.any_fitting(ctx, module, others, tried) or least[chunk]
+        return plan
+
+    def any_fitting(
+        self, ctx: Context, module: ModuleOp, plans: Sequence[TilePlan], tried: list[Need]
+    ) -> TilePlan | None:
+        """The first of some plans that fits; `tried` as of first_fitting."""
+        for plan in plans:
+            tried.append(need_of(ctx, module, plan))
+            if self.fits(tried[-1]):
+                return plan
+        return None
 
     def is_starved(self, cost: ChunkCost, plan: TilePlan) -> bool:
         """Whether the weights of a chunk take longer to come than to be multiplied."""
         return cost.weight_bytes * self.balance > plan.chunk * cost.work
 
-    def cheaper(
-        self, module: ModuleOp, cost: ChunkCost, plan: TilePlan | None, other: TilePlan | None
-    ) -> TilePlan | None:
+    def cheaper(self, module: ModuleOp, plan: TilePlan | None, other: TilePlan | None) -> TilePlan | None:
         """The plan with values in DRAM, if there is none without or if it is faster by more than what such plans cost a single token."""
         if plan is None or other is None:
             return other or plan
-        spilled = cost.time_bytes(other.chunk, spilled_bytes(module, other), self.balance)
-        return other if spilled < WORTHWHILE * cost.time_bytes(plan.chunk, 0, self.balance) else plan
+        return other if self.cost(module, other) < WORTHWHILE * self.cost(module, plan) else plan
+
+    def cost(self, module: ModuleOp, plan: TilePlan) -> float:
+        return token_bytes(module, plan, self.balance)
 
     def nothing_fits(self, sram: int, smem: int) -> CompileError:
         """The error for the smallest needs of the plans tried."""

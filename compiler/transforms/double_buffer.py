@@ -107,9 +107,9 @@ def carry(outer: scf.ForOp, inner: scf.ForOp, allocs: list[tile.AllocOp]) -> scf
 
 def keep(branch: scf.IfOp, allocs: list[tile.AllocOp]) -> None:
     """Moves buffers out of the loop around a branch. Other branches of such a loop work on other turns of it, and while the
-    engines do, the memory is not free for them."""
+    engines do, the memory is not free for them. Branches that exclude each other, those of kinds of layers, share memory."""
     loop = branch.parent_op()
-    if isinstance(loop, scf.ForOp):
+    if isinstance(loop, scf.ForOp) and not branch.false_region.blocks:
         for alloc in allocs:
             alloc.detach()
             Rewriter.insert_op(alloc, InsertPoint.before(loop))

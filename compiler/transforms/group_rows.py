@@ -30,6 +30,8 @@ ROW_BY_ROW = (
     *ELEMENTWISE,
     slmq.EmbedOp,
     slmq.PositionRowsOp,
+    slmq.SinusoidOp,
+    slmq.ReplaceOp,
     slmq.RmsNormOp,
     slmq.LayerNormOp,
     slmq.QuantizeOp,

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from compiler.dialects import tile
 from compiler.driver import Options, lower
 from compiler.lowering.plan import TilePlan
 from compiler.program import Program
+from compiler.transforms import choose_tiling
 from compiler.transforms.choose_tiling import ChooseTilingPass
 from frontends import load_program
 from tests.end_to_end.e2e_support import PUBLISHED, SCHEMES, check_bits, options, prompt_of, tiny_program
@@ -33,7 +35,7 @@ def starved(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
     def starved(*_: object) -> bool:
         return True
 
-    def other_first(_: object, __: object, ___: object, plan: Any, other: Any) -> Any:
+    def other_first(_: object, __: object, plan: Any, other: Any) -> Any:
         return other or plan
 
     monkeypatch.setattr(ChooseTilingPass, "is_starved", starved)
@@ -66,6 +68,45 @@ def test_bits(name: str, scheme: str) -> None:
 def test_tails(length: int) -> None:
     chosen = options("tiny", "w8a8", 300, sram_bytes=SRAM_BYTES)
     assert check(tiny_program(4, **MANY_HEADS), chosen, length).spills
+
+
+@pytest.fixture
+def streaming(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+    """Every plan has values in DRAM, and all inputs of products that can be there."""
+
+    def starved(*_: object) -> bool:
+        return True
+
+    def none(*_: object) -> None:
+        return None
+
+    def cost(_: object, __: object, plan: TilePlan) -> float:
+        return 1 / plan.chunk if plan.stream_bytes else 1
+
+    monkeypatch.setattr(ChooseTilingPass, "is_starved", starved)
+    monkeypatch.setattr(ChooseTilingPass, "spilling", none)
+    monkeypatch.setattr(ChooseTilingPass, "cost", cost)
+    monkeypatch.setattr(choose_tiling, "STREAMED_INPUTS", 1 << 12)
+    yield
+
+
+@pytest.mark.usefixtures("streaming")
+@pytest.mark.parametrize("scheme", [*SCHEMES, "w4a8-g32", "w4a16-g32-zp", "w8a8-s24", "mxfp4"])
+def test_streamed_inputs(scheme: str) -> None:
+    chosen = options("tiny", scheme, 64, sram_bytes=SRAM_BYTES)
+    program = tiny_program(3, **WIDE | {"intermediate_size": 288, "num_hidden_layers": 1})
+    assert check(program, chosen, 50).stream_bytes
+    module = lower(program, chosen, "tile")
+    labels = {op.label.data for op in module.walk() if isinstance(op, tile.AllocOp)}
+    assert "loaded_inputs" in labels
+
+
+@pytest.mark.usefixtures("streaming")
+@pytest.mark.parametrize("length", [1, 7, 129])
+def test_tails_of_streamed_inputs(length: int) -> None:
+    chosen = options("tiny", "w8a8", 300, sram_bytes=SRAM_BYTES)
+    program = tiny_program(4, **MANY_HEADS | {"intermediate_size": 176, "num_hidden_layers": 1})
+    assert check(program, chosen, length).stream_bytes
 
 
 FAMILIES = [
