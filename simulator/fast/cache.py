@@ -18,8 +18,8 @@ from simulator.fast.target import processor
 
 CACHE_SETTING = "NUMBA_CACHE_DIR"
 LOOP_MODULES = (
-    "aliases", "compiled", "counts", "descriptors", "effects", "execution", "issue", "layout", "lookup", "loop", "raw", "scalar", "schedule",
-    "sharing", "system", "turnaround", "block",
+    "aliases", "block", "compiled", "counts", "descriptors", "effects", "execution", "issue", "layout", "lookup", "loop", "raw",
+    "scalar", "schedule", "sharing", "system", "turnaround",
 )  # fmt: skip
 SOURCES: dict[str, dict[str, tuple[str, ...]]] = {
     "loop": {
