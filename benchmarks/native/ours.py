@@ -1,0 +1,45 @@
+"""The fast engine on one executable. Prints JSON.
+
+ours.py run FILE.slx THREADS PROMPT NEW        seconds of the prompt, and of each new token; cycles and what was read
+ours.py timing FILE.slx THREADS PROMPT NEW     the same without values
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from isa.container import Executable
+from simulator.session import Session
+
+
+def run(path: str, threads: int, prompt: int, new: int, timing_only: bool) -> dict[str, object]:
+    session = Session(Executable.open(path, verify=False), threads=threads, timing_only=timing_only)
+    list(session.generate([1] * 8, 2))  # kernels are loaded, the file is mapped and read
+    session.reset()
+    vocabulary = session.vocabulary
+    started = time.perf_counter()
+    times: list[float] = []
+    for _ in session.generate([1 + place % (vocabulary - 1) for place in range(prompt)], new + 1):
+        times.append(time.perf_counter())
+    return {
+        "prompt_seconds": times[0] - started,
+        "token_seconds": [b - a for a, b in zip(times, times[1:], strict=False)],
+        "anonymous_bytes": anonymous_bytes(),
+    }
+
+
+def anonymous_bytes() -> int:
+    """Memory of this process that is no file: RssAnon."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("RssAnon"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+if __name__ == "__main__":
+    command, file, *numbers = sys.argv[1:]
+    threads, prompt, new = (int(number) for number in numbers)
+    print(json.dumps(run(file, threads, prompt, new, command == "timing")))
