@@ -22,7 +22,7 @@ ENTRIES, ELEMENTS, ROW = 0, 1, 2
 """Places in the parameters; those of the row are its fields, for the staged kernel."""
 VECTORS = 4
 """Vectors of elements that are passed over at once."""
-EMPTY = 0xFF800000 - (1 << 64)
+EMPTY = 0xFF800000 - (1 << 32)
 """The entry (-inf, -1)."""
 _VALUE = Kind("f32")
 
