@@ -6,17 +6,22 @@ Layouts are dense, permuted, with gaps, backwards, broadcast, or in the place of
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
-from itertools import permutations
+from random import Random
 
 import numpy as np
-from hypothesis import strategies as st
 
 from isa.descriptor import Descriptor
-from isa.spec import ELEMENT_BITS, VPU_RESULTS, VPU_SOURCES, Dtype, Region
+from isa.spec import ELEMENT_BITS, TD_OPERANDS, VPU_RESULTS, VPU_SOURCES, Dtype, Region
 
 SLOT_BYTES = 1 << 18
 OPERANDS = 4
+SEEDS = 10
+"""Different contents of memory."""
+USUAL = (Dtype.F32, Dtype.F32, Dtype.F32, Dtype.BF16, Dtype.F16, Dtype.I8)
+LARGE = ((8192, 1, 1, 1), (8195, 1, 1, 1), (24, 19, 20, 1), (1, 8200, 1, 1), (100, 7, 3, 4), (3, 5, 600, 1))
 Extents = tuple[int, int, int, int]
 
 _NUMBERS = (
@@ -42,7 +47,7 @@ def contents(seed: int, size_bytes: int = OPERANDS * SLOT_BYTES) -> bytes:
     return words.astype("<u4").tobytes()
 
 
-def _dense(order: tuple[int, ...], extents: Extents, inner: int, gap: int) -> Extents:
+def _nested(order: Sequence[int], extents: Extents, inner: int, gap: int) -> Extents:
     """Strides of dimensions that lie inside each other in this order, `inner` bytes from one to the next in the first of them."""
     strides, reach = [0, 0, 0, 0], inner
     for dimension in order:
@@ -52,19 +57,18 @@ def _dense(order: tuple[int, ...], extents: Extents, inner: int, gap: int) -> Ex
     return strides[0], strides[1], strides[2], strides[3]
 
 
-@st.composite
-def layouts(draw: st.DrawFn, dtype: Dtype, extents: Extents, broadcasts: bool) -> Extents:
+def layout(rng: Random, dtype: Dtype, extents: Extents, broadcasts: bool) -> Extents:
     """Strides of any kind, without two elements in one place unless it broadcasts."""
     size = ELEMENT_BITS[dtype] // 8
-    gap = draw(st.sampled_from([0, 0, 0, max(1, size), 4 * max(1, size)]))
+    gap = rng.choice((0, 0, 0, max(1, size), 4 * max(1, size)))
     if size:
-        order = draw(st.sampled_from([(0, 1, 2, 3), (0, 1, 2, 3), *permutations(range(4))]))
-        strides = list(_dense(order, extents, size * draw(st.sampled_from([1, 1, 1, 2])), gap))
+        order = rng.choice([(0, 1, 2, 3), (0, 1, 2, 3), rng.sample(range(4), 4)])
+        strides = list(_nested(order, extents, size * rng.choice((1, 1, 1, 2)), gap))
     else:
         row = extents[0] // 2 + gap
         strides = [0, row, row * extents[1], row * extents[1] * extents[2]]
     for dimension in range(4):
-        turn = draw(st.integers(0, 15))
+        turn = rng.randrange(16)
         if turn == 0 and (size or dimension):
             strides[dimension] = -strides[dimension]
         elif turn < 5 and broadcasts and (size or dimension):
@@ -72,7 +76,7 @@ def layouts(draw: st.DrawFn, dtype: Dtype, extents: Extents, broadcasts: bool) -
     return strides[0], strides[1], strides[2], strides[3]
 
 
-def placed(slot: int, dtype: Dtype, extents: Extents, strides: Extents, glog2: int) -> Descriptor:
+def placed(slot: int, dtype: Dtype, extents: Extents, strides: Extents, glog2: int = 0) -> Descriptor:
     """In a slot of its own, whichever way the strides lead."""
     d = Descriptor(0, Region.SRAM, dtype, extents, strides, glog2)
     low, high = d.interval()
@@ -80,42 +84,44 @@ def placed(slot: int, dtype: Dtype, extents: Extents, strides: Extents, glog2: i
     return Descriptor(slot * SLOT_BYTES - low, Region.SRAM, dtype, extents, strides, glog2)
 
 
-small_extents = st.tuples(
-    st.one_of(st.integers(1, 70), st.sampled_from([96, 255, 513])),
-    st.integers(1, 5),
-    st.integers(1, 3),
-    st.integers(1, 3),
-)
-large_extents = st.sampled_from(
-    [(8192, 1, 1, 1), (8195, 1, 1, 1), (24, 19, 20, 1), (1, 8200, 1, 1), (100, 7, 3, 4), (3, 5, 600, 1)]
-)
-packed_extents = st.tuples(
-    st.sampled_from([64, 128, 192, 320, 1024]), st.integers(1, 4), st.integers(1, 2), st.integers(1, 2)
-)
-usual_dtypes = st.sampled_from([Dtype.F32, Dtype.F32, Dtype.F32, Dtype.BF16, Dtype.F16, Dtype.I8])
+def tensor(rng: Random, slot: int, dtype: Dtype, extents: Extents, broadcasts: bool) -> Descriptor:
+    """Of any layout."""
+    return placed(slot, dtype, extents, layout(rng, dtype, extents, broadcasts), group(rng, dtype, extents[0]))
 
 
-def group(dtype: Dtype, extent: int) -> st.SearchStrategy[int]:
+def any_extents(rng: Random, dtypes: Sequence[Dtype], is_large: bool) -> Extents:
+    """Rows of whole groups if an operand is of nibbles; `is_large`: worth dividing."""
+    if Dtype.I4 in dtypes:
+        return rng.choice((64, 128, 192, 320, 1024)), rng.randint(1, 4), rng.randint(1, 2), rng.randint(1, 2)
+    if is_large:
+        return rng.choice(LARGE)
+    e0 = rng.choice((rng.randint(1, 70), rng.randint(1, 70), 96, 255, 513))
+    return e0, rng.randint(1, 5), rng.randint(1, 3), rng.randint(1, 3)
+
+
+def group(rng: Random, dtype: Dtype, extent: int) -> int:
     """glog2 of a tensor."""
     if dtype != Dtype.I4:
-        return st.just(0)
-    return st.sampled_from([log2 for log2 in range(5, 11) if extent % (1 << log2) == 0])
+        return 0
+    return rng.choice([log2 for log2 in range(5, 11) if extent % (1 << log2) == 0])
 
 
-@st.composite
-def elementwise(draw: st.DrawFn, sources: int, is_large: bool = False) -> dict[str, Descriptor]:
+def any_dtype(rng: Random, dtypes: Sequence[Dtype]) -> Dtype:
+    """Often a usual one."""
+    return rng.choice((Dtype.F32, rng.choice(USUAL), rng.choice(dtypes)))
+
+
+def elementwise(rng: Random, sources: int, is_large: bool = False) -> dict[str, Descriptor]:
     """ta and `sources` of tb, tc, td of equal extents. Sometimes the target is where a source is."""
-    results = st.one_of(st.sampled_from([Dtype.F32]), usual_dtypes, st.sampled_from(VPU_RESULTS))
-    dtypes = [draw(results), *(draw(st.one_of(usual_dtypes, st.sampled_from(VPU_SOURCES))) for _ in range(sources))]
-    shapes = packed_extents if Dtype.I4 in dtypes else large_extents if is_large else small_extents
-    extents = draw(shapes)
-    made: dict[str, Descriptor] = {}
-    for place, (name, dtype) in enumerate(zip(("ta", "tb", "tc", "td"), dtypes, strict=False)):
-        strides = draw(layouts(dtype, extents, broadcasts=place > 0))
-        made[name] = placed(place, dtype, extents, strides, draw(group(dtype, extents[0])))
+    dtypes = [any_dtype(rng, VPU_RESULTS), *(any_dtype(rng, VPU_SOURCES) for _ in range(sources))]
+    extents = any_extents(rng, dtypes, is_large)
+    made = {
+        name: tensor(rng, place, dtype, extents, broadcasts=place > 0)
+        for place, (name, dtype) in enumerate(zip(TD_OPERANDS, dtypes, strict=False))
+    }
     target = made["ta"]
     alike = [name for name, d in made.items() if ELEMENT_BITS[d.dtype] == ELEMENT_BITS[target.dtype] and name != "ta"]
-    if alike and draw(st.integers(0, 3)) == 0:
-        name = draw(st.sampled_from(alike))
-        made[name] = Descriptor(target.base, target.region, made[name].dtype, extents, target.strides, target.glog2)
+    if alike and rng.randrange(4) == 0:
+        name = rng.choice(alike)
+        made[name] = replace(target, dtype=made[name].dtype)
     return made

@@ -38,11 +38,20 @@ class Outcome:
 
 
 def run_both(
-    text: bytes, machine: Machine, state_of: Callable[[], State], *, seed: int = 0, watchdog: int = 1 << 20
+    text: bytes,
+    machine: Machine,
+    state_of: Callable[[], State],
+    *,
+    seed: int = 0,
+    watchdog: int = 1 << 20,
+    timing_only: bool = True,
 ) -> Outcome:
-    """Runs a text from two equal states. Raises AssertionError if anything differs; returns the outcome."""
+    """Runs a text from two equal states. Raises AssertionError if anything differs; returns the outcome.
+
+    Without `timing_only` all regions must be there, and tensors have values.
+    """
     decoded = decode_text(text)
-    options = Options(Feature.SPARSE, timing_only=True, watchdog=watchdog, seed=seed)
+    options = Options(Feature.SPARSE, timing_only=timing_only, watchdog=watchdog, seed=seed)
     model, clock = TimingModel(machine), FastTiming(machine, decoded)
     slow, quick = state_of(), state_of()
     slow.instructions = quick.instructions = len(decoded)
@@ -74,7 +83,18 @@ def assert_equal(actual: Outcome, expected: Outcome) -> None:
         one, two = getattr(actual, field.name), getattr(expected, field.name)
         if field.name == "records":
             assert_same_records(one, two)
+        elif field.name == "memories":
+            assert_same_memories(one, two)
+            continue
         assert one == two, f"{field.name}: {one} instead of {two}"
+
+
+def assert_same_memories(actual: dict[Region, bytes], expected: dict[Region, bytes]) -> None:
+    assert actual.keys() == expected.keys()
+    for region, content in expected.items():
+        if actual[region] != content:
+            place = next(i for i, (one, two) in enumerate(zip(actual[region], content, strict=True)) if one != two)
+            raise AssertionError(f"memory {region.name}, from byte {place:#x} on")
 
 
 def assert_same_records(actual: Records, expected: Records) -> None:

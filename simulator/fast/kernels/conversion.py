@@ -18,11 +18,6 @@ CANONICAL_NAN, CANONICAL_NAN_F16, CANONICAL_NAN_BF16 = 0x7FC00000, 0x7E00, 0x7FC
 SIGN = -(1 << 31)
 
 
-def canonical(x: Value) -> Value:
-    """x with every NaN canonical."""
-    return x.is_nan().choose(bits_of(x).like(CANONICAL_NAN).cast("bitcast", "f32"), x)
-
-
 def bits_of(x: Value) -> Value:
     """Of binary32."""
     return x.cast("bitcast", "i32")
@@ -69,7 +64,9 @@ def from_e8m0(bits: Value) -> Value:
 
 
 def to_f32(x: Value) -> Value:
-    return bits_of(canonical(x))
+    """Chosen among bits: LLVM takes one NaN for another, and would leave out a choice between a square root and NaN."""
+    bits = bits_of(x)
+    return x.is_nan().choose(bits.like(CANONICAL_NAN), bits)
 
 
 def to_bf16(x: Value) -> Value:

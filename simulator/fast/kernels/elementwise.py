@@ -14,7 +14,14 @@ from simulator.fast.kernels.abi import Arg, Choice
 from simulator.fast.kernels.conversion import bits_of, read, size_bytes, write, write_bits
 from simulator.fast.kernels.emit import LANES, Code, Value, emitted
 from simulator.fast.kernels.functions import LONG, applied
-from simulator.fast.kernels.loops import ROWS, WORTH_DIVIDING, outer_parameters, parameters_length, rows, share
+from simulator.fast.kernels.loops import (
+    LONG_ELEMENTS,
+    WORTH_DIVIDING,
+    divided,
+    outer_parameters,
+    parameters_length,
+    rows,
+)
 from simulator.fast.kernels.operands import elementwise_operands, nest_with_rows, source_bases
 from simulator.fast.kernels.staged import choose_staged
 from simulator.fast.kernels.transfer import choose_copy
@@ -63,16 +70,9 @@ def write_kernel(code: Code, form: Form) -> None:
     Parameters: those of the loops, the elements of a row, the place of a scalar among the sources or -1.
     """
     operands = 1 + len(form.sources)
-    row_count, length = code.parameter(ROWS), code.parameter(parameters_length(operands))
-    is_single = row_count.equals(1)
-    first, end = share(code, length, DIVIDED_ELEMENTS)
-    first, end = is_single.choose(first, code.word(0)), is_single.choose(end, length)
-    row_first, row_end = share(code, row_count, 1)
-    row_first, row_end = is_single.choose(code.word(0), row_first), is_single.choose(code.word(1), row_end)
-    bases = [
-        code.argument(Arg.TA),
-        *source_bases(code, len(form.sources), code.parameter(parameters_length(operands) + 1)),
-    ]
+    length, scalar = (code.parameter(parameters_length(operands) + place) for place in (0, 1))
+    row_first, row_end, first, end = divided(code, length, DIVIDED_ELEMENTS)
+    bases = [code.argument(Arg.TA), *source_bases(code, len(form.sources), scalar)]
     with rows(code, operands, row_first, row_end) as row:
         _write_row(code, form, [base + offset for base, offset in zip(bases, row.offsets, strict=True)], first, end)
 
@@ -126,5 +126,5 @@ def choose_elementwise(instruction: Decoded, operands: dict[str, Descriptor]) ->
         form.name,
         emitted(lambda code: write_kernel(code, form)),
         (*outer_parameters(outer, len(dtypes)), row.extent, scalar),
-        target.elements >= WORTH_DIVIDING,
+        target.elements * (LONG_ELEMENTS if function in LONG else 1) >= WORTH_DIVIDING,
     )

@@ -17,7 +17,8 @@ ROWS, EXTENTS, STEPS = 0, 1, 3
 """Places in the parameters: rows in all; turns of the two inner ones of the outer loops; OUTER steps of each operand, innermost first."""
 PART, PARTS = int(Arg.PART), int(Arg.PARTS)
 WORTH_DIVIDING = 1 << 13
-"""Elements."""
+"""Elements. One of a LONG function counts as LONG_ELEMENTS."""
+LONG_ELEMENTS = 8
 
 
 class Loop(NamedTuple):
@@ -65,6 +66,20 @@ def share(code: Code, total: Value, unit: int) -> tuple[Value, Value]:
     units = (total + (unit - 1)) // unit
     first, end = units * part // parts * unit, units * (part + 1) // parts * unit
     return first.smaller(total), end.smaller(total)
+
+
+def divided(code: Code, length: Value, unit: int) -> tuple[Value, Value, Value, Value]:
+    """First and end of the rows of this part, and of the elements of each: whole rows, or a piece in units of the only one."""
+    zero, count = code.word(0), code.parameter(ROWS)
+    is_single = count.equals(1)
+    row_first, row_end = share(code, count, 1)
+    first, end = share(code, length, unit)
+    return (
+        is_single.choose(zero, row_first),
+        is_single.choose(count, row_end),
+        is_single.choose(first, zero),
+        is_single.choose(end, length),
+    )
 
 
 class Row(NamedTuple):

@@ -22,7 +22,7 @@ ENTRIES, ELEMENTS, ROW = 0, 1, 2
 """Places in the parameters; those of the row are its fields, for the staged kernel."""
 VECTORS = 4
 """Vectors of elements that are passed over at once."""
-EMPTY = 0xFF800000 - (1 << 64)
+EMPTY = 0xFF800000 - (1 << 32)
 """The entry (-inf, -1)."""
 _VALUE = Kind("f32")
 
@@ -32,7 +32,7 @@ class List(NamedTuple):
 
     at: Value
     limit: Value
-    held: Variable
+    length: Variable
     least: Variable
     """What a value must reach: that of the last entry, -inf if the list is not full."""
 
@@ -54,7 +54,7 @@ def is_better(a: Value, b: Value) -> Value:
 
 def insert(code: Code, entries: List, entry: Value) -> None:
     """Behind the entries that are better or equal. Empty ones are left out, and those no better than the last one of a full list."""
-    count, last = entries.held.get(), entries.limit - 1
+    count, last = entries.length.get(), entries.limit - 1
     is_full = count.equals(entries.limit)
     is_last_better = ~is_better(entry, code.load(WORD, entries.at + last * ENTRY_BYTES))
     with code.when((value_of(entry) > -math.inf) & ~(is_full & is_last_better)):
@@ -67,8 +67,8 @@ def insert(code: Code, entries: List, entry: Value) -> None:
             code.store(at, before)
             place.set(place.get() - 1)
         code.store(entries.at + place.get() * ENTRY_BYTES, entry)
-        entries.held.set((count + 1).smaller(entries.limit))
-        with code.when(entries.held.get().equals(entries.limit)):
+        entries.length.set((count + 1).smaller(entries.limit))
+        with code.when(entries.length.get().equals(entries.limit)):
             entries.least.set(code.load(_VALUE, entries.at + last * ENTRY_BYTES))
 
 
@@ -119,7 +119,7 @@ def write_selection(code: Code, is_staged: bool) -> None:
             scan(code, entries, scratch, count, first + chunk)
     else:
         scan(code, entries, row, elements, first)
-    with code.loop(entries.held.get(), entries.limit) as place:
+    with code.loop(entries.length.get(), entries.limit) as place:
         code.store(entries.at + place * ENTRY_BYTES, code.word(EMPTY))
 
 

@@ -17,6 +17,7 @@ from simulator.fast.kernels.abi import Arg, Choice
 from simulator.fast.kernels.conversion import size_bytes, write
 from simulator.fast.kernels.emit import F32, LANES, Code, Kind, Value, emitted
 from simulator.fast.kernels.loops import (
+    LONG_ELEMENTS,
     ROWS,
     WORTH_DIVIDING,
     loops,
@@ -127,7 +128,7 @@ def choose_softmax(instruction: Decoded, operands: dict[str, Descriptor]) -> Cho
     p, s, ml = operands["ta"], operands["tb"], operands["tc"]
     nest = loops(s.extents[1:], p.strides[1:], s.strides[1:], ml.strides[1:])
     parameters = (*outer_parameters(nest, OPERANDS), s.extents[0], ml.strides[0])
-    is_divisible = s.elements >= WORTH_DIVIDING and s.elements > s.extents[0]
+    is_divisible = s.elements * LONG_ELEMENTS >= WORTH_DIVIDING and s.elements > s.extents[0]
     follow = all(d.extents[0] == 1 or d.strides[0] == size_bytes(d.dtype) for d in (p, s))
     if p.dtype in USUAL and s.dtype == Dtype.F32 and follow:
         dtype = p.dtype

@@ -1,121 +1,67 @@
-"""ld, st: the bits of every element, from strides to strides."""
+"""ld, st, and vun.mov of equal dtypes: the bits of every element, from strides to strides."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from isa.descriptor import Descriptor
 from isa.encoding import Decoded
-from isa.spec import ELEMENT_BITS, PACKED_4BIT
+from isa.spec import PACKED_4BIT
 from simulator.fast.kernels.abi import Arg, Choice
-from simulator.fast.kernels.raw import (
-    argument,
-    inlined,
-    load_i64,
-    load_u8,
-    load_u16,
-    load_u32,
-    store_i64,
-    store_u8,
-    store_u16,
-    store_u32,
-)
-from simulator.fast.kernels.vectors import BYTES, loader, store
+from simulator.fast.kernels.conversion import size_bytes
+from simulator.fast.kernels.emit import LANES, Code, Kind, Value, emitted
+from simulator.fast.kernels.loops import Loop, divided, loops, merged, outer_parameters, parameters_length, rows
 
-TA, TB = int(Arg.TA), int(Arg.TB)
-VECTOR_BYTES = BYTES.lanes
-DIMENSIONS = 4
-load_bytes = loader(BYTES)
-_ELEMENTS = {1: (load_u8, store_u8), 2: (load_u16, store_u16), 4: (load_u32, store_u32)}
+OPERANDS = 2
+LENGTH = parameters_length(OPERANDS)
+"""Place in the parameters of the bytes of a run, or of the elements of a row and then the steps of target and source."""
+DIVIDED_BYTES = 4096
+"""A run is divided at multiples of this."""
+WORTH_DIVIDING_BYTES = 1 << 15
+RUN = Kind("i8", 4 * LANES)
 
 
-@inlined
-def copy_run(target: int, source: int, size_bytes: int) -> None:
-    """Copies bytes in a row; the two do not overlap."""
-    done = 0
-    while done + VECTOR_BYTES <= size_bytes:
-        store(target + done, load_bytes(source + done))
-        done += VECTOR_BYTES
-    while done + 8 <= size_bytes:
-        store_i64(target + done, load_i64(source + done))
-        done += 8
-    while done < size_bytes:
-        store_u8(target + done, load_u8(source + done))
-        done += 1
+def write_copy_runs(code: Code) -> None:
+    """Runs of bytes in up to three dimensions. Parts take whole runs, or pieces of the only one."""
+    target, source = code.argument(Arg.TA), code.argument(Arg.TB)
+    row_first, row_end, first, end = divided(code, code.parameter(LENGTH), DIVIDED_BYTES)
+    whole_end = first + (end - first) // RUN.lanes * RUN.lanes
+    with rows(code, OPERANDS, row_first, row_end) as row:
+        to, at = target + row.offsets[0], source + row.offsets[1]
+        with code.loop(first, whole_end, RUN.lanes) as k:
+            code.store(to + k, code.load(RUN, at + k))
+        with code.loop(whole_end, end, LANES) as k:
+            code.store_first(to + k, code.load_first(Kind("i8", LANES), at + k, end - k), end - k)
 
 
-def make_copy_runs() -> Callable[[int, int], int]:
-    """Runs of bytes in up to three dimensions. Parameters: bytes of a run; extent, step of the target and of the source of each."""
-
-    def copy(arguments: int, parameters: int) -> int:
-        target, source, run = argument(arguments, TA), argument(arguments, TB), argument(parameters, 0)
-        for i3 in range(argument(parameters, 7)):
-            for i2 in range(argument(parameters, 4)):
-                to = target + i2 * argument(parameters, 5) + i3 * argument(parameters, 8)
-                at = source + i2 * argument(parameters, 6) + i3 * argument(parameters, 9)
-                to_step, at_step = argument(parameters, 2), argument(parameters, 3)
-                for _ in range(argument(parameters, 1)):
-                    copy_run(to, at, run)
-                    to, at = to + to_step, at + at_step
-        return 0
-
-    return copy
+def write_copy_elements(code: Code, element: str) -> None:
+    """Elements in four dimensions. Parts take whole rows, or pieces of the only one."""
+    bases = code.argument(Arg.TA), code.argument(Arg.TB)
+    steps = code.parameter(LENGTH + 1), code.parameter(LENGTH + 2)
+    row_first, row_end, first, end = divided(code, code.parameter(LENGTH), DIVIDED_BYTES)
+    with rows(code, OPERANDS, row_first, row_end) as row, code.loop(first, end) as k:
+        to, at = (_place(base, offset, step, k) for base, offset, step in zip(bases, row.offsets, steps, strict=True))
+        code.store(to, code.load(Kind(element), at))
 
 
-def make_copy_elements(size_bytes: int) -> Callable[[], Callable[[int, int], int]]:
-    """Elements in four dimensions. Parameters: extent, step of the target and of the source of each."""
-
-    def make() -> Callable[[int, int], int]:
-        load, put = _ELEMENTS[size_bytes]
-
-        def copy(arguments: int, parameters: int) -> int:
-            target, source = argument(arguments, TA), argument(arguments, TB)
-            for i3 in range(argument(parameters, 9)):
-                for i2 in range(argument(parameters, 6)):
-                    for i1 in range(argument(parameters, 3)):
-                        to = target + i1 * argument(parameters, 4) + i2 * argument(parameters, 7)
-                        to += i3 * argument(parameters, 10)
-                        at = source + i1 * argument(parameters, 5) + i2 * argument(parameters, 8)
-                        at += i3 * argument(parameters, 11)
-                        to_step, at_step = argument(parameters, 1), argument(parameters, 2)
-                        for _ in range(argument(parameters, 0)):
-                            put(to, load(at))
-                            to, at = to + to_step, at + at_step
-            return 0
-
-        return copy
-
-    return make
+def _place(base: Value, offset: Value, step: Value, k: Value) -> Value:
+    return base + offset + k * step
 
 
 def choose_copy(instruction: Decoded, operands: dict[str, Descriptor]) -> Choice:
     """Whole rows at a time if the elements of a row follow each other on both sides."""
     target, source = operands["ta"], operands["tb"]
-    size_bytes = max(1, ELEMENT_BITS[target.dtype] // 8)
-    loops = _loops(target, source)
-    if target.dtype in PACKED_4BIT or loops[0][1:] == (size_bytes, size_bytes) or loops[0][0] == 1:
-        run = target.row_bytes()
-        outer = _merged(loops[1:])
-        if outer and outer[0][1:] == (run, run):
-            run *= outer.pop(0)[0]
-        padded = [*outer, *[(1, 0, 0)] * (DIMENSIONS - 1 - len(outer))]
-        return Choice("copy.runs", make_copy_runs, (run, *(number for loop in padded for number in loop)))
-    numbers = tuple(number for loop in loops for number in loop)
-    return Choice(f"copy.elements{size_bytes}", make_copy_elements(size_bytes), numbers)
-
-
-def _loops(target: Descriptor, source: Descriptor) -> list[tuple[int, int, int]]:
-    return list(zip(target.extents, target.strides, source.strides, strict=True))
-
-
-def _merged(loops: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
-    """Loops of which none steps over the next inner one exactly, on both sides; those of one turn are left out."""
-    result: list[tuple[int, int, int]] = []
-    for extent, to, at in loops:
-        if extent == 1:
-            continue
-        if result and (to, at) == (result[-1][0] * result[-1][1], result[-1][0] * result[-1][2]):
-            result[-1] = (result[-1][0] * extent, *result[-1][1:])
-        else:
-            result.append((extent, to, at))
-    return result
+    size = size_bytes(target.dtype)
+    nest = loops(target.extents, target.strides, source.strides)
+    run, is_divisible = (
+        target.row_bytes(),
+        target.row_bytes() * target.elements >= WORTH_DIVIDING_BYTES * target.extents[0],
+    )
+    if target.dtype in PACKED_4BIT or nest[0].steps == (size, size) or nest[0].extent == 1:
+        inner, *outer = merged([Loop(run, (1, 1)), *nest[1:]]) or [Loop(1, (1, 1))]
+        if inner.steps != (1, 1):
+            inner, outer = Loop(1, (1, 1)), [inner, *outer]
+        parameters = (*outer_parameters(outer, OPERANDS), inner.extent)
+        return Choice("copy.runs", emitted(write_copy_runs), parameters, is_divisible)
+    inner, *outer = merged(nest)
+    parameters = (*outer_parameters(outer, OPERANDS), inner.extent, *inner.steps)
+    make = emitted(lambda code: write_copy_elements(code, f"i{8 * size}"))
+    return Choice(f"copy.elements{size}", make, parameters, is_divisible)
