@@ -86,6 +86,7 @@ class Session:
     """One conversation with one executable. `timing_only`: control flow without tensor values (weights are never read).
 
     `engine`: "fast" keeps time in `clock`; it is the default unless an observer watches or bytes never written are looked for.
+    `extrapolate`: its timing-only runs need not execute what they have seen before; everything comes out the same.
     `seed`: what timing-only runs choose. `check_uninitialised`: reading SRAM, KV or SCRATCH bytes never written traps.
     Raises SessionError if the executable lacks what a session needs or is larger than its machine.
     """
@@ -100,10 +101,11 @@ class Session:
         check_uninitialised: bool = False,
         seed: int = 0,
         watchdog: int = DEFAULT_WATCHDOG,
+        extrapolate: bool = True,
     ) -> None:
         self.executable = executable
         self.observer = observer
-        self.options = Options(executable.features, timing_only, check_uninitialised, watchdog, seed)
+        self.options = Options(executable.features, timing_only, check_uninitialised, watchdog, seed, extrapolate)
         meta = executable.meta
         self.context: int = meta["context"]
         self.vocabulary: int = meta["vocabulary"]
