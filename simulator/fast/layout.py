@@ -115,6 +115,7 @@ class Core(IntEnum):
     OBSERVED_AT = auto()  # ... the cycle
     OBSERVED_FRONTIER = auto()
     NOTED = auto()  # engine instructions noted
+    PASSED = auto()  # instructions that were not executed, so far
     QUEUE_FULL = auto()  # .. by engine
     LENGTH = QUEUE_FULL + ENGINE_SLOTS
 

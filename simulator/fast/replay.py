@@ -48,7 +48,7 @@ def arrive(s: Block, values: Ints, by_pc: Ints) -> int:
         if trace == 0 or s.traces[trace - 1, Trace.FORMS] < 0 or not choose_costs(s, values, trace - 1):
             break
         if state == UNKNOWN:
-            state = current_state(s, core[Core.NOW])
+            state = current_state(s, core[Core.NOW], False)
         transition = find_transition(s, state, trace - 1)
         if transition < 0 or s.traces[trace - 1, Trace.INSTRUCTIONS] >= core[Core.STEPS]:
             break
@@ -92,7 +92,7 @@ def find_transition(s: Block, state: int, row: int) -> int:
     return -1
 
 
-@inlined
+@compiled
 def transition_hash(s: Block, state: int, row: int) -> int:
     """Only the costs that depend on where something lies differ between the transitions of a trace."""
     value, at = mixed(state, row), s.traces[row, Trace.POINTERS]
@@ -114,6 +114,7 @@ def pass_over(s: Block, values: Ints, by_pc: Ints, row: int, transition: int) ->
         core[Core.FRONTIER] = max(core[Core.FRONTIER], core[Core.NOW] + changes[Transition.FRONTIER])
     core[Core.NOW] += changes[Transition.CYCLES]
     core[Core.STEPS] -= s.traces[row, Trace.INSTRUCTIONS]
+    core[Core.PASSED] += s.traces[row, Trace.INSTRUCTIONS]
     core[Core.PC] = s.traces[row, Trace.END]
     at = changes[Transition.WORK]
     for _ in range(s.traces[row, Trace.ENGINES]):
@@ -122,7 +123,7 @@ def pass_over(s: Block, values: Ints, by_pc: Ints, row: int, transition: int) ->
     add_counters(s, transition)
 
 
-@inlined
+@compiled
 def add_counters(s: Block, transition: int) -> None:
     at = COUNTERS
     s.core[Core.SMEM_WAIT] += s.transitions[transition, at]
@@ -143,7 +144,7 @@ def begin_observation(s: Block, row: int, state: int) -> None:
         return
     s.traces[row, Trace.CREDIT] -= 1
     core[Core.OBSERVED], core[Core.NOTED], core[Core.OBSERVED_AT] = row + 1, 0, core[Core.NOW]
-    core[Core.OBSERVED_FROM] = current_state(s, core[Core.NOW]) if state == UNKNOWN else state
+    core[Core.OBSERVED_FROM] = state if state > 0 else current_state(s, core[Core.NOW], True)
     core[Core.OBSERVED_FRONTIER] = core[Core.FRONTIER]
     for place in range(s.counters.size):
         s.counters[place] = 0
@@ -168,7 +169,7 @@ def end_observation(s: Block) -> int:
     """The program has come to the next cut. Notes the transition; returns the state."""
     core, row = s.core, s.core[Core.OBSERVED] - 1
     core[Core.OBSERVED] = 0
-    state, engines = current_state(s, core[Core.NOW]), s.traces[row, Trace.ENGINES]
+    state, engines = current_state(s, core[Core.NOW], True), s.traces[row, Trace.ENGINES]
     alike = core[Core.PC] == s.traces[row, Trace.END] and core[Core.NOTED] == engines
     if not alike or min(state, core[Core.OBSERVED_FROM]) == 0 or core[Core.ITEMS] + 4 * engines > MAX_ITEMS:
         return state
@@ -194,7 +195,7 @@ def end_observation(s: Block) -> int:
     return state
 
 
-@inlined
+@compiled
 def keep(s: Block, first: int, second: int, count: int) -> int:
     """Copies two rows of what was noted to `items`, one behind the other; returns the place."""
     at = s.core[Core.ITEMS]

@@ -6,7 +6,7 @@ table and named by their row and one; 0 stands for one that is too long.
 
 from __future__ import annotations
 
-from simulator.fast.compiled import compiled, inlined
+from simulator.fast.compiled import compiled
 from simulator.fast.descriptors import mixed
 from simulator.fast.layout import ENGINE_COUNT, MAX_STATE_WORDS, MAX_STATES, RINGS, Access, Block, Core, Profile
 from simulator.fast.sharing import END as STEPS_END
@@ -19,8 +19,8 @@ TOO_LONG = MAX_STATE_WORDS + 1
 
 
 @compiled
-def current_state(s: Block, now: int) -> int:
-    """The name of the state at `now`, or 0."""
+def current_state(s: Block, now: int, adds: bool) -> int:
+    """The name of the state at `now`, or 0 if it has none; `adds`: it gets one."""
     s.state[1] = max(s.core[Core.FRONTIER] - now, 0)
     at = describe_engines(s, now, 2)
     for ring in range(RINGS):
@@ -29,10 +29,10 @@ def current_state(s: Block, now: int) -> int:
         at = describe_steps(s, resource, now, at)
     at = describe_transfers(s, now, at)
     s.state[0] = at
-    return interned(s) if at <= MAX_STATE_WORDS else 0
+    return interned(s, adds) if at <= MAX_STATE_WORDS else 0
 
 
-@inlined
+@compiled
 def describe_engines(s: Block, now: int, at: int) -> int:
     depth = s.core[Core.QUEUE_DEPTH]
     for engine in range(FIRST_ENGINE, FIRST_ENGINE + ENGINE_COUNT):
@@ -108,8 +108,8 @@ def describe_transfers(s: Block, now: int, at: int) -> int:
 
 
 @compiled
-def interned(s: Block) -> int:
-    """The name of `state`, a new one if need be; 0 if there is no room."""
+def interned(s: Block, adds: bool) -> int:
+    """The name of `state`, a new one if wanted; 0 if there is none."""
     length, table, value = s.state[0], s.state_table, 0
     for place in range(length):
         value = mixed(value, s.state[place])
@@ -122,7 +122,7 @@ def interned(s: Block) -> int:
             return row + 1
         place = place + 1 & table.size - 1
     row = s.core[Core.STATES]
-    if row == MAX_STATES:
+    if row == MAX_STATES or not adds:
         return 0
     for word in range(length):
         s.states[row, word] = s.state[word]
@@ -157,7 +157,7 @@ def restore(s: Block, name: int, now: int) -> None:
     s.transfer_count[PRUNE_AT] = max(FEW, 2 * count)
 
 
-@inlined
+@compiled
 def restore_ring(s: Block, ring: int, now: int, row: int, at: int) -> int:
     words, count, peak = s.states[row], s.states[row, at], now
     at += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.fast.compiled import compiled, inlined
+from simulator.fast.compiled import compiled
 from simulator.fast.layout import Block, ByPc, Core, Cost, Form, Ints, Operand, Td, Trace
 from simulator.fast.lookup import find_cost_at
 from simulator.fast.scalar import load
@@ -26,7 +26,7 @@ def find_trace(s: Block, values: Ints, by_pc: Ints, pc: int) -> int:
     return name
 
 
-@inlined
+@compiled
 def applies(s: Block, values: Ints, row: int) -> bool:
     """Whether everything is as the trace needs it."""
     items, at = s.items, s.traces[row, Trace.GUARDS]
@@ -37,7 +37,7 @@ def applies(s: Block, values: Ints, row: int) -> bool:
     return has_shapes(s, row) and reads_alike(s, row)
 
 
-@inlined
+@compiled
 def has_shapes(s: Block, row: int) -> bool:
     items, tds, at = s.items, s.tds, s.traces[row, Trace.SHAPES]
     for _ in range(s.traces[row, Trace.SHAPES + 1]):
@@ -85,7 +85,7 @@ def choose_costs(s: Block, values: Ints, row: int) -> bool:
     return True
 
 
-@inlined
+@compiled
 def may_lie(s: Block, form: int, base: int) -> bool:
     """The checks of the operand in a read-only region: alignment and bounds."""
     forms, at = s.forms, Form.OPERAND
