@@ -71,9 +71,9 @@ BLOCK_DTYPE = np.dtype(
             ("transitions", (MAX_TRANSITIONS, Transition.LENGTH)),
             ("transition_table", (2 * MAX_TRANSITIONS,)),
             ("noted", (3, MAX_TRACE_ENGINES)),  # form, cost and busy cycles of what is observed
-            ("chosen", (MAX_TRACE_ENGINES,)),  # the cost of each engine instruction of a trace, where it lies now
+            ("chosen", (MAX_TRACE_ENGINES,)),  # the costs of the pointers of a trace, where they are now
             ("results", (X_REGISTERS,)),
-            ("counters", (Transition.LENGTH - Transition.COUNTERS,)),
+            ("counters", (Transition.ACTIONS - Transition.COUNTERS,)),
             ("touched", (MAX_COSTS,)),  # rows of costs with NEW > 0
             ("log", (LOG_ROWS, FIRST_TOTAL + SNAPSHOT_LENGTH)),  # label, value and totals of each mark
             ("times", (2, MAX_STEPS)),

@@ -11,7 +11,10 @@ from isa.spec import ALU, TD_REGISTERS
 from isa.spec import BRANCH as CONDITIONS
 from simulator.fast.kernels.abi import MAX_PARAMETERS
 from simulator.state import DISCARD
+from simulator.timing.actions import ACTIONS
 from simulator.timing.profile import ENGINE_SLOTS
+
+ACTION_COUNT = len(ACTIONS)
 
 # Numba checks the types of the compiled code; for pyright these are anything.
 Ints = Any
@@ -251,7 +254,6 @@ class ByPc(IntEnum):
     FLOW = 0  # the running sum is how often an instruction was executed
     FORM = auto()  # the form that was executed last, or 0
     TRACE = auto()  # the first trace that begins here and one, or 0
-    LIKELY = auto()  # .. the one to be tried first
     VISITS = auto()
     CREDIT = auto()  # so many traces may still be made
     LENGTH = auto()
@@ -263,13 +265,15 @@ class Trace(IntEnum):
     """
 
     FOLLOWING = 0  # the next trace from the same place and one, or 0
+    SUCCESSOR = auto()  # the one that came after it last time and one, or 0
+    BEGIN = auto()  # pc
     END = auto()  # the pc behind it
     INSTRUCTIONS = auto()
     ENGINES = auto()  # engine instructions
     SMEM_BYTES = auto()
     EPOCH = auto()  # of SMEM when its reads were compared
     CREDIT = auto()  # so many transitions may still be noted
-    FORMS = auto()  # place of the forms of its engine instructions, or -1 before it was executed
+    FORMS = auto()  # place of the forms of its pointers, or -1 before it was executed
     GUARDS = auto()  # .. x-register, value
     SHAPES = GUARDS + 2  # .. descriptor register, whether the base counts, its words
     READS = SHAPES + 2  # .. SMEM address, log2 of bytes, value
@@ -288,9 +292,12 @@ class Transition(IntEnum):
     NEXT = auto()  # state
     CYCLES = auto()
     FRONTIER = auto()  # from the beginning, or 0
-    WORK = auto()  # place of (cost, busy cycles) of each engine instruction
+    USES = auto()  # .. since timing.py added up what they count
+    CHOSEN = auto()  # place of the cost of each pointer of the trace
+    WORK = auto()  # .. of (cost, busy cycles) of each engine instruction
     COUNTERS = auto()  # .. what is added to each
-    LENGTH = COUNTERS + 1 + ENGINE_SLOTS + 4 * (3 + ENGINE_SLOTS)
+    ACTIONS = COUNTERS + 1 + ENGINE_SLOTS + 4 * (3 + ENGINE_SLOTS)  # .. to each count
+    LENGTH = ACTIONS + ACTION_COUNT
 
 
 ADDRESS_BITS = 44

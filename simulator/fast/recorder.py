@@ -84,7 +84,8 @@ class Recorder:
         core[Core.TRACES] += 1
         trace = self._block.traces[row]
         trace[:] = 0
-        trace[Trace.FOLLOWING], trace[Trace.END] = self._by_pc[pc, ByPc.TRACE], end
+        trace[Trace.FOLLOWING] = self._by_pc[pc, ByPc.TRACE]
+        trace[Trace.BEGIN], trace[Trace.END] = pc, end
         trace[Trace.INSTRUCTIONS], trace[Trace.ENGINES] = self._way.instructions, self._way.engines
         trace[Trace.SMEM_BYTES], trace[Trace.EPOCH] = self._way.smem_bytes, core[Core.EPOCH]
         trace[Trace.CREDIT], trace[Trace.FORMS] = FIRST_CREDIT, -1

@@ -8,16 +8,17 @@ in a certain state. The first time a trace is executed as usual and observed; fr
 from __future__ import annotations
 
 from simulator.fast.compiled import compiled, inlined
-from simulator.fast.counts import count
 from simulator.fast.descriptors import mixed
 from simulator.fast.layout import (
     ENGINE_COUNT,
+    MAX_COUNT,
     MAX_CYCLE,
     MAX_ITEMS,
     MAX_TRANSITIONS,
     Block,
     ByPc,
     Core,
+    Cost,
     Exit,
     Ints,
     Profile,
@@ -26,7 +27,7 @@ from simulator.fast.layout import (
 )
 from simulator.fast.lookup import enter
 from simulator.fast.states import FIRST_ENGINE, current_state, restore
-from simulator.fast.traces import choose_costs, find_trace, leave_results
+from simulator.fast.traces import SMEM_ACTION, choose_costs, find_trace, leave_results
 from simulator.timing.profile import ENGINE_SLOTS
 
 TRACE = int(Exit.TRACE)
@@ -41,10 +42,11 @@ COUNTERS = int(Transition.COUNTERS)
 def arrive(s: Block, values: Ints, by_pc: Ints) -> int:
     """Goes on from a cut, PC, as far as that is known. Returns 0, or Exit.TRACE if a trace from there on is to be made."""
     core = s.core
-    state = end_observation(s) if core[Core.OBSERVED] > 0 else UNKNOWN
+    before = core[Core.OBSERVED]
+    state = end_observation(s) if before > 0 else UNKNOWN
     passed, trace = False, 0
     while core[Core.NOW] < MAX_CYCLE // 2 and core[Core.FULL] == 0:
-        trace = find_trace(s, values, by_pc, core[Core.PC])
+        trace = find_trace(s, values, by_pc, core[Core.PC], before)
         if trace == 0 or s.traces[trace - 1, Trace.FORMS] < 0 or not choose_costs(s, values, trace - 1):
             break
         if state == UNKNOWN:
@@ -53,7 +55,7 @@ def arrive(s: Block, values: Ints, by_pc: Ints) -> int:
         if transition < 0 or s.traces[trace - 1, Trace.INSTRUCTIONS] >= core[Core.STEPS]:
             break
         pass_over(s, values, by_pc, trace - 1, transition)
-        state, passed = s.transitions[transition, Transition.NEXT], True
+        state, passed, before = s.transitions[transition, Transition.NEXT], True, trace
     if passed:
         restore(s, state, core[Core.NOW])
     if trace > 0:
@@ -83,10 +85,10 @@ def find_transition(s: Block, state: int, row: int) -> int:
     while table[place] > 0:
         found = table[place] - 1
         if s.transitions[found, Transition.STATE] == state and s.transitions[found, Transition.TRACE] == row:
-            at, number, engines = s.transitions[found, Transition.WORK], 0, s.traces[row, Trace.ENGINES]
-            while number < engines and s.items[at + 2 * number] == s.chosen[number]:
+            at, number, pointers = s.transitions[found, Transition.CHOSEN], 0, s.traces[row, Trace.POINTERS + 1]
+            while number < pointers and s.items[at + number] == s.chosen[number]:
                 number += 1
-            if number == engines:
+            if number == pointers:
                 return found
         place = place + 1 & table.size - 1
     return -1
@@ -94,11 +96,9 @@ def find_transition(s: Block, state: int, row: int) -> int:
 
 @compiled
 def transition_hash(s: Block, state: int, row: int) -> int:
-    """Only the costs that depend on where something lies differ between the transitions of a trace."""
-    value, at = mixed(state, row), s.traces[row, Trace.POINTERS]
-    for _ in range(s.traces[row, Trace.POINTERS + 1]):
-        value = mixed(value, s.chosen[s.items[at]])
-        at += 3
+    value = mixed(state, row)
+    for number in range(s.traces[row, Trace.POINTERS + 1]):
+        value = mixed(value, s.chosen[number])
     return value
 
 
@@ -106,7 +106,6 @@ def transition_hash(s: Block, state: int, row: int) -> int:
 def pass_over(s: Block, values: Ints, by_pc: Ints, row: int, transition: int) -> None:
     """Everything that executing the trace would do, but for the state of the clock."""
     core, changes, pc = s.core, s.transitions[transition], s.core[Core.PC]
-    by_pc[pc, ByPc.LIKELY] = row + 1
     by_pc[pc, ByPc.CREDIT] += by_pc[pc, ByPc.CREDIT] < MAX_CREDIT
     s.traces[row, Trace.CREDIT] += s.traces[row, Trace.CREDIT] < MAX_CREDIT
     leave_results(s, values, by_pc, row)
@@ -116,24 +115,25 @@ def pass_over(s: Block, values: Ints, by_pc: Ints, row: int, transition: int) ->
     core[Core.STEPS] -= s.traces[row, Trace.INSTRUCTIONS]
     core[Core.PASSED] += s.traces[row, Trace.INSTRUCTIONS]
     core[Core.PC] = s.traces[row, Trace.END]
-    at = changes[Transition.WORK]
-    for _ in range(s.traces[row, Trace.ENGINES]):
-        count(s, s.items[at], s.items[at + 1])
-        at += 2
-    add_counters(s, transition)
+    changes[Transition.USES] += 1
+    add_counters(s, changes)
 
 
 @compiled
-def add_counters(s: Block, transition: int) -> None:
+def add_counters(s: Block, changes: Ints) -> None:
     at = COUNTERS
-    s.core[Core.SMEM_WAIT] += s.transitions[transition, at]
+    s.core[Core.SMEM_WAIT] += changes[at]
     for engine in range(ENGINE_SLOTS):
-        s.core[Core.QUEUE_FULL + engine] += s.transitions[transition, at + 1 + engine]
+        s.core[Core.QUEUE_FULL + engine] += changes[at + 1 + engine]
     at += OF_SEQ
     for engine in range(FIRST_ENGINE, FIRST_ENGINE + ENGINE_COUNT):
         for column in range(OF_ENGINE):
-            s.profile[engine, column] += s.transitions[transition, at + column]
+            s.profile[engine, column] += changes[at + column]
         at += OF_ENGINE
+    for action in range(s.actions.size):
+        s.actions[action] += changes[Transition.ACTIONS + action]
+        if s.actions[action] > MAX_COUNT:
+            s.core[Core.FULL] = 1
 
 
 @compiled
@@ -173,33 +173,53 @@ def end_observation(s: Block) -> int:
     alike = core[Core.PC] == s.traces[row, Trace.END] and core[Core.NOTED] == engines
     if not alike or min(state, core[Core.OBSERVED_FROM]) == 0 or core[Core.ITEMS] + 4 * engines > MAX_ITEMS:
         return state
-    if s.traces[row, Trace.FORMS] < 0:
-        s.traces[row, Trace.FORMS] = keep(s, 0, 1, engines)
-    changes = core[Core.TRANSITIONS]
+    keep_pointers(s, row)
+    target = s.transitions[core[Core.TRANSITIONS]]
+    target[Transition.CHOSEN] = core[Core.ITEMS]
+    for number in range(s.traces[row, Trace.POINTERS + 1]):
+        s.items[core[Core.ITEMS]] = s.chosen[number]
+        core[Core.ITEMS] += 1
+    enter(s.transition_table, transition_hash(s, core[Core.OBSERVED_FROM], row), core[Core.TRANSITIONS])
     core[Core.TRANSITIONS] += 1
-    for number in range(engines):
-        s.chosen[number] = s.noted[1, number]
-    enter(s.transition_table, transition_hash(s, core[Core.OBSERVED_FROM], row), changes)
-    target = s.transitions[changes]
-    target[Transition.STATE], target[Transition.TRACE], target[Transition.NEXT] = core[Core.OBSERVED_FROM], row, state
-    target[Transition.CYCLES] = core[Core.NOW] - core[Core.OBSERVED_AT]
-    finished = core[Core.FRONTIER] != core[Core.OBSERVED_FRONTIER]
-    target[Transition.FRONTIER] = core[Core.FRONTIER] - core[Core.OBSERVED_AT] if finished else 0
-    target[Transition.WORK] = core[Core.ITEMS]
-    for number in range(engines):
-        s.items[core[Core.ITEMS]], s.items[core[Core.ITEMS] + 1] = s.noted[1, number], s.noted[2, number]
-        core[Core.ITEMS] += 2
-    subtract_counters(s)
-    for place in range(s.counters.size):
-        target[Transition.COUNTERS + place] = s.counters[place]
+    note_transition(s, row, target)
+    target[Transition.NEXT] = state
     return state
 
 
 @compiled
-def keep(s: Block, first: int, second: int, count: int) -> int:
-    """Copies two rows of what was noted to `items`, one behind the other; returns the place."""
-    at = s.core[Core.ITEMS]
+def note_transition(s: Block, row: int, target: Ints) -> None:
+    """What was observed of a trace."""
+    core = s.core
+    target[Transition.STATE], target[Transition.TRACE], target[Transition.USES] = core[Core.OBSERVED_FROM], row, 0
+    target[Transition.CYCLES] = core[Core.NOW] - core[Core.OBSERVED_AT]
+    finished = core[Core.FRONTIER] != core[Core.OBSERVED_FRONTIER]
+    target[Transition.FRONTIER] = core[Core.FRONTIER] - core[Core.OBSERVED_AT] if finished else 0
+    target[Transition.WORK] = core[Core.ITEMS]
+    for action in range(s.actions.size):
+        target[Transition.ACTIONS + action] = 0
+    target[Transition.ACTIONS + SMEM_ACTION] = s.traces[row, Trace.SMEM_BYTES]
+    for number in range(s.traces[row, Trace.ENGINES]):
+        cost = s.noted[1, number]
+        s.items[core[Core.ITEMS]], s.items[core[Core.ITEMS] + 1] = cost, s.noted[2, number]
+        core[Core.ITEMS] += 2
+        for pair in range(s.costs[cost, Cost.ACTIONS]):
+            at = Cost.ACTION + 2 * pair
+            target[Transition.ACTIONS + s.costs[cost, at]] += s.costs[cost, at + 1]
+    subtract_counters(s)
+    for place in range(s.counters.size):
+        target[COUNTERS + place] = s.counters[place]
+
+
+@compiled
+def keep_pointers(s: Block, row: int) -> None:
+    """Writes the costs that were observed of the pointers to `chosen`, the first time also their forms to the trace."""
+    core, at = s.core, s.traces[row, Trace.POINTERS]
+    count, first = s.traces[row, Trace.POINTERS + 1], s.traces[row, Trace.FORMS] < 0
+    if first:
+        s.traces[row, Trace.FORMS] = core[Core.ITEMS]
+        core[Core.ITEMS] += count
     for number in range(count):
-        s.items[at + number], s.items[at + count + number] = s.noted[first, number], s.noted[second, number]
-    s.core[Core.ITEMS] = at + 2 * count
-    return at
+        s.chosen[number] = s.noted[1, s.items[at]]
+        if first:
+            s.items[s.traces[row, Trace.FORMS] + number] = s.noted[0, s.items[at]]
+        at += 3

@@ -15,14 +15,16 @@ SHAPE_ITEMS, DESCRIPTOR_ITEMS = 2 + WORDS, 2 + WORDS
 
 
 @compiled
-def find_trace(s: Block, values: Ints, by_pc: Ints, pc: int) -> int:
-    """The row and one of the trace that the program goes from here on, or 0."""
-    likely = by_pc[pc, ByPc.LIKELY]
-    if likely > 0 and applies(s, values, likely - 1):
+def find_trace(s: Block, values: Ints, by_pc: Ints, pc: int, before: int) -> int:
+    """The row and one of the trace that the program goes from here on, or 0. `before`: that of the trace it came on."""
+    likely = s.traces[before - 1, Trace.SUCCESSOR] if before > 0 else 0
+    if likely > 0 and s.traces[likely - 1, Trace.BEGIN] == pc and applies(s, values, likely - 1):
         return likely
     name = by_pc[pc, ByPc.TRACE]
     while name > 0 and not applies(s, values, name - 1):
         name = s.traces[name - 1, Trace.FOLLOWING]
+    if before > 0:
+        s.traces[before - 1, Trace.SUCCESSOR] = name
     return name
 
 
@@ -67,14 +69,10 @@ def reads_alike(s: Block, row: int) -> bool:
 
 @compiled
 def choose_costs(s: Block, values: Ints, row: int) -> bool:
-    """Writes the costs of its engine instructions to `chosen`; False if one is not known, or an operand may not lie there."""
-    engines, at = s.traces[row, Trace.ENGINES], s.traces[row, Trace.FORMS]
-    for number in range(engines):
-        s.chosen[number] = s.items[at + engines + number]
-    forms_at, at = at, s.traces[row, Trace.POINTERS]
-    for _ in range(s.traces[row, Trace.POINTERS + 1]):
-        number, base = s.items[at], values[s.items[at + 1]] + s.items[at + 2]
-        form = s.items[forms_at + number]
+    """Writes the costs of its pointers to `chosen`; False if one is not known, or an operand may not lie there."""
+    forms, at = s.traces[row, Trace.FORMS], s.traces[row, Trace.POINTERS]
+    for number in range(s.traces[row, Trace.POINTERS + 1]):
+        base, form = values[s.items[at + 1]] + s.items[at + 2], s.items[forms + number]
         if not may_lie(s, form, base):
             return False
         cost = find_cost_at(s, form, base)
@@ -124,4 +122,3 @@ def leave_results(s: Block, values: Ints, by_pc: Ints, row: int) -> None:
     for _ in range(s.traces[row, Trace.FLOWS + 1]):
         by_pc[items[at], ByPc.FLOW] += items[at + 1]
         at += 2
-    s.actions[SMEM_ACTION] += s.traces[row, Trace.SMEM_BYTES]
