@@ -89,6 +89,7 @@ class Session:
     `engine`: "fast" keeps time in `clock`; it is the default unless an observer watches or bytes never written are looked for.
     `check_every`: the reference checks one in about so many instructions of the fast engine, DivergenceError if they differ; 0: none.
     `threads`: of the fast engine, 0: one per core; results do not depend on it.
+    `extrapolate`: its timing-only runs need not execute what they have seen before; everything comes out the same.
     `seed`: what timing-only runs choose. `check_uninitialised`: reading SRAM, KV or SCRATCH bytes never written traps.
     Raises SessionError if the executable lacks what a session needs or is larger than its machine.
     """
@@ -105,10 +106,11 @@ class Session:
         check_uninitialised: bool = False,
         seed: int = 0,
         watchdog: int = DEFAULT_WATCHDOG,
+        extrapolate: bool = True,
     ) -> None:
         self.executable = executable
         self.observer = observer
-        self.options = Options(executable.features, timing_only, check_uninitialised, watchdog, seed)
+        self.options = Options(executable.features, timing_only, check_uninitialised, watchdog, seed, extrapolate)
         meta = executable.meta
         self.context: int = meta["context"]
         self.vocabulary: int = meta["vocabulary"]

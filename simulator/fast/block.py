@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from isa.spec import MAX_TOPK, TD_REGISTERS, Region
+from isa.spec import MAX_TOPK, TD_REGISTERS, X_REGISTERS, Region
 from simulator.fast.kernels.abi import Arg
 from simulator.fast.kernels.worker import Worker
 from simulator.fast.layout import (
@@ -16,10 +16,16 @@ from simulator.fast.layout import (
     MAX_ALIASES,
     MAX_COSTS,
     MAX_FORMS,
+    MAX_ITEMS,
     MAX_QUEUE_DEPTH,
     MAX_RING,
+    MAX_STATE_WORDS,
+    MAX_STATES,
     MAX_STEPS,
+    MAX_TRACE_ENGINES,
+    MAX_TRACES,
     MAX_TRANSFERS,
+    MAX_TRANSITIONS,
     MAX_WORKERS,
     RINGS,
     Access,
@@ -29,6 +35,8 @@ from simulator.fast.layout import (
     Form,
     Profile,
     Td,
+    Trace,
+    Transition,
 )
 from simulator.timing.actions import ACTIONS
 from simulator.timing.parts import SNAPSHOT_LENGTH
@@ -58,6 +66,17 @@ BLOCK_DTYPE = np.dtype(
             ("form_table", (2 * MAX_FORMS,)),  # by hash: a row and one, or 0
             ("costs", (MAX_COSTS, Cost.LENGTH)),
             ("cost_table", (2 * MAX_COSTS,)),
+            ("traces", (MAX_TRACES, Trace.LENGTH)),
+            ("items", (MAX_ITEMS,)),
+            ("states", (MAX_STATES, MAX_STATE_WORDS)),  # length, then words
+            ("state_table", (2 * MAX_STATES,)),
+            ("state", (MAX_STATE_WORDS,)),
+            ("transitions", (MAX_TRANSITIONS, Transition.LENGTH)),
+            ("transition_table", (2 * MAX_TRANSITIONS,)),
+            ("noted", (3, MAX_TRACE_ENGINES)),  # form, cost and busy cycles of what is observed
+            ("chosen", (MAX_TRACE_ENGINES,)),  # the costs of the pointers of a trace, where they are now
+            ("results", (X_REGISTERS,)),
+            ("counters", (Transition.ACTIONS - Transition.COUNTERS,)),
             ("touched", (MAX_COSTS,)),  # rows of costs with NEW > 0
             ("log", (LOG_ROWS, FIRST_TOTAL + SNAPSHOT_LENGTH)),  # label, value and totals of each mark
             ("times", (2, MAX_STEPS)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simulator.fast.compiled import compiled, inlined
-from simulator.fast.layout import MAX_COUNT, MAX_NEW, Block, Core, Cost, Profile
+from simulator.fast.layout import MAX_COUNT, MAX_NEW, MAX_TRACE_ENGINES, Block, Core, Cost, Profile
 
 
 @compiled
@@ -31,6 +31,28 @@ def record(s: Block, engine: int, cost: int, start: int, end: int) -> None:
     profile[engine, Profile.INSTRUCTIONS] += 1
     profile[engine, Profile.BUSY] += busy
     profile[engine, Profile.CONTENTION] += busy - costs[cost, Cost.CYCLES]
+    if s.core[Core.OBSERVED] > 0:
+        note(s, cost, busy)
+    count(s, cost, busy)
+
+
+@inlined
+def note(s: Block, cost: int, busy: int) -> None:
+    """For the transition that is observed; replay.py compares how many there were."""
+    number = s.core[Core.NOTED]
+    if number < MAX_TRACE_ENGINES:
+        s.noted[0, number], s.noted[1, number], s.noted[2, number] = (
+            s.costs[cost, Cost.FORM],
+            s.costs[cost, Cost.SAME],
+            busy,
+        )
+    s.core[Core.NOTED] = number + 1
+
+
+@inlined
+def count(s: Block, cost: int, busy: int) -> None:
+    """One execution with this cost."""
+    costs = s.costs
     costs[cost, Cost.BUSY] += busy
     if costs[cost, Cost.NEW] == 0:
         s.touched[s.core[Core.TOUCHED]] = cost

@@ -21,6 +21,7 @@ from simulator.fast.kernels.abi import SCRATCH_BYTES
 from simulator.fast.layout import FIRST_CONSTANT, Core, Exit
 from simulator.fast.learning import Lesson
 from simulator.fast.loader import execute
+from simulator.fast.recorder import Recorder
 from simulator.fast.threads import Workers, usable_threads
 from simulator.fast.timing import FastTiming
 from simulator.reference.engine import (
@@ -68,6 +69,7 @@ class FastEngine:
         self._scratch = np.empty(threads * SCRATCH_BYTES + CACHE_LINE_BYTES, np.uint8)
         core[Core.SCRATCH_AT] = -(-self._scratch.ctypes.data // CACHE_LINE_BYTES) * CACHE_LINE_BYTES
         core[Core.ARGUMENTS_AT] = timing.block.arguments.ctypes.data
+        core[Core.EXTRAPOLATES] = options.timing_only and options.extrapolate
         core[Core.FORMS_AT] = timing.block.forms.ctypes.data
         timing.forget()  # which memories are there may have changed
 
@@ -125,6 +127,8 @@ class FastEngine:
             self._compute(pc - 1)
         elif code == Exit.LEARN:
             self._teach(pc)
+        elif code == Exit.TRACE:
+            self._record(pc)
         elif code == Exit.LOG:
             self.timing.read_log()
         elif code == Exit.LIMIT or (code == Exit.GROW and not tables.grow(self.timing.block)):
@@ -152,7 +156,13 @@ class FastEngine:
         cost = lesson.price(self.timing.costs)
         if form < 0:
             form = lesson.add_form(cost, self.state.memory, self.options.timing_only)
-        lesson.add_cost(form, cost)
+        lesson.add_cost(form, cost, self.timing.same_costs)
+
+    def _record(self, pc: int) -> None:
+        """Makes a trace of what comes next, if one can be made."""
+        timing = self.timing
+        recorder = Recorder(timing.arrays, timing.block, timing.decoded, self.state.memory.smem)
+        timing.block.core[Core.MADE] = recorder.record(pc)
 
     def _compute(self, pc: int) -> None:
         """What the reference computes for an instruction without a kernel."""
@@ -182,6 +192,8 @@ class FastEngine:
         self.timing.arrays.values[:FIRST_CONSTANT] = self.state.x
         for register in range(TD_REGISTERS):
             block.tds[register] = descriptors.pack(self.state.descriptor(register))
+        block.core[Core.OBSERVED] = block.core[Core.MADE] = 0
+        block.core[Core.EPOCH] += 1  # the host may have written to SMEM
         self.timing.enter(entry)
 
     def _leave(self) -> None:

@@ -34,6 +34,8 @@ def issue(s: Block, values: Ints, by_pc: Ints, i: Any, pc: int) -> int:
     effect = s.forms[form, Form.EFFECT]
     if effect >= Effect.KERNEL:
         return execute(s, form, values, i)
+    if effect != Effect.NONE:
+        s.core[Core.EPOCH] += 1
     if effect == Effect.INVENT:
         invent(s, form, values[i.rs])
     elif effect != Effect.NONE:

@@ -11,7 +11,10 @@ from isa.spec import ALU, TD_REGISTERS
 from isa.spec import BRANCH as CONDITIONS
 from simulator.fast.kernels.abi import MAX_PARAMETERS
 from simulator.state import DISCARD
+from simulator.timing.actions import ACTIONS
 from simulator.timing.profile import ENGINE_SLOTS
+
+ACTION_COUNT = len(ACTIONS)
 
 # Numba checks the types of the compiled code; for pyright these are anything.
 Ints = Any
@@ -63,6 +66,7 @@ class Exit(IntEnum):
     LEARN = auto()  # the checks and cost of an engine instruction with these shapes are not known yet
     GROW = auto()  # the rings of accesses are too short
     LOG = auto()  # the log of marks is full
+    TRACE = auto()  # a trace from here on is worth making
     LIMIT = auto()  # numbers beyond what 64 bits hold
 
 
@@ -104,6 +108,20 @@ class Core(IntEnum):
     WORKERS = auto()  # threads that do parts of kernels
     WORKERS_AT = auto()  # ... the address of their rows
     POSTED = auto()  # kernels posted to them so far
+    EXTRAPOLATES = auto()  # whether traces are made and used (replay.py)
+    HOT_VISITS = auto()  # ... from places that were visited so often
+    MADE = auto()  # the row and one of a trace that the host has just made
+    EPOCH = auto()  # changes of SMEM so far
+    TRACES = auto()  # rows in use
+    ITEMS = auto()
+    STATES = auto()
+    TRANSITIONS = auto()
+    OBSERVED = auto()  # the row and one of the trace that is executed and noted, or 0
+    OBSERVED_FROM = auto()  # ... the state it began in
+    OBSERVED_AT = auto()  # ... the cycle
+    OBSERVED_FRONTIER = auto()
+    NOTED = auto()  # engine instructions noted
+    PASSED = auto()  # instructions that were not executed, so far
     QUEUE_FULL = auto()  # .. by engine
     LENGTH = QUEUE_FULL + ENGINE_SLOTS
 
@@ -194,6 +212,7 @@ class Cost(IntEnum):
     NEW = auto()  # executions since the totals were brought up to date
     EXECUTIONS = auto()  # ... before
     BUSY = auto()
+    SAME = auto()  # the first row with equal numbers
     ACTIONS = auto()  # how many
     ACTION = auto()  # .. index and count of each
     LENGTH = ACTION + 12
@@ -205,11 +224,11 @@ class Profile(IntEnum):
     INSTRUCTIONS = 0
     BUSY = auto()
     CONTENTION = auto()
-    FREE = auto()  # the cycle from which the engine is free
+    INTERLOCK = auto()  # .. by the engine waited for
+    FREE = INTERLOCK + ENGINE_SLOTS  # the cycle from which the engine is free
     COMPUTED = auto()  # ... from which it does not compute
     HEAD = auto()  # place of the oldest start in its queue
-    INTERLOCK = auto()  # .. by the engine waited for
-    LENGTH = INTERLOCK + ENGINE_SLOTS
+    LENGTH = auto()
 
 
 class Alias(IntEnum):
@@ -237,7 +256,51 @@ class ByPc(IntEnum):
 
     FLOW = 0  # the running sum is how often an instruction was executed
     FORM = auto()  # the form that was executed last, or 0
+    TRACE = auto()  # the first trace that begins here and one, or 0
+    VISITS = auto()
+    CREDIT = auto()  # so many traces may still be made
     LENGTH = auto()
+
+
+class Trace(IntEnum):
+    """Columns of `traces`: a way from one place to the next, with what it needs and what it changes (replay.py). Lists are
+    places in `items` and lengths in entries.
+    """
+
+    FOLLOWING = 0  # the next trace from the same place and one, or 0
+    SUCCESSOR = auto()  # the one that came after it last time and one, or 0
+    BEGIN = auto()  # pc
+    END = auto()  # the pc behind it
+    INSTRUCTIONS = auto()
+    ENGINES = auto()  # engine instructions
+    SMEM_BYTES = auto()
+    EPOCH = auto()  # of SMEM when its reads were compared
+    CREDIT = auto()  # so many transitions may still be noted
+    FORMS = auto()  # place of the forms of its pointers, or -1 before it was executed
+    GUARDS = auto()  # .. x-register, value
+    SHAPES = GUARDS + 2  # .. descriptor register, whether the base counts, its words
+    READS = SHAPES + 2  # .. SMEM address, log2 of bytes, value
+    POINTERS = READS + 2  # .. number of the engine instruction, x-register, what is added to it
+    RESULTS = POINTERS + 2  # .. x-register, x-register or -1, what is added to it
+    DESCRIPTORS = RESULTS + 2  # .. descriptor register, x-register or -1, its words
+    FLOWS = DESCRIPTORS + 2  # .. pc, what is added to its flow
+    LENGTH = FLOWS + 2
+
+
+class Transition(IntEnum):
+    """Columns of `transitions`: what a trace with certain costs does to the clock in a certain state."""
+
+    STATE = 0
+    TRACE = auto()
+    NEXT = auto()  # state
+    CYCLES = auto()
+    FRONTIER = auto()  # from the beginning, or 0
+    USES = auto()  # .. since timing.py added up what they count
+    CHOSEN = auto()  # place of the cost of each pointer of the trace
+    WORK = auto()  # .. of (cost, busy cycles) of each engine instruction
+    COUNTERS = auto()  # .. what is added to each
+    ACTIONS = COUNTERS + 1 + ENGINE_SLOTS + 4 * (3 + ENGINE_SLOTS)  # .. to each count
+    LENGTH = ACTIONS + ACTION_COUNT
 
 
 ADDRESS_BITS = 44
@@ -248,6 +311,8 @@ MAX_NEW = 1 << 12
 MAX_COST_CYCLES = 1 << 40
 MAX_FORMS, MAX_COSTS, LOG_ROWS = 1 << 14, 1 << 16, 1 << 10
 MAX_ALIASES, MAX_WORKERS = 64, 63  # workers: one less than the threads of a session
+MAX_TRACES, MAX_ITEMS, MAX_STATES, MAX_TRANSITIONS = 1 << 12, 1 << 21, 1 << 12, 1 << 14
+MAX_STATE_WORDS, MAX_TRACE_ENGINES = 768, 256
 MAX_RING, MAX_STEPS, MAX_TRANSFERS = 1 << 17, 1 << 16, 1 << 12
 ENGINE_COUNT, MAX_QUEUE_DEPTH = 4, 64
 RINGS = 2 * ENGINE_COUNT

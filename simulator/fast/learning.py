@@ -98,8 +98,10 @@ class Lesson:
         block.core[Core.FORMS] = block.core[Core.NEW_FORM] = row + 1
         return row
 
-    def add_cost(self, form: int, cost: costs.Cost) -> None:
-        """A new row of `costs`: of the form wherever its operands lie, or with the operand in DRAM where it lies now."""
+    def add_cost(self, form: int, cost: costs.Cost, same: dict[tuple[int, ...], int]) -> None:
+        """A new row of `costs`: of the form wherever its operands lie, or with the operand in DRAM where it lies now.
+        `same`: the first rows with these numbers.
+        """
         block = self.block
         outside = next((d for d in self.operands.values() if d.region in DRAM_REGIONS), None)
         row = int(block.core[Core.COSTS])
@@ -111,6 +113,7 @@ class Lesson:
         pairs = [number for action in cost.actions for number in action]
         target[Cost.ACTIONS] = len(cost.actions)
         target[Cost.ACTION : Cost.ACTION + len(pairs)] = pairs
+        target[Cost.SAME] = same.setdefault(tuple(target), row)
         if outside is None:
             block.forms[form, Form.COST] = row + 1
         else:

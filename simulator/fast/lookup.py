@@ -54,7 +54,13 @@ def find_cost(s: Block, form: int) -> int:
     """The row and one of the cost of a form, with its DRAM operand where it lies now; or 0."""
     if s.forms[form, Form.COST] > 0:
         return s.forms[form, Form.COST]
-    residue = s.tds[s.forms[form, Form.DRAM], Td.BASE] & s.core[Core.PERIOD_MASK]
+    return find_cost_at(s, form, s.tds[s.forms[form, Form.DRAM], Td.BASE])
+
+
+@compiled
+def find_cost_at(s: Block, form: int, base: int) -> int:
+    """... with its DRAM operand at a base."""
+    residue = base & s.core[Core.PERIOD_MASK]
     table = s.cost_table
     place = mixed(form, residue) & table.size - 1
     while table[place] > 0:

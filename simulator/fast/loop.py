@@ -9,6 +9,7 @@ from simulator.fast.descriptors import BASE_MASK, field_of, set_field
 from simulator.fast.issue import issue
 from simulator.fast.layout import Block, ByPc, Core, Exit, Ints, Op, Program, Td
 from simulator.fast.lookup import learn
+from simulator.fast.replay import UNKNOWN, arrive, begin_observation
 from simulator.fast.scalar import DIV, REM, alu, branches
 from simulator.fast.system import bring_up_to_date, system
 
@@ -20,6 +21,9 @@ def run(s: Block, program: Program, values: Ints, by_pc: Ints) -> int:
     core, tds = s.core, s.tds
     pc, now, steps, instructions = core[Core.PC], core[Core.NOW], core[Core.STEPS], program.size - 1
     learn(s, program)
+    if core[Core.MADE] > 0:
+        begin_observation(s, core[Core.MADE] - 1, UNKNOWN)
+        core[Core.MADE] = 0
     code = 0
     while code == 0:
         if steps == 0:
@@ -37,16 +41,23 @@ def run(s: Block, program: Program, values: Ints, by_pc: Ints) -> int:
                 if not changes_td(op, i, values, tds):
                     code = FAULT
                     break
-            elif op >= Op.JAL or branches(op, values[i.rs], values[i.b]):
-                target = values[i.rs] + i.imm if op == Op.JALR else i.imm
-                if target < 0 or target >= instructions:
-                    code = FAULT
-                    break
-                if op >= Op.JAL:
-                    values[i.rd] = following
-                by_pc[target, ByPc.FLOW] += 1
-                by_pc[following, ByPc.FLOW] -= 1
-                following = target
+            else:
+                target = i.imm
+                if op >= Op.JAL or branches(op, values[i.rs], values[i.b]):
+                    if op == Op.JALR:
+                        target += values[i.rs]
+                    if target < 0 or target >= instructions:
+                        code = FAULT
+                        break
+                    if op >= Op.JAL:
+                        values[i.rd] = following
+                    by_pc[target, ByPc.FLOW] += 1
+                    by_pc[following, ByPc.FLOW] -= 1
+                    following = target
+                if target <= pc and core[Core.EXTRAPOLATES] != 0:
+                    core[Core.PC], core[Core.NOW], core[Core.STEPS] = following, now + 1, steps - 1
+                    code = arrive(s, values, by_pc)
+                    following, now, steps = core[Core.PC], core[Core.NOW] - 1, core[Core.STEPS] + 1
         else:
             core[Core.NOW] = now
             code = issue(s, values, by_pc, i, pc) if op == Op.ENGINE else system(s, values, i)

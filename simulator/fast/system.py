@@ -53,6 +53,7 @@ def access_smem(s: Block, values: Ints, i: Any) -> int:
         values[i.rd] = load(smem, place, i.kind)
     elif i.op == Op.STS:
         store(smem, place, i.kind, values[i.b])
+        s.core[Core.EPOCH] += 1
     s.actions[SMEM_ACTION] += width
     if s.core[Core.SMEM_HORIZON] > s.core[Core.NOW]:
         wait_for_smem(s, place, width, i.op == Op.STS)

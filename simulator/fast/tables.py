@@ -28,6 +28,8 @@ from simulator.fast.turnaround import FEW, PRUNE_AT
 from simulator.timing.costs import CostModel
 
 FIRST_RING = 256
+HOT_VISITS = 256
+"""A trace is made from a place that the program comes to more often."""
 
 
 class Arrays(NamedTuple):
@@ -49,6 +51,7 @@ def made(instructions: Sequence[Decoded | None], model: CostModel, queue_depth: 
     core[Core.READ_TO_WRITE], core[Core.WRITE_TO_READ] = model.dram.read_to_write, model.dram.write_to_read
     core[Core.READ_REFRESH], core[Core.WRITE_REFRESH], core[Core.REFRESH_INTERVAL] = model.dram.refresh
     core[Core.RING_MASK], core[Core.QUEUE_DEPTH] = FIRST_RING - 1, queue_depth
+    core[Core.HOT_VISITS] = HOT_VISITS
     block.steps[:, END] = 1  # nothing is taken from cycle 0 on
     block.transfer_count[PRUNE_AT] = FEW
     by_pc = np.zeros((len(program), ByPc.LENGTH), np.int64)
@@ -61,7 +64,11 @@ def forget(block: Block, by_pc: Ints) -> None:
         return
     for table in (block.form_table, block.cost_table):
         table[:] = 0
-    by_pc[:, ByPc.FORM] = 0
+    for table in (block.state_table, block.transition_table):
+        table[:] = 0
+    by_pc[:, ByPc.FORM :] = 0
+    for place in (Core.TRACES, Core.ITEMS, Core.STATES, Core.TRANSITIONS, Core.OBSERVED, Core.MADE):
+        block.core[place] = 0
     for place in (Core.FORMS, Core.COSTS, Core.TOUCHED, Core.NEW_FORM, Core.NEW_COST):
         block.core[place] = 0
 

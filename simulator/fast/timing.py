@@ -11,7 +11,7 @@ from isa.encoding import Decoded
 from isa.machine import Machine
 from isa.spec import SMEM_WIDTHS, TD_BYTES, Engine
 from simulator.fast import loader, tables
-from simulator.fast.layout import FIRST_TOTAL, ByPc, Core, Cost, Form, Ints, Profile
+from simulator.fast.layout import FIRST_TOTAL, ByPc, Core, Cost, Form, Ints, Profile, Trace, Transition
 from simulator.fast.predecode import decoded_text
 from simulator.timing.actions import ACTIONS
 from simulator.timing.costs import CostModel
@@ -32,6 +32,7 @@ class FastTiming:
         self.costs = CostModel(machine)
         self.decoded = decoded_text(text)
         self.arrays, self.block = tables.made(self.decoded, self.costs, machine.core.seq.queue_depth.value)
+        self.same_costs: dict[tuple[int, ...], int] = {}
         self.events: list[Event] = []
         self._parts = Parts()
         self._is_running = False
@@ -93,6 +94,7 @@ class FastTiming:
     def forget(self) -> None:
         """Makes room in the tables of forms and costs; what was counted stays."""
         self._by_pc = self._counted_by_pc()
+        self.same_costs.clear()
         tables.forget(self.block, self.arrays.by_pc)
 
     def records(self) -> Records:
@@ -145,6 +147,7 @@ class FastTiming:
     def _counted_by_pc(self) -> Ints:
         """Executions, busy cycles and actions by pc, [instructions, ..]."""
         block, result = self.block, self._by_pc.copy()
+        self._add_passed()
         for row in range(int(block.core[Core.COSTS])):
             cost = block.costs[row]
             target = result[block.forms[cost[Cost.FORM], Form.PC]]
@@ -154,6 +157,20 @@ class FastTiming:
             for action, count in zip(pairs[::2], pairs[1::2], strict=True):
                 target[_ACTION + action] += count * cost[Cost.EXECUTIONS]
         return result
+
+    def _add_passed(self) -> None:
+        """Adds the engine instructions of traces that were passed over to those that were executed."""
+        block, core = self.block, self.block.core
+        for transition in block.transitions[: core[Core.TRANSITIONS]]:
+            uses = int(transition[Transition.USES])
+            if uses:
+                at = int(transition[Transition.WORK])
+                work = block.items[at : at + 2 * block.traces[transition[Transition.TRACE], Trace.ENGINES]].reshape(
+                    -1, 2
+                )
+                np.add.at(block.costs[:, Cost.EXECUTIONS], work[:, 0], uses)
+                np.add.at(block.costs[:, Cost.BUSY], work[:, 0], uses * work[:, 1])
+                transition[Transition.USES] = 0
 
     def _per_pc(self) -> dict[int, PcProfile]:
         counted = self._counted_by_pc()

@@ -46,7 +46,8 @@ class Options:
     """How to run. `watchdog`: instructions between two events after which the run traps.
 
     `timing_only`: control flow without tensor values; `seed` then chooses what vtopk finds. `check_uninitialised`: reads of bytes
-    of SRAM, KV or SCRATCH that were never written trap.
+    of SRAM, KV or SCRATCH that were never written trap. `extrapolate`: the fast engine need not execute what it has seen before, if
+    `timing_only`; everything comes out the same.
     """
 
     features: Feature = Feature(0)
@@ -54,6 +55,7 @@ class Options:
     check_uninitialised: bool = False
     watchdog: int = DEFAULT_WATCHDOG
     seed: int = 0
+    extrapolate: bool = True
 
 
 DEFAULT_OPTIONS = Options()
