@@ -90,6 +90,7 @@ class Session:
     `check_every`: the reference checks one in about so many instructions of the fast engine, DivergenceError if they differ; 0: none.
     `threads`: of the fast engine, 0: one per core; results do not depend on it.
     `extrapolate`: its timing-only runs need not execute what they have seen before; everything comes out the same.
+    `position`: a timing-only run begins as if so many tokens had been processed; there is nothing to know of them but their number.
     `seed`: what timing-only runs choose. `check_uninitialised`: reading SRAM, KV or SCRATCH bytes never written traps.
     Raises SessionError if the executable lacks what a session needs or is larger than its machine.
     """
@@ -104,6 +105,7 @@ class Session:
         threads: int = 1,
         timing_only: bool = False,
         check_uninitialised: bool = False,
+        position: int = 0,
         seed: int = 0,
         watchdog: int = DEFAULT_WATCHDOG,
         extrapolate: bool = True,
@@ -113,6 +115,7 @@ class Session:
         self.options = Options(executable.features, timing_only, check_uninitialised, watchdog, seed, extrapolate)
         meta = executable.meta
         self.context: int = meta["context"]
+        self.position = _first_position(position, self.context, timing_only)
         self.vocabulary: int = meta["vocabulary"]
         self.entry = _entry(meta)
         self.logits_offset = _logits_offset(meta, self.context)
@@ -141,7 +144,8 @@ class Session:
         memory.smem[SMEM_IMAGE_OFFSET : SMEM_IMAGE_OFFSET + len(image)] = image
         self.state = State(memory, len(self.executable.text))
         self.engine = self._engine()
-        self._tokens = 0
+        self._tokens = self.position
+        self.state.write_mailbox(Mailbox.POS, self.position)
         self._logit_rows = (0, 0)
         if self.image is not None:
             self.image.clear(memory.arrays[Region.IO])
@@ -354,6 +358,14 @@ class Session:
         for place, token in enumerate(request.stop_tokens):
             words[Mailbox.STOP_0 + place] = token
         return words
+
+
+def _first_position(position: int, context: int, timing_only: bool) -> int:
+    if position and not timing_only:
+        raise SessionError("only a timing-only run can begin at a position: the KV cache before it has no values")
+    if not 0 <= position < context:
+        raise SessionError(f"a run cannot begin at position {position}: expected 0 to {context - 1}")
+    return position
 
 
 def _check_tokens(what: str, tokens: Sequence[int], vocabulary: int) -> None:

@@ -92,7 +92,8 @@ class Session:
             print(token.text, end="")
 
     A second `generate` continues the conversation. `timing_only`: control flow without tensor values; the tokens mean
-    nothing then. `engine`: "fast", the default, or "reference"; they agree in every bit and number.
+    nothing then, and the run may begin at a `position` as if so many tokens had been processed. `engine`: "fast", the
+    default, or "reference"; they agree in every bit and number.
     `threads`: of the fast engine, 0: one per core; results do not depend on it. `watchdog`: a run traps after so many
     instructions without a token. `check_every`: the reference checks one in about so
     many instructions of the fast engine. `trace`, `commit_log`: where the reference engine writes when it works on what, and
@@ -104,6 +105,7 @@ class Session:
         executable: Executable | str | Path,
         *,
         timing_only: bool = False,
+        position: int = 0,
         seed: int = 0,
         engine: EngineName | None = None,
         watchdog: int = DEFAULT_WATCHDOG,
@@ -123,6 +125,7 @@ class Session:
             check_every=check_every,
             threads=threads,
             timing_only=timing_only,
+            position=position,
             seed=seed,
             watchdog=watchdog,
         )
@@ -240,8 +243,11 @@ class Session:
 
     def report(self) -> Report:
         """Time, energy and what bounds them, for everything generated so far."""
-        notes = notes_of(self.executable, timing_only=self.timing_only, seed=self.seed)
-        return build_report(self.timing, self.executable, self._prompt_tokens, notes, self.executable.prediction)
+        position = self.device.position
+        notes = notes_of(self.executable, timing_only=self.timing_only, seed=self.seed, position=position)
+        return build_report(
+            self.timing, self.executable, self._prompt_tokens, notes, self.executable.prediction, position
+        )
 
     def _with_text(self, posted: Iterator[int], max_new: int, stop_tokens: Sequence[int]) -> Iterator[Token]:
         """Pairs tokens with text; the last one also has what was held back, a stop token none of its own."""

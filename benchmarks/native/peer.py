@@ -27,7 +27,10 @@ def run(model: str, threads: int, prompt: int, new: int) -> dict[str, object]:
     for _ in range(new):
         llama.eval([7])
         times.append(time.perf_counter())
-    return {"prompt_seconds": times[0] - started, "token_seconds": [b - a for a, b in zip(times, times[1:])]}
+    return {
+        "prompt_seconds": times[0] - started,
+        "token_seconds": [b - a for a, b in zip(times, times[1:], strict=False)],
+    }
 
 
 def quantize(source: str, target: str, name: str) -> dict[str, object]:
@@ -40,8 +43,5 @@ def quantize(source: str, target: str, name: str) -> dict[str, object]:
 
 if __name__ == "__main__":
     command, *given = sys.argv[1:]
-    if command == "run":
-        result = run(given[0], int(given[1]), int(given[2]), int(given[3]))
-    else:
-        result = quantize(given[0], given[1], given[2])
-    print(json.dumps(result))
+    numbers = [int(number) for number in given[1:]] if command == "run" else []
+    print(json.dumps(run(given[0], *numbers) if numbers else quantize(*given)))

@@ -249,10 +249,15 @@ class Attend:
             None if base is None else self.load_scales(base, slot, keys)
             for base in (self.cache.k_scale, self.cache.v_scale)
         )
+        # A queue does not hold the vector instructions of both parts: a load behind them would wait for the scores.
+        ahead = self.load_values(slot, 0, keys) if self.shape.key_tile >= KV_BLOCK else None
         for rows in self.parts:
             self.softmax(rows, start, keys, k_scales, v_scales)
             rows.rescale()
-        self.tiles(keys, lambda first, count: self.value_tile(slot, first, count))
+        if ahead is not None:
+            self.add_values(ahead, 0, keys)
+            return
+        self.tiles(keys, lambda first, count: self.add_values(self.load_values(slot, first, count), first, count))
 
     def softmax(
         self, rows: QueryRows, start: SSAValue, keys: Index, k_scales: Place | None, v_scales: Place | None
@@ -312,10 +317,13 @@ class Attend:
             keys = b.view(place, s.cache_dtype, extents, [size, s.entry_bytes, head_bytes], offset)
             b.mm(rows.score_view(rows.scores, "f32", count, b.mul(first, 4)), rows.q, keys)
 
-    def value_tile(self, slot: Index, first: Index, count: Index) -> None:
+    def load_values(self, slot: Index, first: Index, count: Index) -> Place:
+        """`count` values of the group's heads in SRAM."""
+        return self.load_entries(self.cache.v, slot, first, count)
+
+    def add_values(self, place: Place, first: Index, count: Index) -> None:
         """acc += sum_j p[.., first + j] v_j: the values read along positions."""
         b, s, size = self.b, self.shape, element_bytes(self.shape.cache_dtype)
-        place = self.load_entries(self.cache.v, slot, first, count)
         head_bytes = s.tile_keys * s.entry_bytes
         for rows in self.parts:
             extents: list[Index] = [count, s.head_dim, rows.part.heads]

@@ -71,12 +71,20 @@ class AttendFull(Attend):
         scores = self.rows.score_view(self.rows.scores, "f32", count, b.mul(first, 4))
         b.mm(scores, self.queries(self.layout.channels), keys)
 
-    def value_tile(self, slot: Index, first: Index, count: Index) -> None:
-        b, s, row = self.b, self.shape, self.shape.tile_keys // 2
-        place = Place("sram", b.alloc("entries", s.group * s.head_dim * row, stream=True))
+    def values(self, place: Place, count: Index) -> SSAValue:
+        """A tile of values in SRAM, along positions."""
+        s, row = self.shape, self.shape.tile_keys // 2
+        return i4_view(self.b, place, [count, s.head_dim, s.group], [row, s.head_dim * row])
+
+    def load_values(self, slot: Index, first: Index, count: Index) -> Place:
+        b, s = self.b, self.shape
+        place = Place("sram", b.alloc("entries", s.group * s.head_dim * s.tile_keys // 2, stream=True))
         extents: list[Index] = [count, s.head_dim, s.group]
-        values = i4_view(b, place, extents, [row, s.head_dim * row])
-        b.load(values, self.full.values(self.low, self.head, b.add(slot, first), extents))
+        b.load(self.values(place, count), self.full.values(self.low, self.head, b.add(slot, first), extents))
+        return place
+
+    def add_values(self, place: Place, first: Index, count: Index) -> None:
+        b, s, values = self.b, self.shape, self.values(place, count)
         p = self.rows.score_view(self.rows.probabilities, s.dtype, count, b.mul(first, BF16_BYTES))
         b.mm(self.rows.acc, p, values, accumulate=True)
 

@@ -53,10 +53,11 @@ def build_report(
     prompt_tokens: int | None = None,
     notes: Sequence[str] = (),
     prediction: Prediction | None = None,
+    position: int = 0,
 ) -> Report:
     """The report of what was recorded so far. Without an executable there are no operators.
 
-    `prediction`: that of the executable, to be compared.
+    `prediction`: that of the executable, to be compared; `position`: where the prompt began.
     """
     timing = timed.records()
     machine = timing.machine
@@ -93,7 +94,9 @@ def build_report(
         token_cycles=tokens,
         power=power_over_time(energy, timing.intervals, clock),
         notes=list(notes),
-        predictions=compared(prediction, _chunk(executable), prompt_tokens, phases["prefill"], phases["decode"]),
+        predictions=compared(
+            prediction, _chunk(executable), position, prompt_tokens, phases["prefill"], phases["decode"]
+        ),
     )
 
 

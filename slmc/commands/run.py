@@ -61,6 +61,12 @@ from slmc.streaming import Request, check_folders, print_report, stream, write_r
     help="Of the fast engine; 0: one per core. Results do not depend on it.",
 )
 @click.option("--prompt-length", type=click.IntRange(1), metavar="N", help="A prompt of N tokens, with --timing-only.")
+@click.option(
+    "--position",
+    type=click.IntRange(0),
+    metavar="N",
+    help="With --timing-only: begin as if N tokens had been processed, to time a long context without its prompt.",
+)
 @click.option("--trace", type=FILE, help="Write what each engine works on when, for Perfetto (reference engine).")
 @click.option("--commit-log", type=FILE, help="Write what each instruction changes (reference engine).")
 @click.option("--logits", type=FILE, help="Write an .npz: tokens int32 [n], logits float32 [n, vocabulary].")
@@ -93,6 +99,7 @@ def run(
     threads: int,
     trace: Path | None,
     commit_log: Path | None,
+    position: int | None,
     logits: Path | None,
     stats: Path | None,
 ) -> None:
@@ -104,6 +111,8 @@ def run(
         raise click.UsageError("expected one of --prompt TEXT, --tokens IDS and --prompt-length N")
     if prompt_length is not None and not timing_only:
         raise click.UsageError("--prompt-length goes with --timing-only")
+    if position is not None and not timing_only:
+        raise click.UsageError("--position goes with --timing-only: the KV cache before it would have no values")
     if image is not None and chat:
         raise click.UsageError("--image does not go with --chat: a chat template does not say where an image stands")
     if (image is not None and prompt is None) != (image_at is not None) and not (timing_only and image is None):
@@ -129,6 +138,7 @@ def run(
             session = Session(
                 program,
                 timing_only=timing_only,
+                position=position or 0,
                 seed=seed,
                 engine=engine,
                 threads=threads,

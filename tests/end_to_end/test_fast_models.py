@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+import slmc
 from frontends import load_program
 from isa.container import Executable
 from isa.machine import Machine
@@ -99,6 +102,22 @@ def test_the_command_line_runs_either_engine(tmp_path: Path) -> None:
         outputs.append((stats.read_bytes(), result.stdout))
     assert outputs[0] == outputs[1] == outputs[2]
     assert json.loads(outputs[0][0])["generated_tokens"] == 3
+
+
+@pytest.mark.parametrize("engine", ["fast", "reference"])
+def test_tokens_at_a_position_take_as_long_as_behind_a_prompt(engine: EngineName) -> None:
+    """The first token of a run begins with idle engines, so the tokens behind it are compared."""
+    chosen, position = replace(options("edge", "w8a8-kv8", 96, 8), predict=True), 77
+    program = build(load_program(PUBLISHED / "mqa"), chosen)
+    steps: list[list[int]] = []
+    for first, prompt in ((0, position + 1), (position, 1)):
+        session = slmc.Session(program, timing_only=True, position=first, engine=engine)
+        list(session.generate([0] * prompt, 6))
+        report = session.report()
+        steps.append([int(end - begin) for begin, end in pairwise(report.token_cycles)])
+        assert any("begins at position 77" in note for note in report.notes) == (first > 0)
+        assert [one.phase for one in report.predictions] == ["decode"], "78 is no whole number of chunks"
+    assert steps[0] == steps[1]
 
 
 def test_the_engine_fits_the_run() -> None:

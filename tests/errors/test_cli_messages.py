@@ -41,6 +41,7 @@ def executable(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["run", GQA], ["one of --prompt TEXT, --tokens IDS and --prompt-length N"]),
         (["run", GQA, "--tokens", "1", "--prompt", "x"], ["one of --prompt TEXT"]),
         (["run", GQA, "--prompt-length", "3"], ["--prompt-length goes with --timing-only"]),
+        (["run", GQA, "--tokens", "1", "--position", "3"], ["--position goes with --timing-only"]),
         (["run", GQA, "--tokens", "1", "--timing-only", "--logits", "l.npz"], ["no logits to write"]),
         (["run", GQA, "--tokens", "1", "--timing-only", "--engine", "slow"], ["'slow'", "reference"]),
         (["run", GQA, "--tokens", "1", "--virtual-weights"], ["go with --timing-only"]),

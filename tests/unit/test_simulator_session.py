@@ -248,6 +248,22 @@ def test_timing_only_never_reads_weights(executable: Executable) -> None:
         Session(executable, timing_only=True).generate([1], 1, dump=RunFlag.DUMP_ALL)
 
 
+def test_a_timing_only_run_begins_at_a_position(executable: Executable) -> None:
+    session = Session(executable, timing_only=True, position=20)
+    for _ in range(2):
+        assert (session.token_count, session.state.read_mailbox(Mailbox.POS)) == (20, 20)
+        assert len(list(session.generate([1, 2], 3))) == 3
+        assert session.token_count == 25
+        session.reset()
+    with pytest.raises(SessionError, match="12 of 32 are left"):
+        session.generate([0] * 13, 1)
+    for position in (-1, CONTEXT):
+        with pytest.raises(SessionError, match=f"cannot begin at position {position}: expected 0 to 31"):
+            Session(executable, timing_only=True, position=position)
+    with pytest.raises(SessionError, match="only a timing-only run can begin at a position"):
+        Session(executable, position=1)
+
+
 class _Forbidden:
     """Weights of which only the size may be asked."""
 

@@ -15,11 +15,11 @@
 // CHECK: tile.load %[[KEYS]],
 // CHECK: %[[QUERIES:[0-9]+]] = tile.view %[[FOLDED]] in sram + 0 as bf16 [32, 2, 2,
 // CHECK-NEXT: tile.mm %{{[0-9]+}}, %[[QUERIES]], %[[KEYS]]
-// CHECK: tile.vsmx
-// CHECK: tile.vbin "mul" %[[P:[0-9]+]],
 // CHECK: %[[VALUES:[0-9]+]] = tile.view %{{[0-9]+}} in sram + 0 as i4 group 32 [256, 8, 2, 1] strides [0, 128, 1024, 0]
 // CHECK: tile.load %[[VALUES]],
-// CHECK-NEXT: tile.mm %{{[0-9]+}}, %[[P]], %[[VALUES]] accumulate
+// CHECK: tile.vsmx
+// CHECK: tile.vbin "mul" %[[P:[0-9]+]],
+// CHECK: tile.mm %{{[0-9]+}}, %[[P]], %[[VALUES]] accumulate
 // CHECK-NEXT: }
 // CHECK: as bf16 [8, %{{[0-9]+}}, 2, 1] strides [2, 16, 4096, 0]
 // CHECK: tile.vsmx
