@@ -182,7 +182,7 @@ def append_rows(low: Lowering, rows: Tensor, shape: Shape, base: SSAValue, slot:
 
 def append_spilled(low: Lowering, tensor: Tensor, shape: Shape, base: SSAValue) -> None:
     """Rows in SCRATCH, some at a time."""
-    b, most = low.builder, low.plan.row_tile
+    b, most = low.builder, low.plan.row_tile(tensor.row_bytes)
 
     def some(first: SSAValue, _: list[SSAValue]) -> list[Index]:
         staged = load_rows(low, tensor, first, b.least(b.sub(low.rows, first), most), most)
