@@ -19,6 +19,7 @@ from isa.spec import SUM_QUANTUM
 PLAN_ATTRIBUTE = "tile.plan"
 ROW_TILES = (16, 8, 4, 2, 1)
 """More rows take longer to come before the first of them is worked on; fewer take longer in the latencies of the vector unit."""
+KEY_TILES = (256, 128, 64, 32)
 STRIP_ROWS_UNIT = 16  # rows of a weight strip come in blocks of the blocked storage format
 MOST_STRIP_ROWS = 512
 SPARSITY = 2

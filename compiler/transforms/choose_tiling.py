@@ -27,14 +27,13 @@ from compiler.errors import CompileError
 from compiler.images import encoder_of
 from compiler.lowering.attention_blocks import SCORE_BUFFERS
 from compiler.lowering.builder import element_bytes
-from compiler.lowering.plan import PLAN_ATTRIBUTE, TilePlan
+from compiler.lowering.plan import KEY_TILES, PLAN_ATTRIBUTE, TilePlan
 from compiler.transforms.convert_slmq_to_tile import ConvertSlmqToTilePass
 from compiler.transforms.double_buffer import DoubleBufferPass
 from isa.spec import KV_BLOCK, SMEM_BYTES
 
 # Those that divide a KV block, which no chunk crosses, into parts of about equal size.
 CHUNKS = (128, 88, 64, 52, 44, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
-KEY_TILES = (256, 128, 64, 32)
 # SRAM shares tried for each chunk: (weights of one strip, attention buffers of one kind), as divisors of the SRAM size.
 SHARES = ((16, 4), (32, 8), (64, 16))
 LAST_SHARES = ((128, 32), (256, 64), (1024, 1024))
