@@ -17,15 +17,17 @@ from compiler.lowering.attention_blocks import Attend, Cache, CacheRows, HeadRow
 from compiler.lowering.attention_int4 import AttendInt4
 from compiler.lowering.builder import Index, Place, element_bytes, place_of
 from compiler.lowering.int4_cache import Int4Cache, Int4Layout
-from compiler.lowering.plan import strip_shapes
+from compiler.lowering.plan import KEY_TILES, strip_shapes
 from compiler.lowering.row_regions import rows_of
 from compiler.lowering.spilling import blocks_view, load_rows, new_spilled, staging
 from compiler.lowering.values import Lowering, Tensor
 from compiler.sizes import padded
 from isa.spec import KV_BLOCK
 
-AttendRows = Callable[[Lowering, HeadRows, HeadRows, Index], list[QueryRows]]
-"""Attends tokens to a group of key-value heads: what is known of them, q, result, first head. Returns the parts of the rows."""
+AttendRows = Callable[[Lowering, Shape, HeadRows, HeadRows, Index], list[QueryRows]]
+"""Attends tokens to a group of key-value heads: what is known of them, sizes, q, result, first head. Returns the parts of the rows."""
+SINGLE_KEYS = 64
+"""Keys at once, at least, of the groups of heads that one token is attended to."""
 
 
 def shape_of(low: Lowering, op: slmq.AttentionOp) -> Shape:
@@ -68,7 +70,7 @@ def lower_attention(low: Lowering, op: slmq.AttentionOp) -> None:
     )
     append(low, op, shape, cache)
 
-    def attend(part: Lowering, q: HeadRows, out: HeadRows, head: Index) -> list[QueryRows]:
+    def attend(part: Lowering, shape: Shape, q: HeadRows, out: HeadRows, head: Index) -> list[QueryRows]:
         rows = QueryRows(part, shape, q, out, head)
         attention = Attend(part, shape, cache, rows, softcap_of(op))
         attention.run()
@@ -76,13 +78,23 @@ def lower_attention(low: Lowering, op: slmq.AttentionOp) -> None:
 
     q = low.values[op.q]
     if low.plan.spills:
-        QueryTiles(low, shape, q, out, attend).run()
+        tiles, single = QueryTiles(low, shape, q, out, attend), QueryTiles(low, of_single(shape), q, out, attend)
+        is_single = low.builder.compare("eq", low.rows, 1)
+        low.builder.when(is_single, single.one, tiles.run)
     else:
 
         def all_tokens(head: Index) -> None:
-            attend(low, HeadRows(q, head), HeadRows(out, head), head)
+            attend(low, shape, HeadRows(q, head), HeadRows(out, head), head)
 
         for_heads(low, shape, all_tokens)
+
+
+def of_single(shape: Shape) -> Shape:
+    """For one token: more heads at once, and as many fewer keys, so that the engines wait less often for a group to end."""
+    most = max(shape.group * shape.tile_keys // SINGLE_KEYS, shape.group)
+    group = max(n for n in range(1, shape.kv_heads + 1) if shape.kv_heads % n == 0 and n <= most)
+    keys = shape.tile_keys * shape.group // group
+    return replace(shape, group=group, key_tile=max((t for t in KEY_TILES if t <= keys), default=KEY_TILES[-1]))
 
 
 def lower_int4(low: Lowering, op: slmq.AttentionOp, shape: Shape) -> None:
@@ -182,7 +194,7 @@ def append_rows(low: Lowering, rows: Tensor, shape: Shape, base: SSAValue, slot:
 
 def append_spilled(low: Lowering, tensor: Tensor, shape: Shape, base: SSAValue) -> None:
     """Rows in SCRATCH, some at a time."""
-    b, most = low.builder, low.plan.row_tile
+    b, most = low.builder, low.plan.row_tile(tensor.row_bytes)
 
     def some(first: SSAValue, _: list[SSAValue]) -> list[Index]:
         staged = load_rows(low, tensor, first, b.least(b.sub(low.rows, first), most), most)
@@ -207,24 +219,30 @@ class QueryTiles:
 
         self.b.loop(0, self.low.rows, self.most, tokens)
 
-    def turn(self, part: Lowering, first: SSAValue, head: Index) -> None:
+    def one(self) -> None:
+        """For a chunk of one token."""
+        self.most = 1
+        part = self.low.some_rows(0, 1, self.most)
+        for_heads(part, self.shape, lambda head: self.turn(part, 0, head))
+
+    def turn(self, part: Lowering, first: Index, head: Index) -> None:
         """The queries of the key-value heads from `head` on."""
         b, own = self.b, self.b.mul(head, self.shape.queries)
         q, out = (self.heads(tensor, part, first, head) for tensor in (self.q, self.out))
         if self.q.block:
             b.load(self.inside(q.tensor), self.outside(self.q, first, part.rows, own))
-        for rows in self.attend(part, q, replace(out, by_part=bool(self.out.block)), head):
+        for rows in self.attend(part, self.shape, q, replace(out, by_part=bool(self.out.block)), head):
             if self.out.block:
                 self.store(rows, first, part.rows)
 
-    def store(self, rows: QueryRows, first: SSAValue, count: Index) -> None:
+    def store(self, rows: QueryRows, first: Index, count: Index) -> None:
         """A part's results to SCRATCH, [head_dim, tokens, heads]."""
         b, heads, row_bytes = self.b, rows.part.heads * rows.part.queries, self.shape.head_dim * 4
         place = place_of(b, rows.acc)
         source = b.view(place, "f32", [self.shape.head_dim, count, heads], [4, heads * row_bytes, row_bytes])
         b.store(blocks_view(self.low, self.out, (first, count), rows.first_query_head(), heads), source)
 
-    def heads(self, tensor: Tensor, part: Lowering, first: SSAValue, head: Index) -> HeadRows:
+    def heads(self, tensor: Tensor, part: Lowering, first: Index, head: Index) -> HeadRows:
         """The turn's tokens: of all heads in SRAM, or a buffer for those of the group."""
         if not tensor.block:
             return HeadRows(rows_of(self.low, tensor, first, part.rows), head)

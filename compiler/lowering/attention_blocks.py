@@ -205,13 +205,21 @@ class Attend:
         self.low, self.b, self.shape, self.cache, self.rows = low, low.builder, shape, cache, rows
         self.head, self.softcap = rows.head, softcap
         self.parts = [rows.of(part) for part in rows.part.halves()]
+        self.first: SSAValue | None = None
 
     def run(self) -> None:
-        for rows in self.parts:
-            rows.start()
-        self.blocks(*self.reach())
+        first, end = self.reach()
+        if self.starts_late:
+            self.first = self.b.value(first)
+        else:
+            self.start()
+        self.blocks(first, end)
         for rows in self.parts:
             rows.finish()
+
+    def start(self) -> None:
+        for rows in self.parts:
+            rows.start()
 
     def blocks(self, first: Index, end: Index) -> None:
         """The KV blocks that hold the positions first .. end - 1; `first` is the start of one."""
@@ -222,6 +230,12 @@ class Attend:
             return []
 
         b.loop(first, end, KV_BLOCK, block)
+
+    @property
+    def starts_late(self) -> bool:
+        """Whether the sums are cleared behind the scores of the first block. The vector unit is busy with the group before until then,
+        and its queue is short: the first keys would wait to be loaded."""
+        return True
 
     @property
     def streams(self) -> bool:
@@ -245,6 +259,8 @@ class Attend:
         """One KV block of `keys` positions from `start`."""
         slot = self.shape.slot(self.b, start)
         self.tiles(keys, lambda first, count: self.score_tile(slot, first, count))
+        if self.first is not None:
+            self.b.when(self.b.compare("eq", start, self.first), self.start)
         k_scales, v_scales = (
             None if base is None else self.load_scales(base, slot, keys)
             for base in (self.cache.k_scale, self.cache.v_scale)

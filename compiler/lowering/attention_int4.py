@@ -100,6 +100,10 @@ class AttendInt4(Attend):
         self.full = full
 
     @property
+    def starts_late(self) -> bool:
+        return False
+
+    @property
     def streams(self) -> bool:
         return self.shape.key_tile < KV_BLOCK
 

@@ -17,6 +17,9 @@ from compiler.sizes import padded
 from isa.spec import SUM_QUANTUM
 
 PLAN_ATTRIBUTE = "tile.plan"
+ROW_TILES = (16, 8, 4, 2, 1)
+"""More rows take longer to come before the first of them is worked on; fewer take longer in the latencies of the vector unit."""
+KEY_TILES = (256, 128, 64, 32)
 STRIP_ROWS_UNIT = 16  # rows of a weight strip come in blocks of the blocked storage format
 MOST_STRIP_ROWS = 512
 SPARSITY = 2
@@ -31,8 +34,8 @@ class TilePlan:
     multiple of 32 or a whole KV block; array_rows: output rows the matrix unit computes at once; buffers: how many take turns in a
     stream, 1 or 2.
 
-    spill_bytes: values of a chunk that take more than this lie in DRAM where they can; 0: none do. Then row_tile rows of them are
-    worked on at once between products, and query_tile tokens in attention.
+    spill_bytes: values of a chunk that take more than this lie in DRAM where they can; 0: none do. Then rows of them that take
+    row_bytes are worked on at once between products, and query_tile tokens in attention.
 
     stream_bytes: inputs of products that take more than this come from DRAM again for each strip, which has stream_rows rows then;
     0: none do. image_chunk: rows of an image that its encoder works on at once; 0: as many as tokens.
@@ -46,7 +49,7 @@ class TilePlan:
     array_rows: int = 64
     buffers: int = 2
     spill_bytes: int = 0
-    row_tile: int = 16
+    row_bytes: int = 1 << 18
     query_tile: int = 16
     stream_bytes: int = 0
     stream_rows: int = 0
@@ -55,6 +58,12 @@ class TilePlan:
     @property
     def spills(self) -> bool:
         return self.spill_bytes > 0
+
+    def row_tile(self, widest_bytes: int) -> int:
+        """Rows worked on at once where the widest value takes so many bytes for a token."""
+        return max(
+            (rows for rows in ROW_TILES if rows * widest_bytes <= self.row_bytes and rows <= self.chunk), default=1
+        )
 
     def to_attribute(self) -> DictionaryAttr:
         return DictionaryAttr({name: IntegerAttr(value, i64) for name, value in vars(self).items()})

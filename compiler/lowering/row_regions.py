@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import prod
 
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from compiler.dialects import slmq
+from compiler.dialects.slm import row_shape
 from compiler.dialects.slm.norms import NormBase
-from compiler.lowering.builder import Index, Place
+from compiler.lowering.builder import Index, Place, element_bytes
 from compiler.lowering.norms import load_norm_vector, norm_vectors
 from compiler.lowering.spilling import fill_rows, new_spilled, staging, store_rows
 from compiler.lowering.values import Lowering, Tensor, dies_at
@@ -53,7 +55,9 @@ class RowTiles:
 
     def __init__(self, low: Lowering, op: slmq.RowsOp, lower_op: LowerOp):
         self.low, self.b, self.op, self.lower_op = low, low.builder, op, lower_op
-        self.most = min(low.plan.row_tile, low.plan.chunk)
+        values = (*op.operands_read, *op.outs)
+        row_bytes = [prod(row_shape(value)) * element_bytes(slmq.element_of(value.type)) for value in values]
+        self.most = low.plan.row_tile(max(row_bytes, default=1))
         self.sources = [low.values[value] for value in op.operands_read]
         self.outs = self.outputs()
         self.vectors = self.norm_vectors()
@@ -120,15 +124,23 @@ class RowTiles:
         low, op = self.low, self.op
         free = [v for v in op.operands_read if v in low.spilled and dies_at(v, op)]
         tensors: list[Tensor] = []
-        for out in op.outs:
+        for out, value in zip(op.outs, yielded(op), strict=True):
             if out not in low.spilled:
                 tensors.append(low.result(out, "rows"))
                 continue
-            reused = next((v for v in free if v.type == out.type and low.spilled[v] == low.spilled[out]), None)
+            fitting = [v for v in free if v.type == out.type and low.spilled[v] == low.spilled[out]]
+            reused = next((v for v in fitting if self.reads(value, v)), fitting[0] if fitting else None)
             if reused is not None:
                 free.remove(reused)
             tensors.append(new_spilled(low, out) if reused is None else low.values[reused])
         return tensors
+
+    def reads(self, result: SSAValue, operand: SSAValue) -> bool:
+        """Whether the op that makes a result reads an operand of the region itself: what is added to the carried rows of a stack of
+        layers goes to their place then, and need not be copied there."""
+        owner = result.owner
+        argument = self.op.body.block.args[self.op.operands_read.index(operand)]
+        return isinstance(owner, Operation) and argument in owner.operands
 
     def norm_vectors(self) -> Vectors:
         """The weights of the region's norms, loaded once."""

@@ -86,7 +86,7 @@ def copy_spilled(low: Lowering, source: Tensor, target: Tensor) -> None:
     """All rows from one place in SCRATCH to another."""
     if source.place == target.place:
         return
-    b, most = low.builder, low.plan.row_tile
+    b, most = low.builder, low.plan.row_tile(source.row_bytes)
 
     def some(first: SSAValue, _: list[SSAValue]) -> list[Index]:
         staged = load_rows(low, source, first, b.least(b.sub(low.rows, first), most), most)

@@ -18,7 +18,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
 from compiler.analysis.buffer_lifetimes import buffer_lifetimes
-from compiler.analysis.plan_costs import ChunkCost, chunk_cost, step_function, token_bytes
+from compiler.analysis.plan_costs import ChunkCost, chunk_cost, token_bytes
 from compiler.analysis.sram_solver import solve
 from compiler.dialects import slm, slmq
 from compiler.dialects.slm import row_shape
@@ -26,14 +26,13 @@ from compiler.errors import CompileError
 from compiler.images import encoder_of
 from compiler.lowering.attention_blocks import SCORE_BUFFERS
 from compiler.lowering.builder import element_bytes
-from compiler.lowering.plan import PLAN_ATTRIBUTE, TilePlan
+from compiler.lowering.plan import KEY_TILES, PLAN_ATTRIBUTE, TilePlan
 from compiler.transforms.convert_slmq_to_tile import ConvertSlmqToTilePass
 from compiler.transforms.double_buffer import DoubleBufferPass
 from isa.spec import KV_BLOCK, SMEM_BYTES
 
 # Those that divide a KV block, which no chunk crosses, into parts of about equal size.
 CHUNKS = (128, 88, 64, 52, 44, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
-KEY_TILES = (256, 128, 64, 32)
 # SRAM shares tried for each chunk: (weights of one strip, attention buffers of one kind), as divisors of the SRAM size.
 SHARES = ((16, 4), (32, 8), (64, 16))
 LAST_SHARES = ((128, 32), (256, 64), (1024, 1024))
@@ -46,7 +45,6 @@ STREAM_SHARES = ((2, 8, 4), (8, 8, 4), (16, 16, 4), (64, 64, 16))
 STREAMED_INPUTS, STREAMED_PRODUCTS = 2, 4
 STREAMED_ROWS = (16, 1024)
 PRODUCT_BYTES = 4
-ROW_TILES = (16, 8, 4, 2, 1)
 ROW_SHARE = 8  # of the SRAM, for the widest rows of a tile
 QUERY_TILES = (128, 64, 32, 16, 8, 4, 2, 1)
 WORTHWHILE = 0.95
@@ -154,13 +152,12 @@ def need_of(ctx: Context, module: ModuleOp, plan: TilePlan) -> Need:
 def spilling_plan(module: ModuleOp, options: ChooseTilingPass, chunk: int, shares: tuple[int, int, int]) -> TilePlan:
     """The plan of a chunk with values in DRAM; `shares` as in SPILL_SHARES."""
     sram_bytes, (spilled, strip, queries) = options.sram_bytes, shares
-    widest = widest_row_bytes(module)
     heads = heads_at_once(module)
     key_tile = min((largest_key_tile(op, heads, sram_bytes // 8) for op in attentions(module)), default=KV_BLOCK)
     return TilePlan(
         options.context, chunk, min(sram_bytes // strip, largest_strip_bytes(options.array_rows)), heads, key_tile,
         options.array_rows, 2, sram_bytes // spilled,
-        max((r for r in ROW_TILES if r * widest <= sram_bytes // ROW_SHARE), default=1),
+        sram_bytes // ROW_SHARE,
         query_rows(module, sram_bytes // queries),
         image_chunk=image_rows(module, chunk, sram_bytes),
     )  # fmt: skip
@@ -178,14 +175,6 @@ def input_bytes(module: ModuleOp) -> int:
     """A token's largest input of a product: for all tokens of a chunk it is in SRAM, with a strip's products."""
     inputs = [op.x for op in module.walk() if isinstance(op, slmq.MatmulOp)]
     return max((prod(row_shape(x)) * element_bytes(slmq.element_of(x.type)) for x in inputs), default=0)
-
-
-def widest_row_bytes(module: ModuleOp) -> int:
-    """Of the values that row regions read and make, those of tokens."""
-    function = step_function(module)
-    rows = [op for op in function.walk() if isinstance(op, slmq.RowsOp)] if function is not None else []
-    values = [value for op in rows for value in (*op.operands_read, *op.outs)]
-    return max((prod(row_shape(value)) * element_bytes(slmq.element_of(value.type)) for value in values), default=1)
 
 
 def image_rows(module: ModuleOp, chunk: int, sram_bytes: int) -> int:

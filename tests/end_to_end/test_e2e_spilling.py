@@ -60,7 +60,7 @@ def test_bits(name: str, scheme: str) -> None:
     chosen = options(name, scheme, 200, sram_bytes=SRAM_BYTES << 2 if scheme.endswith("kv4") else SRAM_BYTES)
     plan = check(tiny_program(3, **WIDE), chosen, 150)
     assert plan.spills
-    assert plan.chunk > plan.row_tile
+    assert plan.chunk > plan.row_tile(4 * 160)
 
 
 @pytest.mark.usefixtures("starved")
@@ -91,7 +91,7 @@ def streaming(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
 
 
 @pytest.mark.usefixtures("streaming")
-@pytest.mark.parametrize("scheme", [*SCHEMES, "w4a8-g32", "w4a16-g32-zp", "w8a8-s24", "mxfp4"])
+@pytest.mark.parametrize("scheme", [*SCHEMES, "w4a8-g32", "w8a8-s24", "mxfp4"])
 def test_streamed_inputs(scheme: str) -> None:
     chosen = options("tiny", scheme, 64, sram_bytes=SRAM_BYTES)
     program = tiny_program(3, **WIDE | {"intermediate_size": 288, "num_hidden_layers": 1})
