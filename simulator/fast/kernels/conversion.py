@@ -60,6 +60,24 @@ def from_e8m0(bits: Value) -> Value:
     return float_of(bits.equals(255).choose(bits.like(CANONICAL_NAN), power))
 
 
+def from_e4m3(bits: Value) -> Value:
+    """The OCP variant: only the codes of exponent and mantissa all ones are NaN."""
+    size = bits & 0x7F
+    power = (size < 8).choose(bits_of(size.cast("sitofp", "f32") * 2.0**-9), (size << 20) + (120 << 23))
+    return float_of(size.equals(0x7F).choose(size.like(CANONICAL_NAN), power) | (bits & 0x80) << 24)
+
+
+def from_i4(nibbles: Value) -> Value:
+    """Nibbles hold the number + 8."""
+    return (nibbles - 8).cast("sitofp", "f32")
+
+
+def from_e2m1(nibbles: Value) -> Value:
+    size = nibbles & 7
+    power = (size < 2).choose(size * (126 << 23), (size << 22) + (126 << 23))
+    return float_of(power | (nibbles & 8) << 28)
+
+
 # ---- from binary32, to bit patterns in the low bits
 
 
@@ -118,6 +136,9 @@ WIDEN: dict[Dtype, Conversion] = {
     Dtype.I32: from_i32, Dtype.I8: from_i8, Dtype.U8: from_i32, Dtype.E8M0: from_e8m0,
 }  # fmt: skip
 """Nibbles (i4) are numbers of 32 bits already when they have been taken out of their bytes."""
+WIDEN_WEIGHTS = {**WIDEN, Dtype.E4M3: from_e4m3}
+"""What matrix products read."""
+WIDEN_NIBBLES: dict[Dtype, Conversion] = {Dtype.I4: from_i4, Dtype.E2M1: from_e2m1}
 NARROW: dict[Dtype, Conversion] = {
     Dtype.F32: to_f32, Dtype.BF16: to_bf16, Dtype.F16: to_f16 if HAS_HALF else to_f16_by_parts,
     Dtype.I32: to_i32, Dtype.I8: to_i8, Dtype.I4: to_i4,
@@ -136,7 +157,7 @@ def read(code: Code, dtype: Dtype, address: Value, count: Value | None = None, l
     """Elements from an address on as binary32; with a count only so many, the other lanes are those of zeroes. Not of 4-bit ones."""
     kind = Kind(f"i{ELEMENT_BITS[dtype]}", lanes)
     stored = code.load(kind, address) if count is None else code.load_first(kind, address, count)
-    return WIDEN[dtype](stored if kind.element == "i32" else stored.cast("zext", "i32"))
+    return WIDEN_WEIGHTS[dtype](stored if kind.element == "i32" else stored.cast("zext", "i32"))
 
 
 def write(code: Code, dtype: Dtype, address: Value, x: Value, count: Value | None = None) -> None:

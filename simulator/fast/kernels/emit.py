@@ -298,9 +298,10 @@ class Code:
         return Variable(self.builder, first)
 
     @contextmanager
-    def loop(self, first: Value, end: Value, step: int = 1) -> Generator[Value]:
-        """For i = first; i < end; i += step."""
-        bounds = (first.llvm, end.llvm, WORD.constant(step))
+    def loop(self, first: Value | int, end: Value | int, step: Value | int = 1) -> Generator[Value]:
+        """For i = first; i < end; i += step, which is positive."""
+        words = (number if isinstance(number, Value) else self.word(number) for number in (first, end, step))
+        bounds = tuple(word.llvm for word in words)
         with cgutils.for_range_slice(self.builder, *bounds, intp=WORD.llvm, inc=True) as (index, _):
             yield Value(self.builder, index, WORD)
 

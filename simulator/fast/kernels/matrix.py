@@ -1,4 +1,4 @@
-"""Which kernel computes a matrix product."""
+"""Which kernel computes a matrix product: there is one for all that the checks let through."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from isa.descriptor import Descriptor
 from isa.encoding import Decoded
 from isa.spec import FMT_SPARSE, Dtype
 from simulator.fast.kernels.abi import Choice
+from simulator.fast.kernels.matrix_float import choose_float
 from simulator.fast.kernels.matrix_integer import choose_integer
+from simulator.fast.kernels.matrix_sparse import choose_sparse
 
 
-def choose_product(instruction: Decoded, operands: dict[str, Descriptor]) -> Choice | None:
+def choose_product(instruction: Decoded, operands: dict[str, Descriptor]) -> Choice:
     """The kernel of an mm or mmg that was checked."""
     if operands["tc"].fmt & FMT_SPARSE:
-        return None
+        return choose_sparse(instruction, operands)
     if operands["tb"].dtype == Dtype.I8:
         return choose_integer(instruction, operands)
-    return None
+    return choose_float(instruction, operands)

@@ -1,94 +1,59 @@
-"""Vectors of 16 lanes in kernels that are written as LLVM code."""
+"""What the kernels of matrix products have in common: lines of 64 bytes, tables of addresses, products of bytes."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from llvmlite import ir
 
-from simulator.fast.kernels.matrix_emit import BYTE, WORD, Code, Number, Variable
-from simulator.fast.kernels.vectors import BYTES, F32, I32, call, constant, pointer
+from simulator.fast.kernels.emit import I32, WORD, Code, Kind, Value, Variable
+from simulator.fast.kernels.vectors import call
 from simulator.fast.target import has
 
 PREFETCH_BYTES = 4096
 """How far ahead weights are asked for that are used once."""
 LINE_BYTES = 64
-"""16 numbers of 32 bits."""
+"""Quads of 16 rows, or 16 numbers of 32 bits."""
+BYTE, QUAD, BYTES = Kind("i8"), Kind("i32"), Kind("i8", LINE_BYTES)
+_PAIRS = Kind("i16", 2 * I32.lanes)
 
 
-def spread(c: Code, value: Any, kind: Any) -> Any:
-    """A value in every lane of a vector type."""
-    undefined = ir.Constant(kind, ir.Undefined)
-    one = c.b.insert_element(undefined, value, WORD(0))
-    return c.b.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(WORD, kind.count), [0] * kind.count))
+def zeros(code: Code, kind: Kind, count: int) -> list[Variable]:
+    return [code.variable(code.constant(kind, 0)) for _ in range(count)]
 
 
-def zeros(c: Code, kind: Any, count: int) -> list[Variable]:
-    """Variables that become registers."""
-    made = [Variable(c, kind) for _ in range(count)]
-    clear(made, kind)
-    return made
-
-
-def clear(variables: list[Variable], kind: Any) -> None:
+def clear(code: Code, variables: list[Variable], kind: Kind) -> None:
     for variable in variables:
-        variable.value = ir.Constant(kind, None)
+        variable.set(code.constant(kind, 0))
 
 
-def prefetch(c: Code, address: Number) -> None:
-    place = pointer(c.b, (address + PREFETCH_BYTES).value, BYTE)
-    call(c.b, "llvm.prefetch.p0", ir.VoidType(), [place, WORD(0), WORD(3), WORD(1)])
+def prefetch(code: Code, address: Value) -> None:
+    """Asks for what lies PREFETCH_BYTES behind an address; any address is allowed."""
+    place = code.builder.inttoptr((address + PREFETCH_BYTES).llvm, ir.IntType(8).as_pointer())
+    locality = [ir.IntType(32)(number) for number in (0, 3, 1)]
+    call(code.builder, "llvm.prefetch.p0", ir.VoidType(), [place, *locality])
 
 
-def addresses(c: Code, table: Number, count: int, offset: Number | int) -> list[Number]:
+def addresses(code: Code, table: Value, count: int, offset: Value | int = 0) -> list[Value]:
     """`count` addresses from a table, each moved by an offset."""
-    return [c.load_number(table + 8 * i) + offset for i in range(count)]
+    return [code.load(WORD, table + 8 * i) + offset for i in range(count)]
 
 
-def canonical(c: Code, value: Any) -> Any:
-    """The vector with every NaN canonical."""
-    nan = c.b.bitcast(constant(I32, 0x7FC00000), F32.llvm)
-    return c.b.select(c.b.fcmp_unordered("uno", value, value), nan, value)
+def added_lanes(total: Value) -> Value:
+    """The sum of the lanes of integers."""
+    return total.folded(lambda a, b: a + b)
 
 
-def shuffled(c: Code, a: Any, b: Any, places: list[int]) -> Any:
-    """Lane i is lane places[i] of a and b one behind the other."""
-    return c.b.shuffle_vector(a, b, ir.Constant(ir.VectorType(WORD, len(places)), places))
-
-
-def load_first(c: Code, address: Number, count: Number, element: Any, lanes: int, suffix: str) -> Any:
-    """The first `count` lanes, the others 0; nothing behind them is read. `suffix`: the type as in i8."""
-    kind = ir.VectorType(element, lanes)
-    indices = ir.VectorType(WORD, lanes)
-    limit = c.b.trunc(c.least(count, lanes).value, WORD)
-    mask = c.b.icmp_signed("<", ir.Constant(indices, list(range(lanes))), spread(c, limit, indices))
-    place = pointer(c.b, address.value, kind)
-    return call(c.b, f"llvm.masked.load.v{lanes}{suffix}.p0", kind, [place, WORD(1), mask, ir.Constant(kind, None)])
-
-
-def added_lanes(c: Code, value: Any) -> Any:
-    """The sum of the lanes of a vector of integers."""
-    kind = value.type
-    return call(c.b, f"llvm.vector.reduce.add.v{kind.count}i{kind.element.width}", kind.element, [value])
-
-
-def dot_quads(c: Code, total: Any, unsigned: Any, signed: Any) -> Any:
+def dot_quads(code: Code, total: Value, unsigned: Value, signed: Value) -> Value:
     """total + u0 s0 + u1 s1 + u2 s2 + u3 s3 in each of 16 lanes of int32, of four unsigned and four signed bytes; exact."""
-    b = c.b
     if has("avx512vnni") and has("avx512f"):
-        operands = [total, b.bitcast(unsigned, BYTES.llvm), b.bitcast(signed, BYTES.llvm)]
-        return call(b, "llvm.x86.avx512.vpdpbusd.512", I32.llvm, operands)
-    pairs = ir.VectorType(ir.IntType(16), 32)
-    unsigned, signed = b.bitcast(unsigned, pairs), b.bitcast(signed, pairs)
-    eight, low = ir.Constant(pairs, [8] * 32), ir.Constant(pairs, [255] * 32)
-    even = b.and_(unsigned, low), b.ashr(b.shl(signed, eight), eight)
-    odd = b.lshr(unsigned, eight), b.ashr(signed, eight)
-    return b.add(total, b.add(_dot_pairs(c, *even), _dot_pairs(c, *odd)))
+        operands = [total.llvm, *(code.builder.bitcast(v.llvm, BYTES.llvm) for v in (unsigned, signed))]
+        return Value(code.builder, call(code.builder, "llvm.x86.avx512.vpdpbusd.512", I32.llvm, operands), I32)
+    u, s = (Value(code.builder, code.builder.bitcast(v.llvm, _PAIRS.llvm), _PAIRS) for v in (unsigned, signed))
+    even = _dot_pairs(u & 255, (s << 8).shifted_signed(8))
+    return total + (even + _dot_pairs(u >> 8, s.shifted_signed(8)))
 
 
-def _dot_pairs(c: Code, x: Any, y: Any) -> Any:
+def _dot_pairs(x: Value, y: Value) -> Value:
     """x0 y0 + x1 y1 of pairs of int16, which LLVM knows as one instruction (pmaddwd)."""
-    wide = ir.VectorType(WORD, 32)
-    products = c.b.mul(c.b.sext(x, wide), c.b.sext(y, wide))
-    even, odd = (shuffled(c, products, products, list(range(first, 32, 2))) for first in (0, 1))
-    return c.b.add(even, odd)
+    products = x.cast("sext", "i32") * y.cast("sext", "i32")
+    even, odd = (products.shuffled(range(first, _PAIRS.lanes, 2)) for first in (0, 1))
+    return even + odd

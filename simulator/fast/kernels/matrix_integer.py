@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from isa.descriptor import Descriptor
 from isa.encoding import Decoded
 from isa.spec import BLOCK_ROWS, PACKED_4BIT, Dtype
 from simulator.fast.kernels.abi import Choice
-from simulator.fast.kernels.matrix_code import LINE_BYTES, added_lanes, dot_quads, load_first, zeros
+from simulator.fast.kernels.emit import I32, WORD, Code, Kind, Value, emitted
+from simulator.fast.kernels.matrix_code import BYTE, BYTES, LINE_BYTES, QUAD, added_lanes, dot_quads
 from simulator.fast.kernels.matrix_elements import plain_nibble, quad_address, row_of_block
-from simulator.fast.kernels.matrix_emit import BYTE, WORD, Code, Number, written_by
 from simulator.fast.kernels.matrix_integer_tile import Place, Tile, write_grouped_tile, write_integer_tile
 from simulator.fast.kernels.matrix_rows import Rows, write_kernel, write_tiles
 from simulator.fast.kernels.matrix_scales import scale_name, write_scales
 from simulator.fast.kernels.matrix_shape import Layout, P, group_size, is_quads, parameters, row_count
-from simulator.fast.kernels.vectors import BYTES, I32, constant
 
-QUAD = 4
+QUAD_BYTES = 4
 TILES = {5: (8, 2), 2: (4, 4), 1: (1, 1)}
 """Rows and blocks of a tile, by the least number of rows."""
 MAX_WIDE_GROUPS = 4096
@@ -27,7 +25,10 @@ MAX_WIDE_GROUPS = 4096
 
 @dataclass(frozen=True)
 class Plan:
-    """What the code of a kernel depends on. `unrolled`: lines of a group done without a jump; scale: None for mm."""
+    """What the code of a kernel depends on. `unrolled`: lines done without a jump: those of 32 terms if a group has such, or 1.
+
+    scale: None for mm.
+    """
 
     b: Descriptor
     tile_rows: int
@@ -46,112 +47,122 @@ class Plan:
         return is_plain and self.b.strides[0] == 1 and self.scale is None
 
 
-def _pack_rows(c: Code, rows: Rows) -> None:
+def _pack_rows(rows: Rows) -> None:
     """Copies the rows of A with their groups padded with zeros; the table gets the addresses of the copies."""
-    group, padded, step = c.parameter(P.GROUP), c.parameter(P.PADDED_GROUP), c.parameter(P.A_TERM)
-    groups, packed = c.parameter(P.GROUPS), rows.place(c, P.PACKED)
-    with c.loop(0, rows.padded) as row:
-        x, to = c.load_number(rows.x_table + row * 8), packed + c.least(row, rows.count - 1) * groups * padded
-        c.store_number(to, rows.x_table + row * 8)
-        with c.when(row < rows.count), c.loop(0, groups) as g:
-            with c.loop(0, group) as k:
-                c.store(c.load(x + (g * group + k) * step, BYTE), to + g * padded + k)
-            with c.loop(group, padded) as k:
-                c.store(BYTE(0), to + g * padded + k)
+    code = rows.code
+    group, padded, step = code.parameter(P.GROUP), code.parameter(P.PADDED_GROUP), code.parameter(P.A_TERM)
+    groups, packed = code.parameter(P.GROUPS), rows.place(P.PACKED)
+    with code.loop(0, rows.padded) as row:
+        x, to = code.load(WORD, rows.x_table + row * 8), packed + row.smaller(rows.count - 1) * groups * padded
+        code.store(rows.x_table + row * 8, to)
+        with code.when(row < rows.count), code.loop(0, groups) as g:
+            with code.loop(0, group) as k:
+                code.store(to + g * padded + k, code.load(BYTE, x + (g * group + k) * step))
+            with code.loop(group, padded) as k:
+                code.store(to + g * padded + k, code.constant(BYTE, 0))
 
 
-def _start_sums(c: Code, rows: Rows, excess: int) -> None:
+def _rest_of_line(plan: Plan, code: Code, address: Value, count: Value) -> Value:
+    """Less than a line of x, and zeros."""
+    if plan.unrolled == 1:
+        return code.load_first(BYTES, address, count)
+    half = code.load(Kind("i8", LINE_BYTES // 2), address)
+    return half.shuffled(range(LINE_BYTES), half.like(0))
+
+
+def _start_sums(plan: Plan, rows: Rows) -> None:
     """What the sums of each group of the rows in the table start at, int32 [rows][groups]: -excess times the sum of x."""
-    group, groups = c.parameter(P.PADDED_GROUP), c.parameter(P.GROUPS)
-    sums, whole = rows.place(c, P.SUMS), group // LINE_BYTES * LINE_BYTES
-    ones = constant(BYTES, 1)
-    (total,) = zeros(c, I32.llvm, 1)
-    with c.loop(0, rows.padded) as row:
-        x = c.load_number(rows.x_table + row * 8)
-        with c.loop(0, groups) as g:
+    code = rows.code
+    group, groups = code.parameter(P.PADDED_GROUP), code.parameter(P.GROUPS)
+    starts, whole = rows.place(P.SUMS), group // LINE_BYTES * LINE_BYTES
+    ones, none = code.constant(BYTES, 1), code.constant(I32, 0)
+    total = code.variable(none)
+    with code.loop(0, rows.padded) as row:
+        x = code.load(WORD, rows.x_table + row * 8)
+        with code.loop(0, groups) as g:
             first = x + g * group
-            total.value = constant(I32, 0)
-            with c.loop(0, whole, LINE_BYTES) as k:
-                total.value = dot_quads(c, total.value, ones, c.load(first + k, BYTES.llvm))
-            with c.when(whole < group):
-                rest = load_first(c, first + whole, group - whole, BYTE, LINE_BYTES, "i8")
-                total.value = dot_quads(c, total.value, ones, rest)
-            start = c.b.mul(added_lanes(c, total.value), WORD(-excess))
-            c.store(start, sums + (row * groups + g) * 4)
+            total.set(none)
+            with code.loop(0, whole, LINE_BYTES) as k:
+                total.set(dot_quads(code, total.get(), ones, code.load(BYTES, first + k)))
+            with code.when(whole < group):
+                total.set(dot_quads(code, total.get(), ones, _rest_of_line(plan, code, first + whole, group - whole)))
+            code.store(starts + (row * groups + g) * 4, added_lanes(total.get()) * -plan.tile(1).excess)
 
 
-def _copy_block(c: Code, plan: Plan, rows: Rows, block: Number, to: Number) -> None:
+def _copy_block(plan: Plan, rows: Rows, block: Value, to: Value) -> None:
     """16 rows of B to quads of int8, groups padded to whole quads; A has zeros there."""
-    group, padded, terms = c.parameter(P.GROUP), c.parameter(P.PADDED_GROUP), c.parameter(P.TERMS)
-    with c.loop(0, BLOCK_ROWS) as r:
-        source = row_of_block(c, rows.b, block, r, (P.B_BLOCK, P.B_ROW))
-        target, done = to + r * QUAD, c.number(0)
+    code = rows.code
+    group, padded, terms = code.parameter(P.GROUP), code.parameter(P.PADDED_GROUP), code.parameter(P.TERMS)
+    with code.loop(0, BLOCK_ROWS) as r:
+        source = row_of_block(code, rows.b, block, r, (P.B_BLOCK, P.B_ROW))
+        target, done = to + r * QUAD_BYTES, code.word(0)
         if plan.copies_words:
-            done = terms // QUAD * QUAD
-            with c.loop(0, terms // QUAD) as quad:
-                c.store(c.load(source + quad * QUAD, WORD), target + quad * LINE_BYTES)
-        with c.loop(done, terms) as k:
+            done = terms // QUAD_BYTES * QUAD_BYTES
+            with code.loop(0, terms // QUAD_BYTES) as quad:
+                code.store(target + quad * LINE_BYTES, code.load(QUAD, source + quad * QUAD_BYTES))
+        with code.loop(done, terms) as k:
             place = k // group * padded + k % group
-            c.store(_integer(c, plan.b, source, k), quad_address(target, place))
+            code.store(quad_address(target, place), _integer(code, plan.b, source, k))
 
 
-def _integer(c: Code, b: Descriptor, row: Number, k: Number) -> Any:
+def _integer(code: Code, b: Descriptor, row: Value, k: Value) -> Value:
     """Element k of a row of B, as a byte."""
     if b.dtype in PACKED_4BIT:
-        return c.narrow(plain_nibble(c, row, k) - 8, BYTE)
-    return c.load(quad_address(row, k) if is_quads(b) else row + k * c.parameter(P.B_TERM), BYTE)
+        return (plain_nibble(code, row, k) - 8).cast("trunc", "i8")
+    return code.load(BYTE, quad_address(row, k) if is_quads(b) else row + k * code.parameter(P.B_TERM))
 
 
-def _write_columns(c: Code, plan: Plan, rows: Rows, block: Number, blocks: int) -> None:
+def _write_columns(plan: Plan, rows: Rows, block: Value, blocks: int) -> None:
     """All rows by `blocks` blocks of columns."""
-    w = rows.b + block * c.parameter(P.B_BLOCK)
+    code = rows.code
+    w = rows.b + block * code.parameter(P.B_BLOCK)
     if plan.copies:
-        w = rows.place(c, P.PANEL)
-        _copy_block(c, plan, rows, block, w)
-    scales = rows.place(c, P.SCALES)
+        w = rows.place(P.PANEL)
+        _copy_block(plan, rows, block, w)
+    scales = rows.place(P.SCALES)
     if plan.scale is not None:
-        write_scales(c, plan.scale, rows, block, blocks, scales)
-    tile, accumulate = plan.tile(blocks), c.parameter(P.ACCUMULATE)
-    groups, lines = c.parameter(P.GROUPS), c.parameter(P.PADDED_GROUP) // tile.line_terms
+        write_scales(plan.scale, rows, (block, blocks), scales, code.word(0), code.parameter(P.GROUPS))
+    tile, accumulate = plan.tile(blocks), ~code.parameter(P.ACCUMULATE).equals(0)
+    groups, group = code.parameter(P.GROUPS), code.parameter(P.PADDED_GROUP)
 
-    def write_tile(row: Number, ys: Number, y_offset: Number) -> None:
-        starts = rows.place(c, P.SUMS) + row * groups * 4
-        place = Place(w, c.parameter(P.B_BLOCK), rows.x_table + row * 8, ys, y_offset, starts, groups)
+    def write_tile(row: Value, ys: Value, y_offset: Value) -> None:
+        starts = rows.place(P.SUMS) + row * groups * 4
+        place = Place(w, code.parameter(P.B_BLOCK), rows.x_table + row * 8, ys, y_offset, starts, groups)
         if plan.scale is None:
-            write_integer_tile(c, tile, place, (c.parameter(P.PADDED_GROUP) + 3) // tile.line_terms, accumulate)
+            write_integer_tile(code, tile, place, group // tile.line_terms, accumulate)
         else:
-            write_grouped_tile(c, tile, place, lines, plan.unrolled, scales, accumulate)
+            write_grouped_tile(code, tile, place, group // tile.line_terms, plan.unrolled, scales, accumulate)
 
-    write_tiles(c, rows, block, (tile.rows, tile.blocks), accumulate, write_tile)
+    write_tiles(rows, block, (tile.rows, tile.blocks), accumulate, write_tile)
 
 
-def _write(c: Code, plan: Plan) -> None:
-    def write_rows(c: Code, rows: Rows) -> None:
-        with c.when(c.parameter(P.PACKS).differs(0)):
-            _pack_rows(c, rows)
-        _start_sums(c, rows, plan.tile(1).excess)
+def _write(code: Code, plan: Plan) -> None:
+    def write_rows(rows: Rows) -> None:
+        with code.when(~code.parameter(P.PACKS).equals(0)):
+            _pack_rows(rows)
+        _start_sums(plan, rows)
         narrow = rows.block
         if plan.wide > 1:
             narrow = rows.block_end - (rows.block_end - rows.block) % plan.wide
-            with c.loop(rows.block, narrow, plan.wide) as block:
-                _write_columns(c, plan, rows, block, plan.wide)
-        with c.loop(narrow, rows.block_end) as block:
-            _write_columns(c, plan, rows, block, 1)
+            with code.loop(rows.block, narrow, plan.wide) as block:
+                _write_columns(plan, rows, block, plan.wide)
+        with code.loop(narrow, rows.block_end) as block:
+            _write_columns(plan, rows, block, 1)
 
-    write_kernel(c, plan.tile_rows, write_rows)
+    write_kernel(code, plan.tile_rows, write_rows)
 
 
 def choose_integer(instruction: Decoded, operands: dict[str, Descriptor]) -> Choice:
     """int8 A with dense B."""
     a, b, scale = operands["tb"], operands["tc"], operands.get("td")
     group = group_size(b, scale is not None)
-    padded, groups = -(-group // QUAD) * QUAD, b.extents[0] // group
+    padded, groups = -(-group // QUAD_BYTES) * QUAD_BYTES, b.extents[0] // group
     copies = not is_quads(b) or (scale is not None and padded != group)
     rows = row_count(a, b)
     tile_rows, wide = TILES[next(least for least in TILES if rows >= least)]
     wide = 1 if copies or groups > MAX_WIDE_GROUPS else wide
     bits = 4 if b.dtype == Dtype.I4 and not copies else 8
-    unrolled = bits if group % 32 == 0 else 1
+    unrolled = bits if scale is not None and group % 32 == 0 else 1
     packs = a.strides[0] != 1 or padded != group
     layout = Layout(
         tile_rows=tile_rows,
@@ -170,5 +181,5 @@ def choose_integer(instruction: Decoded, operands: dict[str, Descriptor]) -> Cho
     if scale is not None:
         name += f".{scale_name(scale)}.{unrolled}"
     return Choice(
-        name, lambda: written_by(lambda c: _write(c, plan)), parameters(instruction, operands, layout), divisible=True
+        name, emitted(lambda code: _write(code, plan)), parameters(instruction, operands, layout), divisible=True
     )

@@ -49,10 +49,11 @@ class P(IntEnum):
     BY_ROWS = auto()  # whether parts are rows, else blocks of columns
     TABLE_ROWS = auto()  # rows done at a time
     PADDED_GROUP = auto()  # terms of a group where A is copied, padded with zeros
-    SEGMENT = auto()  # groups (mmg) or terms (mm) done at a time where B is copied
+    SEGMENT = auto()  # columns done at a time of floats: copied terms with their padding
     PACKS = auto()  # whether int8 A is copied
     X_TABLE = auto()  # .. offsets in the scratch memory
     Y_TABLE = auto()
+    PACKED_TABLE = auto()
     SUMS = auto()
     SCALES = auto()
     STAGE = auto()
@@ -144,6 +145,7 @@ def _lay_out(values: list[int], layout: Layout) -> None:
     for place, size_bytes in (
         (P.X_TABLE, 8 * table_rows),
         (P.Y_TABLE, 8 * table_rows),
+        (P.PACKED_TABLE, 8 * table_rows),
         (P.SUMS, layout.sum_bytes * table_rows),
         (P.SCALES, layout.scale_bytes),
         (P.STAGE, 4096),
