@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from isa.spec import SUM_QUANTUM
-from simulator.fast.kernels.conversion import canonical
+from simulator.fast.kernels.conversion import to_f32
 from simulator.fast.kernels.emit import F32, Code, Kind, Value, Variable
 from simulator.fast.kernels.matrix_code import LINE_BYTES, addresses, clear, prefetch, zeros
 from simulator.fast.kernels.matrix_values import ColumnReader
@@ -62,7 +62,7 @@ class FloatTile:
         else:
             self._add_groups(totals, place.scales)
         for total, at in zip(totals, y, strict=True):
-            code.store(at, canonical(total.get()) if kind.is_float else total.get())
+            code.store(at, to_f32(total.get()) if kind.is_float else total.get())
 
     def _add_groups(self, totals: list[Variable], scales: Value) -> None:
         code, place = self.code, self.place

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from simulator.fast.kernels.conversion import canonical
+from simulator.fast.kernels.conversion import to_f32
 from simulator.fast.kernels.emit import F32, I32, Code, Value
 from simulator.fast.kernels.matrix_code import (
     BYTES,
@@ -161,4 +161,4 @@ def write_grouped_tile(
             exact = sums.value(row, block).cast("sitofp", "f32")
             result.set(result.get() + exact * factors[block])
     for (row, block), result in results.items():
-        code.store(y[row] + LINE_BYTES * block, canonical(result.get()))
+        code.store(y[row] + LINE_BYTES * block, to_f32(result.get()))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from isa.descriptor import Descriptor
 from isa.spec import BLOCK_ROWS, SUM_QUANTUM
-from simulator.fast.kernels.conversion import canonical
+from simulator.fast.kernels.conversion import to_f32
 from simulator.fast.kernels.emit import F32, Code, Value, Variable
 from simulator.fast.kernels.matrix_code import LINE_BYTES, addresses, zeros
 from simulator.fast.kernels.matrix_values import run_at
@@ -55,7 +55,7 @@ class RunTile:
         with code.when(whole < self.terms):
             self._add_quantum(totals, whole, self.terms - whole)
         for total, at in zip(totals, y, strict=True):
-            code.store(at, canonical(total.get()))
+            code.store(at, to_f32(total.get()))
 
     def _add_quantum(self, totals: list[Variable], k: Value, count: Value | None) -> None:
         """`count`: how many terms there are, if not all."""
