@@ -23,6 +23,7 @@ from slmc.commands.run import run
 from slmc.commands.survey import survey
 from slmc.commands.tokenize import tokenize
 from slmc.commands.verify import verify
+from slmc.commands.warmup import warmup
 from slmc.errors import explain, one_line
 from slmc.options import DEBUG_KEY, debug_option
 
@@ -77,6 +78,6 @@ def main() -> None:
 
 for command in (
     demo, compile_checkpoint, run, verify, quantize, survey, evaluate, interpret, inspect, opt, asm, disasm, tokenize, machines,
-    models,
+    models, warmup,
 ):  # fmt: skip
     main.add_command(command)

@@ -12,6 +12,7 @@ from slmc.demo_model import storyteller_path
 from slmc.executables import Wanted, opened
 from slmc.session import Session
 from slmc.streaming import Request, console_of, print_report, stream
+from slmc.warming import warm_up
 
 DEFAULT_PROMPT = "Once upon a time"
 DEFAULT_TOKENS = 256
@@ -28,6 +29,9 @@ def demonstrate(prompt: str, max_new: int) -> None:
             f"({text_bytes:,} bytes), {weights:,} bytes of weights[/]"
         )
         console.print(Rule("the story, token by token from the simulated machine", style="dim"))
+        warmth = warm_up(executable)
+        if warmth.kernels:
+            console.print(f"[dim]fast engine compiled for this computer in {warmth.seconds:.1f} s, once[/]")
         session = Session(executable)
         started = perf_counter()
         generated = stream(session, Request(prompt, max_new), width=min(console.width, STORY_WIDTH))

@@ -14,6 +14,7 @@ from simulator.report import render, write_json
 from slmc.errors import CommandError
 from slmc.files import write_npz
 from slmc.session import Session, Token
+from slmc.warming import announced
 from slmc.wrapping import WordWrapper
 
 DEFAULT_NEW_TOKENS = 128
@@ -69,7 +70,7 @@ def stream(session: Session, request: Request, keep_logits: bool = False, width:
     if isinstance(request.prompt, str) and not request.chat:
         click.secho(request.prompt if wrapper is None else wrapper.whole(request.prompt), nl=False, bold=bool(wrapper))
     generated: list[int] = []
-    for token in tokens:
+    for token in announced(tokens):
         text = _shown(token, is_text, first=not generated)
         click.echo(text if wrapper is None else wrapper.push(text), nl=False)
         generated.append(int(token))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
 import tempfile
 from functools import cache
@@ -17,6 +18,7 @@ import numpy as np
 from simulator.fast.target import processor
 
 CACHE_SETTING = "NUMBA_CACHE_DIR"
+KEPT_VERSIONS = 8
 LOOP_MODULES = (
     "aliases", "block", "compiled", "counts", "descriptors", "effects", "execution", "issue", "layout", "lookup", "loop", "raw",
     "scalar", "schedule", "sharing", "system", "turnaround",
@@ -48,6 +50,8 @@ def directory(kind: str) -> Path:
     root = os.environ.get(CACHE_SETTING) or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     path = Path(root) / "slmc" / f"{kind}-{_fingerprint(kind)}"
     try:
+        if not path.exists():
+            _forget_old(path.parent, kind)
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
             return path
@@ -55,6 +59,13 @@ def directory(kind: str) -> Path:
         own = Path(_own_directory().name) / kind
         own.mkdir(exist_ok=True)
         return own
+
+
+def _forget_old(root: Path, kind: str) -> None:
+    """Of earlier versions only the newest stay; another process that still uses one compiles again."""
+    directories = sorted(root.glob(f"{kind}-*"), key=lambda path: path.stat().st_mtime)
+    for path in directories[:-KEPT_VERSIONS]:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 @cache

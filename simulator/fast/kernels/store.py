@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +24,9 @@ from simulator.fast.target import target_machine
 DIGEST_BYTES = 32
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False, "boundscheck": False}
 SIGNATURE = types.int64(types.int64, types.int64)
+
+when_compiling: list[Callable[[str], None]] = []
+"""Called with the name of a kernel before it is compiled: a first run can say what takes so long."""
 
 _engines: dict[str, Any] = {}  # keeps the code alive
 _addresses: dict[str, int] = {}
@@ -59,6 +63,8 @@ def _load(choice: Choice) -> int:
     path = _path(choice.name)
     symbol, code = _stored(path)
     if not code:
+        for tell in when_compiling:
+            tell(choice.name)
         symbol, text = _optimised(choice)
         code = target_machine().emit_object(llvm.parse_assembly(text))
         _keep(path, symbol, code)
