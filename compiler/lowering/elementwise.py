@@ -128,7 +128,8 @@ def lower_quantize(low: Lowering, op: slmq.QuantizeOp) -> None:
     rows = (*outer, prod(inner))
     q, scale = low.result(op.q, "quantized"), low.result(op.scale, "row_scale")
     low.values[op.q], low.values[op.scale] = q, scale
+    numerators = low.filled(scale, 127.0)
     b.vred("amax", low.view(scale), low.view(x, rows))
     b.vbin("max", low.view(scale), low.view(scale), SMALLEST_RANGE)
-    b.vbin("mul", low.view(q, rows), low.view(x, rows), low.stretched(low.inverse(scale, 127.0), rows))
+    b.vbin("mul", low.view(q, rows), low.view(x, rows), low.stretched(low.divide(numerators, scale), rows))
     b.vbin("mul", low.view(scale), low.view(scale), 1 / 127)

@@ -60,8 +60,9 @@ def lower_l2_normalize(low: Lowering, op: slmq.L2NormalizeOp) -> None:
     b, x = low.builder, low.values[op.x]
     out, norm = low.result(op.result, "normalized"), low.new("norm", "f32", (*x.shape[:-1], 1), low.rows)
     low.values[op.result] = out
+    ones = low.filled(norm, 1.0)
     b.vbin("mul", low.view(out), low.view(x), low.view(x))
     b.vred("sum", low.view(norm), low.view(out))
     b.vun("sqrt", low.view(norm), low.view(norm))
     b.vbin("max", low.view(norm), low.view(norm), SMALLEST_NORM)
-    b.vbin("mul", low.view(out), low.view(x), low.stretched(low.inverse(norm), x.shape))
+    b.vbin("mul", low.view(out), low.view(x), low.stretched(low.divide(ones, norm), x.shape))

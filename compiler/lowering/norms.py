@@ -42,22 +42,19 @@ class Norm:
         result = low.result(op.result, "normed")
         low.values[op.result] = result
         self.source, self.target = low.view(x, self.shape), low.view(result, self.shape)
-        self._sums, self._inverses = (
-            low.new(name, "f32", (*self.shape[:-1], 1), low.rows) for name in ("norm", "inverse")
-        )
+        self._sums = low.new("norm", "f32", (*self.shape[:-1], 1), low.rows)
 
     def inverse_root_mean(self, eps: float) -> SSAValue:
         """1 / sqrt(sum(target) * (1/d) + eps) for each sum, broadcast over the normalised dimension.
 
         eps waits in memory: a product and a sum in one instruction are sooner done than two that wait for each other.
         """
-        b, r, other = self.low.builder, self.low.view(self._sums), self.low.view(self._inverses)
-        b.vun("mov", other, eps)
+        low, b, r = self.low, self.low.builder, self.low.view(self._sums)
+        addends, ones = low.filled(self._sums, eps, "eps"), low.filled(self._sums, 1.0)
         b.vred("sum", r, self.target)
-        b.vmad("mad", r, r, 1 / self.size, other)
+        b.vmad("mad", r, r, 1 / self.size, low.view(addends))
         b.vun("sqrt", r, r)
-        b.invert(other, r)
-        return self.low.stretched(self._inverses, self.shape)
+        return low.stretched(low.divide(ones, self._sums), self.shape)
 
     def vector(self, weight: slm.WeightAttr, label: str, offset: float = 0.0) -> SSAValue:
         """A weight in f32, plus a constant, loaded into SRAM and broadcast over the rows."""

@@ -24,8 +24,9 @@ def lower_softmax(low: Lowering, op: slmq.SoftmaxOp) -> None:
     b.vred("max", word, low.view(x))
     b.vbin("sub", target, low.view(x), whole)
     b.vun("exp", target, target)
+    ones = low.filled(row, 1.0)
     b.vred("sum", word, target)
-    b.vbin("mul", target, target, low.stretched(low.inverse(row), x.shape))
+    b.vbin("mul", target, target, low.stretched(low.divide(ones, row), x.shape))
 
 
 def lower_reduce_sum(low: Lowering, op: slmq.ReduceSumOp) -> None:

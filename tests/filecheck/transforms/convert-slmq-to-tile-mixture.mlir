@@ -13,9 +13,9 @@
 // CHECK: tile.lds 4 of %[[LISTS]]
 // CHECK: arith.cmpi slt
 // The rows are quantised: the factor before the scale, which nothing waits for.
+// CHECK: tile.vun "mov" %{{.*}} constant 1.270000e+02
 // CHECK: tile.vred "amax"
 // CHECK: tile.vbin "max"
-// CHECK: tile.vun "mov" %{{.*}} constant 1.270000e+02
 // CHECK: tile.vbin "div"
 // CHECK: tile.vbin "mul"
 // CHECK: tile.vbin "mul" %{{.*}} constant {{0.0078740157|7.8740157}}

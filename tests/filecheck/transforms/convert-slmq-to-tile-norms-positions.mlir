@@ -19,11 +19,11 @@
 // CHECK: tile.vbin "sub"
 // CHECK: tile.vbin "mul"
 // CHECK: tile.vun "mov" {{.*}}1.000000e-05
+// CHECK: tile.vun "mov" {{.*}}1.000000e+00
 // CHECK: tile.vred "sum"
 // CHECK: tile.vmad "mad"
 // CHECK: tile.vun "sqrt"
 // One division for each row, and the row is multiplied.
-// CHECK: tile.vun "mov" {{.*}}1.000000e+00
 // CHECK: tile.vbin "div"
 // CHECK: tile.vbin "sub"
 // CHECK: tile.vbin "mul"
