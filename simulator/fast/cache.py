@@ -19,7 +19,7 @@ from simulator.fast.target import processor
 CACHE_SETTING = "NUMBA_CACHE_DIR"
 LOOP_MODULES = (
     "aliases", "block", "compiled", "counts", "descriptors", "effects", "execution", "issue", "layout", "lookup", "loop", "raw",
-    "scalar", "schedule", "sharing", "system", "turnaround",
+    "replay", "scalar", "schedule", "sharing", "states", "system", "traces", "turnaround",
 )  # fmt: skip
 SOURCES: dict[str, dict[str, tuple[str, ...]]] = {
     "loop": {

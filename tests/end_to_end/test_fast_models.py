@@ -98,7 +98,7 @@ def test_extrapolated_reports_are_equal(folder: Path, machine: str, scheme: str,
 @pytest.mark.parametrize(
     ("folder", "machine", "scheme"), [(STORYTELLER, "edge", "w8a8"), (STORYTELLER, "tiny", "w4a8")]
 )
-def test_a_long_run_executes_little_of_what_it_times(folder: Path, machine: str, scheme: str) -> None:
+def test_a_long_run_passes_over_what_it_has_seen(folder: Path, machine: str, scheme: str) -> None:
     """And gives the numbers of one that executes everything."""
     program = executable(folder, machine, scheme, 0)
     clocks: list[FastTiming] = []
@@ -109,7 +109,7 @@ def test_a_long_run_executes_little_of_what_it_times(folder: Path, machine: str,
         clocks.append(session.clock)
     assert_same_records(clocks[0].records(), clocks[1].records())
     passed = [int(clock.block.core[Core.PASSED]) for clock in clocks]
-    assert passed[1] == 0 and passed[0] > 0.2 * clocks[0].instructions
+    assert passed[1] == 0 and passed[0] > 0.1 * clocks[0].instructions
 
 
 def test_the_command_line_runs_either_engine(tmp_path: Path) -> None:
@@ -165,7 +165,8 @@ def test_the_engine_fits_the_run() -> None:
     assert Session(program).clock is not None
     assert Session(program, observer=observer).clock is None
     assert Session(program, check_uninitialised=True).clock is None
-    for arguments in ({"observer": observer}, {"check_uninitialised": True}):
+    refused: list[dict[str, Any]] = [{"observer": observer}, {"check_uninitialised": True}]
+    for arguments in refused:
         with pytest.raises(SessionError, match="only the reference engine can be watched"):
             Session(program, engine="fast", **arguments)
 
