@@ -94,6 +94,7 @@ class Session:
     A second `generate` continues the conversation. `timing_only`: control flow without tensor values; the tokens mean
     nothing then, and the run may begin at a `position` as if so many tokens had been processed. `engine`: "fast", the
     default, or "reference"; they agree in every bit and number.
+    `extrapolate`: with `timing_only`, what was executed before in the same circumstances is not executed again.
     `threads`: of the fast engine, 0: one per core; results do not depend on it. `watchdog`: a run traps after so many
     instructions without a token. `check_every`: the reference checks one in about so
     many instructions of the fast engine. `trace`, `commit_log`: where the reference engine writes when it works on what, and
@@ -113,6 +114,7 @@ class Session:
         check_every: int = 0,
         trace: TextIO | None = None,
         commit_log: TextIO | None = None,
+        extrapolate: bool = True,
     ) -> None:
         self.timing_only, self.seed = timing_only, seed
         self.executable = executable if isinstance(executable, Executable) else Executable.open(executable)
@@ -128,6 +130,7 @@ class Session:
             position=position,
             seed=seed,
             watchdog=watchdog,
+            extrapolate=extrapolate,
         )
         self.timing = _ready(self.device.clock) if model is None else model
         self.texts = Texts.of_executable(self.executable)

@@ -21,7 +21,7 @@ CACHE_SETTING = "NUMBA_CACHE_DIR"
 KEPT_VERSIONS = 8
 LOOP_MODULES = (
     "aliases", "block", "compiled", "counts", "descriptors", "effects", "execution", "issue", "layout", "lookup", "loop", "raw",
-    "scalar", "schedule", "sharing", "system", "turnaround",
+    "replay", "scalar", "schedule", "sharing", "states", "system", "traces", "turnaround",
 )  # fmt: skip
 SOURCES: dict[str, dict[str, tuple[str, ...]]] = {
     "loop": {

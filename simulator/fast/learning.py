@@ -46,8 +46,8 @@ class Lesson:
     """An engine instruction with its descriptors as they are."""
 
     def __init__(self, block: Block, pc: int, d: Decoded) -> None:
-        used = used_fields(d.row, d.fl)
         self.block, self.pc, self.d = block, pc, d
+        used = used_fields(d.row, d.fl)
         self.registers = {name: int(getattr(d, name)) for name in TD_OPERANDS if name in used}
         self.operands = {name: descriptors.unpack(block.tds, register) for name, register in self.registers.items()}
 

@@ -44,7 +44,7 @@ class Arrays(NamedTuple):
 def made(instructions: Sequence[Decoded | None], model: CostModel, queue_depth: int) -> tuple[Arrays, Block]:
     """Everything at its beginning; the record once more as one array per field, which Python reaches faster."""
     program, values = predecoded(instructions)
-    record = np.zeros(1, BLOCK_DTYPE).view(np.recarray)[0]
+    record = np.zeros(1, BLOCK_DTYPE)[0]  # not a np.record, which Python code would look into at each call
     block = SimpleNamespace(**{name: record[name] for name in BLOCK_DTYPE.fields or ()})
     core = block.core
     core[Core.PERIOD_MASK] = model.dram.period_bytes - 1

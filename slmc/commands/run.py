@@ -60,6 +60,11 @@ from slmc.streaming import Request, check_folders, print_report, stream, write_r
     show_default=True,
     help="Of the fast engine; 0: one per core. Results do not depend on it.",
 )
+@click.option(
+    "--no-extrapolate",
+    is_flag=True,
+    help="With --timing-only, execute every instruction; the numbers are the same.",
+)
 @click.option("--prompt-length", type=click.IntRange(1), metavar="N", help="A prompt of N tokens, with --timing-only.")
 @click.option(
     "--position",
@@ -95,6 +100,7 @@ def run(
     seed: int,
     timing_only: bool,
     engine: EngineName | None,
+    no_extrapolate: bool,
     prompt_length: int | None,
     threads: int,
     trace: Path | None,
@@ -119,6 +125,8 @@ def run(
         raise click.UsageError("--image goes with --prompt, or together with --image-at N with --tokens")
     if engine == "fast" and (trace or commit_log):
         raise click.UsageError("--trace and --commit-log need the reference engine")
+    if no_extrapolate and not timing_only:
+        raise click.UsageError("--no-extrapolate goes with --timing-only: other runs execute every instruction")
     if logits is not None and timing_only:
         raise click.UsageError("a run with --timing-only has no logits to write")
     if virtual_weights and not timing_only:
@@ -141,6 +149,7 @@ def run(
                 position=position or 0,
                 seed=seed,
                 engine=engine,
+                extrapolate=not no_extrapolate,
                 threads=threads,
                 trace=trace_file,
                 commit_log=log_file,

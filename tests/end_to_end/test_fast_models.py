@@ -16,6 +16,9 @@ import slmc
 from frontends import load_program
 from isa.container import Executable
 from isa.machine import Machine
+from simulator.fast import tables
+from simulator.fast.layout import Core
+from simulator.fast.timing import FastTiming
 from simulator.report import build_report
 from simulator.session import EngineName, Session, SessionError
 from simulator.timing import TimingModel
@@ -76,6 +79,39 @@ def test_reports_of_every_variant_are_equal(variant: str, scheme: str, machine: 
     check(program, [[1, 2, 3], list(range(40))], new=8)
 
 
+@pytest.fixture
+def hot_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a short run comes to twice is extrapolated."""
+    monkeypatch.setattr(tables, "HOT_VISITS", 2)
+
+
+@pytest.mark.usefixtures("hot_at_once")
+@pytest.mark.parametrize(("folder", "machine", "scheme", "chunk"), CASES)
+def test_extrapolated_reports_are_equal(folder: Path, machine: str, scheme: str, chunk: int) -> None:
+    """Of several turns, with chunks of the prompt that differ."""
+    check(
+        executable(folder, machine, scheme, chunk), [[1, 2, 3, 4, 5, 6, 7, 8, 9], [4], list(range(20))], new=6, seed=3
+    )
+
+
+@pytest.mark.usefixtures("hot_at_once")
+@pytest.mark.parametrize(
+    ("folder", "machine", "scheme"), [(STORYTELLER, "edge", "w8a8"), (STORYTELLER, "tiny", "w4a8")]
+)
+def test_a_long_run_passes_over_what_it_has_seen(folder: Path, machine: str, scheme: str) -> None:
+    """And gives the numbers of one that executes everything."""
+    program = executable(folder, machine, scheme, 0)
+    clocks: list[FastTiming] = []
+    for extrapolate in (True, False):
+        session = Session(program, timing_only=True, extrapolate=extrapolate)
+        list(session.generate([1, 2, 3], 80))
+        assert isinstance(session.clock, FastTiming)
+        clocks.append(session.clock)
+    assert_same_records(clocks[0].records(), clocks[1].records())
+    passed = [int(clock.block.core[Core.PASSED]) for clock in clocks]
+    assert passed[1] == 0 and passed[0] > 0.1 * clocks[0].instructions
+
+
 def test_the_command_line_runs_either_engine(tmp_path: Path) -> None:
     """The files and the tables are equal, byte by byte; the fast engine is the default."""
     outputs: list[tuple[bytes, str]] = []
@@ -83,7 +119,7 @@ def test_the_command_line_runs_either_engine(tmp_path: Path) -> None:
     assert (
         CliRunner().invoke(main, ["compile", str(PUBLISHED / "gqa"), "--context", "64", "-o", str(path)]).exit_code == 0
     )
-    for extra in ([], ["--engine", "fast"], ["--engine", "reference"]):
+    for extra in ([], ["--no-extrapolate"], ["--engine", "reference"]):
         stats = tmp_path / "stats.json"
         arguments = [
             "run",
@@ -129,7 +165,8 @@ def test_the_engine_fits_the_run() -> None:
     assert Session(program).clock is not None
     assert Session(program, observer=observer).clock is None
     assert Session(program, check_uninitialised=True).clock is None
-    for arguments in ({"observer": observer}, {"check_uninitialised": True}):
+    refused: list[dict[str, Any]] = [{"observer": observer}, {"check_uninitialised": True}]
+    for arguments in refused:
         with pytest.raises(SessionError, match="only the reference engine can be watched"):
             Session(program, engine="fast", **arguments)
 

@@ -45,6 +45,7 @@ def executable(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["run", GQA, "--tokens", "1", "--timing-only", "--logits", "l.npz"], ["no logits to write"]),
         (["run", GQA, "--tokens", "1", "--timing-only", "--engine", "slow"], ["'slow'", "reference"]),
         (["run", GQA, "--tokens", "1", "--virtual-weights"], ["go with --timing-only"]),
+        (["run", GQA, "--tokens", "1", "--no-extrapolate"], ["--no-extrapolate goes with --timing-only"]),
         (["run", GQA, "--tokens", "1", "--allow-oversize"], ["--allow-oversize goes with --timing-only"]),
         (
             ["compile", GQA, "-o", "x.slx", "--virtual-weights", "--random-weights", "1"],
