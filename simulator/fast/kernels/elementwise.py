@@ -11,7 +11,7 @@ from isa.descriptor import Descriptor
 from isa.encoding import Decoded
 from isa.spec import Dtype
 from simulator.fast.kernels.abi import Arg, Choice
-from simulator.fast.kernels.conversion import bits_of, read, size_bytes, write, write_bits
+from simulator.fast.kernels.conversion import read, size_bytes, write
 from simulator.fast.kernels.emit import LANES, Code, Value, emitted
 from simulator.fast.kernels.functions import LONG, applied
 from simulator.fast.kernels.loops import (
@@ -24,7 +24,7 @@ from simulator.fast.kernels.loops import (
 )
 from simulator.fast.kernels.operands import elementwise_operands, nest_with_rows, source_bases
 from simulator.fast.kernels.staged import choose_staged
-from simulator.fast.kernels.transfer import choose_copy
+from simulator.fast.kernels.transfer import choose_copy, choose_fill
 
 DIVIDED_ELEMENTS = 256
 """Elements of a row are divided at multiples of this."""
@@ -50,18 +50,17 @@ class Source(NamedTuple):
 
 
 class Form(NamedTuple):
-    """What a kernel is made for. `keeps_bits`: NaN is not made canonical."""
+    """What a kernel is made for."""
 
     mnemonic: str
     function: str
     target: Dtype
     sources: tuple[Source, ...]
-    keeps_bits: bool
 
     @property
     def name(self) -> str:
         sources = (f"{source.dtype.name}{'' if source.is_row else '_one'}" for source in self.sources)
-        return ".".join(("fill" if self.keeps_bits else self.function, self.target.name, *sources))
+        return ".".join((self.function, self.target.name, *sources))
 
 
 def write_kernel(code: Code, form: Form) -> None:
@@ -101,10 +100,7 @@ def _write_vector(code: Code, form: Form, places: list[Value], k: Value, count: 
             vectors.append(read(code, source.dtype, place, lanes=1).lane(0).spread())
     result = applied(code, form.mnemonic, form.function, vectors)
     at = target + k * size_bytes(form.target)
-    if form.keeps_bits:
-        write_bits(code, form.target, at, bits_of(result), count)
-    else:
-        write(code, form.target, at, result, count)
+    write(code, form.target, at, result, count)
 
 
 def choose_elementwise(instruction: Decoded, operands: dict[str, Descriptor]) -> Choice:
@@ -112,16 +108,15 @@ def choose_elementwise(instruction: Decoded, operands: dict[str, Descriptor]) ->
     mnemonic, function = instruction.row.mnemonic, instruction.function
     described = elementwise_operands(instruction, operands)
     target, sources, scalar = described
-    keeps_bits = function == "mov" and described.copies_bits
-    if keeps_bits and scalar < 0:
-        return choose_copy(instruction, operands)
+    if function == "mov" and described.copies_bits:
+        return choose_copy(instruction, operands) if scalar < 0 else choose_fill(target)
     dtypes = (target.dtype, *(source.dtype for source in sources))
     nest = nest_with_rows(described)
     if nest is None or dtypes not in (*USUAL.get(function, ()), *USUAL[mnemonic]):
-        return choose_staged(mnemonic, function, described, keeps_bits)
+        return choose_staged(mnemonic, function, described)
     row, *outer = nest
     kinds = tuple(Source(source.dtype, step != 0) for source, step in zip(sources, row.steps[1:], strict=True))
-    form = Form(mnemonic, function, target.dtype, kinds, keeps_bits)
+    form = Form(mnemonic, function, target.dtype, kinds)
     return Choice(
         form.name,
         emitted(lambda code: write_kernel(code, form)),
