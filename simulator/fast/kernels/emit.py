@@ -293,9 +293,17 @@ class Code:
 
     def gather(self, kind: Kind, address: Value, places: Value) -> Value:
         """Lane i: element places[i] (64-bit integers) of those at an address."""
-        offsets = (places << 3 if kind.element.endswith("64") else places << 2) + address.spread(kind.lanes)
-        pointers = self.builder.inttoptr(offsets.llvm, ir.VectorType(ir.PointerType(), kind.lanes))
-        arguments = [pointers, _ELEMENTS["i32"](1), kind.of("i1").constant(1), ir.Constant(kind.llvm, ir.Undefined)]
+        log2_bytes = 3 if kind.element.endswith("64") else 2
+        return self._gathered(kind, (places << log2_bytes) + address.spread(kind.lanes), kind.of("i1").constant(1))
+
+    def load_steps(self, kind: Kind, address: Value, step: Value, count: Value | None) -> Value:
+        """Lane i: the element i * step bytes behind an address; with a count the first ones, the others 0."""
+        addresses = self.numbers(kind.lanes) * step.spread(kind.lanes) + address.spread(kind.lanes)
+        return self._gathered(kind, addresses, kind.of("i1").constant(1) if count is None else self._first(kind, count))
+
+    def _gathered(self, kind: Kind, addresses: Value, mask: Any) -> Value:
+        pointers = self.builder.inttoptr(addresses.llvm, ir.VectorType(ir.PointerType(), kind.lanes))
+        arguments = [pointers, _ELEMENTS["i32"](1), mask, kind.constant(0)]
         name = f"llvm.masked.gather.{kind.suffix}.v{kind.lanes}p0"
         return Value(self.builder, call(self.builder, name, kind.llvm, arguments), kind)
 
