@@ -30,6 +30,8 @@ def has(feature: str) -> bool:
 @cache
 def target_machine() -> Any:
     """Makes machine code for the processor."""
+    llvm.initialize_native_target()  # numba does it too, with its first function
+    llvm.initialize_native_asmprinter()
     name, features = processor()
     target = llvm.Target.from_triple(llvm.get_process_triple())
     return target.create_target_machine(

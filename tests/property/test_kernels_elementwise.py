@@ -28,8 +28,8 @@ def check(seed: int, is_large: bool) -> str:
 
 
 def test_any_operands() -> None:
-    kernels = {check(seed, is_large=False) for seed in range(1500)}
-    assert {"staged.vbin", "staged.vmad", "staged.vun", "copy.runs", "fill.F32.F32_one"} <= kernels
+    kernels = {check(seed, is_large=False) for seed in range(1200)}
+    assert {"staged.vbin", "staged.vmad", "staged.vun", "copy.runs", "fill"} <= kernels
     assert len(kernels) > 60, sorted(kernels)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 from importlib import resources
 
+import mpmath
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from isa.descriptor import Descriptor, dense_strides
 from isa.spec import Dtype, Region
 from simulator import transcendental
+from simulator.fast.kernels import transcendental as kernels
 from simulator.fast.kernels.functions import LONG
 from simulator.memory import Memory
 from tests.property.kernel_judge import choice_of, instruction, run_kernel
@@ -54,6 +57,20 @@ def test_dense_sample(name: str) -> None:
     expected = getattr(transcendental, name)(patterns.view(np.float32)).view(np.uint32)
     different = np.flatnonzero(by_kernel(name, patterns) != expected)
     assert not len(different), f"{len(different)} differ, first at {patterns[different[0]]:#010x}"
+
+
+def test_constants_of_the_short_evaluation() -> None:
+    """The table is rounded 2^(j/8); the polynomial times r^2 is within 2^-56 of e^r - 1 - r."""
+    for j, word in enumerate(kernels._TABLE):
+        with mpmath.workprec(200):
+            assert float.hex(float(mpmath.mpf(2) ** (mpmath.mpf(j) / 8))) == float.hex(
+                struct.unpack("<d", struct.pack("<q", word + (j << 49)))[0]
+            )
+    for place in range(-200, 201):
+        with mpmath.workprec(200):
+            r = mpmath.log(2) / 16 * place / 200
+            q = sum(mpmath.mpf(term) * r**power for power, term in enumerate(kernels._SHORT_TERMS))
+            assert abs(mpmath.exp(r) - 1 - r - r * r * q) < mpmath.mpf(2) ** -56
 
 
 @pytest.mark.long

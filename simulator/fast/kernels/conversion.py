@@ -162,12 +162,7 @@ def read(code: Code, dtype: Dtype, address: Value, count: Value | None = None, l
 
 def write(code: Code, dtype: Dtype, address: Value, x: Value, count: Value | None = None) -> None:
     """Rounds and stores; with a count only so many lanes. Not for 4-bit elements."""
-    write_bits(code, dtype, address, NARROW[dtype](x), count)
-
-
-def write_bits(code: Code, dtype: Dtype, address: Value, bits: Value, count: Value | None = None) -> None:
-    """Stores bit patterns."""
-    element = f"i{ELEMENT_BITS[dtype]}"
+    element, bits = f"i{ELEMENT_BITS[dtype]}", NARROW[dtype](x)
     stored = bits if element == "i32" else bits.cast("trunc", element)
     if count is None:
         code.store(address, stored)

@@ -16,12 +16,17 @@ from numba import types
 from numba.core import cgutils
 
 from simulator.fast.kernels.vectors import call, intrinsic
+from simulator.fast.target import has
 
 LANES = 16
 _ELEMENTS: dict[str, Any] = {
     "i1": ir.IntType(1), "i8": ir.IntType(8), "i16": ir.IntType(16), "i32": ir.IntType(32), "i64": ir.IntType(64),
     "i128": ir.IntType(128),    "f16": ir.HalfType(), "f32": ir.FloatType(), "f64": ir.DoubleType(),
 }  # fmt: skip
+
+
+EIGHT = 8
+PERMUTE = "llvm.x86.avx512.permvar.df.512"
 
 
 class Kind(NamedTuple):
@@ -288,11 +293,34 @@ class Code:
 
     def gather(self, kind: Kind, address: Value, places: Value) -> Value:
         """Lane i: element places[i] (64-bit integers) of those at an address."""
-        offsets = (places << 3 if kind.element == "f64" else places << 2) + address.spread(kind.lanes)
-        pointers = self.builder.inttoptr(offsets.llvm, ir.VectorType(ir.PointerType(), kind.lanes))
-        arguments = [pointers, _ELEMENTS["i32"](1), kind.of("i1").constant(1), ir.Constant(kind.llvm, ir.Undefined)]
+        log2_bytes = 3 if kind.element.endswith("64") else 2
+        return self._gathered(kind, (places << log2_bytes) + address.spread(kind.lanes), kind.of("i1").constant(1))
+
+    def load_steps(self, kind: Kind, address: Value, step: Value, count: Value | None) -> Value:
+        """Lane i: the element i * step bytes behind an address; with a count the first ones, the others 0."""
+        addresses = self.numbers(kind.lanes) * step.spread(kind.lanes) + address.spread(kind.lanes)
+        return self._gathered(kind, addresses, kind.of("i1").constant(1) if count is None else self._first(kind, count))
+
+    def _gathered(self, kind: Kind, addresses: Value, mask: Any) -> Value:
+        pointers = self.builder.inttoptr(addresses.llvm, ir.VectorType(ir.PointerType(), kind.lanes))
+        arguments = [pointers, _ELEMENTS["i32"](1), mask, kind.constant(0)]
         name = f"llvm.masked.gather.{kind.suffix}.v{kind.lanes}p0"
         return Value(self.builder, call(self.builder, name, kind.llvm, arguments), kind)
+
+    def lookup(self, words: Sequence[int], places: Value) -> Value:
+        """Of eight 64-bit integers those that the low three bits of 64-bit lanes name."""
+        assert len(words) == EIGHT
+        if not has("avx512f"):
+            return self.gather(places.kind, self.table("i64", words), places & (EIGHT - 1))
+        kind = Kind("f64", EIGHT)  # the instruction moves any bits
+        held = Value(self.builder, ir.Constant(Kind("i64", EIGHT).llvm, list(words)), Kind("i64", EIGHT))
+        parts = [places.shuffled(range(first, first + EIGHT)) for first in range(0, places.kind.lanes, EIGHT)]
+        arguments = [[held.cast("bitcast", "f64").llvm, part.llvm] for part in parts]
+        found = [
+            Value(self.builder, call(self.builder, PERMUTE, kind.llvm, pair), kind).cast("bitcast", "i64")
+            for pair in arguments
+        ]
+        return found[0] if len(found) == 1 else found[0].shuffled(range(2 * EIGHT), found[1])
 
     def variable(self, first: Value) -> Variable:
         return Variable(self.builder, first)

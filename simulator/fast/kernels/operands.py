@@ -46,7 +46,9 @@ def elementwise_operands(instruction: Decoded, operands: dict[str, Descriptor]) 
 
 
 def nest_with_rows(operands: Operands) -> list[Loop] | None:
-    """The loops, innermost first, if there is one along which the elements of each operand follow each other or are one and the same."""
+    """The loops, innermost first, if there is one along which the elements of the target follow each other, and those of each source
+    too, or are one and the same, or are f32.
+    """
     described = (operands.target, *operands.sources)
     if any(d.dtype in PACKED_4BIT for d in described):
         return None
@@ -54,17 +56,21 @@ def nest_with_rows(operands: Operands) -> list[Loop] | None:
     nest = merged(sorted(operands.loops, key=lambda loop: abs(loop.steps[0])))
     if not nest:
         return [Loop(1, sizes)]
-    rows = [loop for loop in nest if _is_row(loop, sizes)]
+    rows = [loop for loop in nest if loop.steps[0] == sizes[0] and _are_readable(loop, operands.sources)]
     if not rows:
         return None
-    row = max(rows, key=lambda loop: loop.extent)
+
+    def fitness(loop: Loop) -> tuple[int, int]:
+        return sum(step in (0, size) for step, size in zip(loop.steps, sizes, strict=True)), loop.extent
+
+    row = max(rows, key=fitness)
     nest.remove(row)
     return [row, *nest]
 
 
-def _is_row(loop: Loop, sizes: tuple[int, ...]) -> bool:
-    target_fits = loop.steps[0] == sizes[0]
-    return target_fits and all(step in (0, size) for step, size in zip(loop.steps[1:], sizes[1:], strict=True))
+def _are_readable(loop: Loop, sources: tuple[Descriptor, ...]) -> bool:
+    pairs = zip(loop.steps[1:], sources, strict=True)
+    return all(d.dtype == Dtype.F32 or step in (0, ELEMENT_BITS[d.dtype] // 8) for step, d in pairs)
 
 
 def any_nest(operands: Operands) -> list[Loop]:

@@ -46,11 +46,11 @@ def _write_functions(code: Code, mnemonic: str, which: Value, chunks: list[Value
             code.store(chunks[0] + k * 4, applied(code, mnemonic, function, vectors))
 
 
-def choose_staged(mnemonic: str, function: str, operands: Operands, keeps_bits: bool) -> Choice:
-    """For any operands. `keeps_bits`: NaN is not made canonical."""
+def choose_staged(mnemonic: str, function: str, operands: Operands) -> Choice:
+    """For any operands."""
     described = (operands.target, *operands.sources)
     inner, *outer = any_nest(operands)
-    kinds = (fields(d, step, keeps_bits) for d, step in zip(described, inner.steps, strict=True))
+    kinds = (fields(d, step) for d, step in zip(described, inner.steps, strict=True))
     return Choice(
         f"staged.{mnemonic}",
         emitted(lambda code: write_staged(code, mnemonic)),

@@ -16,8 +16,6 @@ from simulator.fast.kernels.emit import F32, I32, LANES, Code, Kind, Value
 CHUNK = 512
 """Elements that are converted at a time."""
 CHUNK_BYTES = 4 * CHUNK
-BITS = 16
-"""In the place of a dtype: binary32 numbers that keep the bits of NaN."""
 I4_BIAS = 8
 
 
@@ -31,9 +29,9 @@ class Field(IntEnum):
     LENGTH = 4
 
 
-def fields(d: Descriptor, step: int, keeps_bits: bool = False) -> tuple[int, int, int, int]:
+def fields(d: Descriptor, step: int) -> tuple[int, int, int, int]:
     """In the order of Field. `step`: from one element of a row to the next."""
-    return BITS if keeps_bits else int(d.dtype), size_bytes(d.dtype), step, max(0, d.glog2 - 1)
+    return int(d.dtype), size_bytes(d.dtype), step, max(0, d.glog2 - 1)
 
 
 class Staged:

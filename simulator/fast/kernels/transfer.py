@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from isa.descriptor import Descriptor
 from isa.encoding import Decoded
-from isa.spec import PACKED_4BIT
+from isa.spec import PACKED_4BIT, Dtype
 from simulator.fast.kernels.abi import Arg, Choice
 from simulator.fast.kernels.conversion import size_bytes
 from simulator.fast.kernels.emit import LANES, Code, Kind, Value, emitted
@@ -13,6 +13,8 @@ from simulator.fast.kernels.loops import Loop, divided, loops, merged, outer_par
 OPERANDS = 2
 LENGTH = parameters_length(OPERANDS)
 """Place in the parameters of the bytes of a run, or of the elements of a row and then the steps of target and source."""
+LENGTH_OF_ONE = parameters_length(1)
+"""The same with one operand: elements of a row, step of the target."""
 DIVIDED_BYTES = 4096
 """A run is divided at multiples of this."""
 WORTH_DIVIDING_BYTES = 1 << 15
@@ -65,3 +67,24 @@ def choose_copy(instruction: Decoded, operands: dict[str, Descriptor]) -> Choice
     parameters = (*outer_parameters(outer, OPERANDS), inner.extent, *inner.steps)
     make = emitted(lambda code: write_copy_elements(code, f"i{8 * size}"))
     return Choice(f"copy.elements{size}", make, parameters, is_divisible)
+
+
+def write_fill(code: Code) -> None:
+    """32-bit elements in four dimensions, all the scalar. Parts take whole rows, or pieces of the only one."""
+    target, bits = code.argument(Arg.TA), code.argument(Arg.SCALAR).cast("trunc", "i32")
+    step, size = code.parameter(LENGTH_OF_ONE + 1), size_bytes(Dtype.F32)
+    row_first, row_end, first, end = divided(code, code.parameter(LENGTH_OF_ONE), DIVIDED_BYTES // size)
+    with rows(code, 1, row_first, row_end) as row:
+        to, follows = target + row.offsets[0], step.equals(size)
+        with code.when(follows), code.loop(first, end, LANES) as k:
+            code.store_first(to + k * size, bits.spread(), end - k)
+        with code.when(~follows), code.loop(first, end) as k:
+            code.store(to + k * step, bits)
+
+
+def choose_fill(target: Descriptor) -> Choice:
+    """vun.mov of a scalar to f32: the bits of it, of NaN too."""
+    nest = sorted(loops(target.extents, target.strides), key=lambda loop: abs(loop.steps[0]))
+    inner, *outer = merged(nest) or [Loop(1, (size_bytes(target.dtype),))]
+    is_divisible = target.elements * size_bytes(target.dtype) >= WORTH_DIVIDING_BYTES
+    return Choice("fill", emitted(write_fill), (*outer_parameters(outer, 1), inner.extent, *inner.steps), is_divisible)
