@@ -13,6 +13,7 @@ from pathlib import Path
 
 from isa.container import Executable
 from simulator.session import Session
+from simulator.timing.actions import named
 
 
 def run(path: str, threads: int, prompt: int, new: int, timing_only: bool) -> dict[str, object]:
@@ -28,7 +29,15 @@ def run(path: str, threads: int, prompt: int, new: int, timing_only: bool) -> di
         "prompt_seconds": times[0] - started,
         "token_seconds": [b - a for a, b in zip(times, times[1:], strict=False)],
         "anonymous_bytes": anonymous_bytes(),
+        "read_bytes": decode_bytes(session),
     }
+
+
+def decode_bytes(session: Session) -> float:
+    """Bytes that the simulated machine reads for a token behind the prompt, on average."""
+    assert session.clock is not None
+    part = session.clock.records().phases["decode"]
+    return sum(count for name, count in named(part.actions).items() if name.startswith("read.")) / part.visits
 
 
 def anonymous_bytes() -> int:

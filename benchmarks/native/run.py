@@ -1,0 +1,160 @@
+"""Our simulator and llama.cpp in turns; README.md says what is measured. Writes JSON and a picture."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.native.checkpoint import make_checkpoint, make_gguf
+from benchmarks.native.host import processor_name, read_bandwidth
+from benchmarks.native.picture import draw
+from slmc.files import write_text
+
+HERE = Path(__file__).resolve().parent
+CONFIGS = HERE.parents[1] / "examples" / "configs"
+PROMPT, NEW, CONTEXT = 512, 24, 1024
+FORMATS = {"w8a8": "q8_0", "w4a8-g32": "q4_0"}
+OTHERS = {
+    "storyteller w8a8": (HERE.parents[1] / "examples" / "storyteller", "w8a8", ()),
+    "llama-3.2-1b w8a8": (CONFIGS / "llama-3.2-1b.json", "w8a8", ()),
+    "llama-3.2-1b bf16": (CONFIGS / "llama-3.2-1b.json", "bf16", ()),
+    "llama-3.2-1b fp16": (CONFIGS / "llama-3.2-1b.json", "fp16", ()),
+    "tinyllama-1.1b fp32": (CONFIGS / "tinyllama-1.1b.json", "fp32", ()),
+    "gemma-2b w8a8": (CONFIGS / "gemma-2b.json", "w8a8", ()),
+    "phi-3-mini-4k w4a8-g32": (CONFIGS / "phi-3-mini-4k.json", "w4a8-g32", ()),
+    "mistral-7b-v0.1 w4a8-g32": (CONFIGS / "mistral-7b-v0.1.json", "w4a8-g32", ()),
+    "mixtral-8x7b, 4 layers, w4a8-g32": (CONFIGS / "mixtral-8x7b.json", "w4a8-g32", ("num_hidden_layers=4",)),
+}
+
+
+def command(*arguments: object) -> Any:
+    """Runs a program that prints JSON."""
+    done = subprocess.run([str(argument) for argument in arguments], check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def compiled(source: Path, scheme: str, target: Path, *extra: str) -> dict[str, float]:
+    """Seconds, and the peak of anonymous memory in bytes."""
+    started, peak = time.perf_counter(), 0
+    arguments = [sys.executable, "-m", "slmc", "compile", source, "-q", scheme, "-o", target, *extra]
+    process = subprocess.Popen([str(argument) for argument in arguments], stdout=subprocess.DEVNULL)
+    while process.poll() is None:
+        peak = max(peak, _anonymous_bytes(process.pid))
+        time.sleep(0.02)
+    if process.returncode:
+        raise SystemExit(f"slmc compile of {source} failed")
+    return {"seconds": time.perf_counter() - started, "anonymous_bytes": peak}
+
+
+def _anonymous_bytes(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon")), 0)
+
+
+def speeds(runs: list[dict[str, Any]]) -> dict[str, float]:
+    """Medians over runs of tokens per second."""
+    return {
+        "prefill": PROMPT / statistics.median(run["prompt_seconds"] for run in runs),
+        "decode": 1 / statistics.median(statistics.median(run["token_seconds"]) for run in runs),
+    }
+
+
+def side_by_side(folder: Path, peer: str | None, rounds: int) -> list[dict[str, Any]]:
+    """Rows of format and threads: both sides' speeds and our ratio to the peer."""
+    rows: list[dict[str, Any]] = []
+    for scheme, name in FORMATS.items():
+        for threads in (1, 2):
+            ours, theirs = [], []
+            for _ in range(rounds):
+                ours.append(
+                    command(sys.executable, HERE / "ours.py", "run", folder / f"{scheme}.slx", threads, PROMPT, NEW)
+                )
+                if peer:
+                    theirs.append(command(peer, HERE / "peer.py", "run", folder / f"{name}.gguf", threads, PROMPT, NEW))
+            row: dict[str, Any] = {"scheme": scheme, "peer": name, "threads": threads, "ours": speeds(ours)}
+            row["anonymous_bytes"] = max(run["anonymous_bytes"] for run in ours)
+            if theirs:
+                row["theirs"] = speeds(theirs)
+                row["ratio"] = {phase: row["ours"][phase] / row["theirs"][phase] for phase in row["ours"]}
+            rows.append(row)
+            print(json.dumps(row), flush=True)
+    return rows
+
+
+def others(names: list[str], bandwidth: dict[str, float]) -> list[dict[str, Any]]:
+    """Decode of other models with all cores, beside the bytes of weights and KV it reads at the computer's bandwidth."""
+    rows: list[dict[str, Any]] = []
+    for name in names:
+        source, scheme, settings = OTHERS[name]
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.slx"
+            extra = [part for setting in settings for part in ("--set", setting)]
+            weights = [] if source.is_dir() else ["--random-weights", "1", "--context", "512"]
+            built = compiled(source, scheme, path, *weights, *extra)
+            run = command(sys.executable, HERE / "ours.py", "run", path, 2, 64, 12)
+            size_bytes = path.stat().st_size
+        seconds = statistics.median(run["token_seconds"])
+        row = {"model": name, "tokens_per_second": 1 / seconds, "compile": built, "file_bytes": size_bytes}
+        row |= {"read_bytes": run["read_bytes"], "anonymous_bytes": run["anonymous_bytes"]}
+        row["of_bandwidth"] = run["read_bytes"] / seconds / bandwidth["2 threads"]
+        rows.append(row)
+        print(json.dumps(row), flush=True)
+    return rows
+
+
+def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    make_checkpoint(CONFIGS / "tinyllama-1.1b.json", folder / "checkpoint")
+    peer = arguments.peer_python
+    builds: dict[str, Any] = {}
+    if peer:
+        make_gguf(folder / "checkpoint", folder / "bf16.gguf")
+    for scheme, name in FORMATS.items():
+        extra = ("--context", str(CONTEXT))
+        builds[scheme] = compiled(folder / "checkpoint", scheme, folder / f"{scheme}.slx", *extra)
+        if peer:
+            builds[name] = command(
+                peer, HERE / "peer.py", "quantize", folder / "bf16.gguf", folder / f"{name}.gguf", name
+            )
+    (folder / "bf16.gguf").unlink(missing_ok=True)
+    print(json.dumps(builds), flush=True)
+    bandwidth = read_bandwidth()
+    timing = command(sys.executable, HERE / "ours.py", "timing", folder / "w8a8.slx", 1, PROMPT, 200)
+    return {
+        "computer": {"processor": processor_name(), "cores": os.cpu_count(), "system": platform.platform()},
+        "load_before": os.getloadavg(),
+        "bandwidth_bytes_per_second": bandwidth,
+        "builds": builds,
+        "timing_only": speeds([timing]),
+        "native": side_by_side(folder, peer, arguments.rounds),
+        "others": others(arguments.others, bandwidth),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peer-python", help="An interpreter that has llama-cpp-python.")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--others", nargs="*", default=list(OTHERS), choices=list(OTHERS))
+    parser.add_argument("--folder", type=Path, help="Where the models are written; some 10 GB.")
+    parser.add_argument("--out", type=Path, default=HERE / "results.json")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        results = measure(arguments, Path(folder))
+    write_text(arguments.out, json.dumps(results, indent=1) + "\n")
+    draw(results, arguments.out.with_suffix(".svg"))
+
+
+if __name__ == "__main__":
+    main()
