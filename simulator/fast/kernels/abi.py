@@ -41,12 +41,13 @@ class Choice:
     """The kernel of a form.
 
     `name` determines the machine code: the name of the file and everything that `make` bakes in, as letters, digits, _ and dots.
-    `make` returns the Python function that numba compiles; it is called only if the code is not on the disk yet.
+    `make` returns the Python function that numba compiles, or what is emitted (emit.py); it is called only if the code is not on
+    the disk yet.
     `parameters`: at most MAX_PARAMETERS integers. `divisible`: whether parts of it may run at the same time; each part
     writes bytes of its own and reads none that another part writes.
     """
 
     name: str
-    make: Callable[[], Callable[..., Any]]
+    make: Callable[[], Any]
     parameters: tuple[int, ...]
     divisible: bool = False

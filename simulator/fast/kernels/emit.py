@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Union
 
 from llvmlite import ir
-from numba import types
 from numba.core import cgutils
 
-from simulator.fast.kernels.vectors import call, intrinsic
+from simulator.fast.kernels.vectors import call
 from simulator.fast.target import has
 
 LANES = 16
@@ -365,22 +365,23 @@ class Repetition:
         self._builder.position_at_end(self._end)
 
 
-def emitted(write: Callable[[Code], None]) -> Callable[[], Callable[[int, int], int]]:
+@dataclass(frozen=True)
+class Emitted:
+    """A kernel that is written straight into a module of LLVM."""
+
+    write: Callable[[Code], None]
+
+    def module(self, symbol: str, triple: str, layout: str) -> str:
+        """The LLVM code of the function `symbol`, not optimised. `triple`, `layout`: of the target."""
+        module = ir.Module(symbol)
+        module.triple, module.data_layout = triple, layout
+        function = ir.Function(module, ir.FunctionType(WORD.llvm, [WORD.llvm, WORD.llvm]), symbol)
+        builder = ir.IRBuilder(function.append_basic_block("entry"))
+        self.write(Code(builder, *function.args))
+        builder.ret(WORD.constant(0))
+        return str(module)
+
+
+def emitted(write: Callable[[Code], None]) -> Callable[[], Emitted]:
     """The `make` of a kernel that `write` writes."""
-
-    def body(typing: Any, arguments: Any, parameters: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            write(Code(builder, *values))
-            return WORD.constant(0)
-
-        return types.int64(types.int64, types.int64), generate
-
-    def make() -> Callable[[int, int], int]:
-        written = intrinsic(body)
-
-        def kernel(arguments: int, parameters: int) -> int:
-            return written(arguments, parameters)
-
-        return kernel
-
-    return make
+    return lambda: Emitted(write)

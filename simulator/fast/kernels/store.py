@@ -19,7 +19,8 @@ from numba import types
 
 from simulator.fast.cache import directory
 from simulator.fast.kernels.abi import Choice
-from simulator.fast.target import target_machine
+from simulator.fast.kernels.emit import Emitted
+from simulator.fast.target import OPTIMISATION, target_machine
 
 DIGEST_BYTES = 32
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False, "boundscheck": False}
@@ -80,9 +81,22 @@ def _load(choice: Choice) -> int:
 def _optimised(choice: Choice) -> tuple[str, str]:
     """The symbol of the entry point and the LLVM code."""
     function = choice.make()
+    if isinstance(function, Emitted):
+        return _optimised_module(function, f"kernel_{choice.name.replace('.', '_')}")
     function.__name__ = function.__qualname__ = choice.name.replace(".", "_")
     compiled = cast(Any, numba.cfunc(SIGNATURE, **OPTIONS)(function))
     return str(compiled.native_name), str(compiled.inspect_llvm())
+
+
+def _optimised_module(kernel: Emitted, symbol: str) -> tuple[str, str]:
+    """Without loops made longer or wider: kernels do that themselves."""
+    machine = target_machine()
+    module = llvm.parse_assembly(kernel.module(symbol, machine.triple, str(machine.target_data)))
+    options = llvm.create_pipeline_tuning_options(speed_level=OPTIMISATION)
+    options.loop_unrolling = options.loop_vectorization = options.slp_vectorization = False
+    passes = llvm.create_pass_builder(machine, options)
+    passes.getModulePassManager().run(module, passes)
+    return symbol, str(module)
 
 
 def _stored(path: Path) -> tuple[str, bytes]:
