@@ -224,6 +224,9 @@ class Attend:
     def blocks(self, first: Index, end: Index) -> None:
         """The KV blocks that hold the positions first .. end - 1; `first` is the start of one."""
         b = self.b
+        if self.shape.key_tile >= KV_BLOCK:
+            b.loop(first, b.add(end, KV_BLOCK), KV_BLOCK, lambda start, _: self.overlapped(start, first, end))
+            return
 
         def block(start: SSAValue, _: list[SSAValue]) -> list[Index]:
             self.block(start, b.least(b.sub(end, start), KV_BLOCK))
@@ -262,7 +265,7 @@ class Attend:
         if self.first is not None:
             self.b.when(self.b.compare("eq", start, self.first), self.start)
         k_scales, v_scales = (
-            None if base is None else self.load_scales(base, slot, keys)
+            None if base is None else self.load_scales(self.new_scales(), base, slot, keys)
             for base in (self.cache.k_scale, self.cache.v_scale)
         )
         # A queue does not hold the vector instructions of both parts: a load behind them would wait for the scores.
@@ -274,6 +277,41 @@ class Attend:
             self.add_values(ahead, 0, keys)
             return
         self.tiles(keys, lambda first, count: self.add_values(self.load_values(slot, first, count), first, count))
+
+    def overlapped(self, start: SSAValue, first: Index, end: Index) -> list[Index]:
+        """The scores of the block from `start` on, and the rest of the one before: the matrix unit has scores to work on while the
+        vector unit has those of the block before, even where a softmax takes as long as the products."""
+        b, shape = self.b, self.shape
+        before = b.sub(start, KV_BLOCK)
+        count, keys = b.least(b.sub(end, start), KV_BLOCK), b.least(b.sub(end, before), KV_BLOCK)
+        is_before, is_block = b.compare("ne", start, first), b.compare("slt", start, end)
+        new, old = self.new_entries(), self.new_entries()
+        bases = [(base, self.new_scales()) for base in (self.cache.k_scale, self.cache.v_scale) if base is not None]
+
+        def load_before() -> None:
+            slot = shape.slot(b, before)
+            self.load_entries(old, self.cache.v, slot, 0, keys)
+            for base, place in bases:
+                self.load_scales(place, base, slot, keys)
+
+        def load_block() -> None:
+            self.load_entries(new, self.cache.k, shape.slot(b, start), 0, count)
+
+        b.when(is_block, load_block)
+        b.when(is_before, load_before)
+        b.when(b.compare("eq", before, first), self.start)
+        k_scales, v_scales = (place for _, place in bases) if bases else (None, None)
+
+        def finish_scores() -> None:
+            for rows in self.parts:
+                self.softmax(rows, b.value(before), keys, k_scales, v_scales)
+                rows.rescale()
+
+        b.when(is_before, finish_scores)
+        for rows in self.parts:
+            b.when(is_block, lambda rows=rows: self.scores_of(rows, new, 0, count))
+            b.when(is_before, lambda rows=rows: self.values_of(rows, old, 0, keys))
+        return []
 
     def softmax(
         self, rows: QueryRows, start: SSAValue, keys: Index, k_scales: Place | None, v_scales: Place | None
@@ -306,10 +344,14 @@ class Attend:
 
         self.b.loop(0, keys, size, step)
 
-    def load_entries(self, base: SSAValue, slot: Index, first: Index, count: Index) -> Place:
+    def new_entries(self) -> Place:
+        """A buffer for a tile of keys or values of the group's heads."""
+        s = self.shape
+        return Place("sram", self.b.alloc("entries", s.group * s.tile_keys * s.entry_bytes, stream=self.streams))
+
+    def load_entries(self, place: Place, base: SSAValue, slot: Index, first: Index, count: Index) -> Place:
         """`count` keys or values of the group's heads, [head_dim, count, group] in SRAM."""
         b, s, size = self.b, self.shape, element_bytes(self.shape.cache_dtype)
-        place = Place("sram", b.alloc("entries", s.group * s.tile_keys * s.entry_bytes, stream=self.streams))
         extents: list[Index] = [s.head_dim, count, s.group]
         target = b.view(place, s.cache_dtype, extents, [size, s.entry_bytes, s.tile_keys * s.entry_bytes])
         b.load(target, self.entries(base, b.add(slot, first), extents))
@@ -324,34 +366,45 @@ class Attend:
 
     def score_tile(self, slot: Index, first: Index, count: Index) -> None:
         """scores[.., first + j] = q . k_j."""
-        b, s, size = self.b, self.shape, element_bytes(self.shape.cache_dtype)
-        place = self.load_entries(self.cache.k, slot, first, count)
-        head_bytes = s.tile_keys * s.entry_bytes
+        place = self.load_entries(self.new_entries(), self.cache.k, slot, first, count)
         for rows in self.parts:
-            extents: list[Index] = [s.head_dim, count, rows.part.heads]
-            offset = rows.part.first_head * head_bytes
-            keys = b.view(place, s.cache_dtype, extents, [size, s.entry_bytes, head_bytes], offset)
-            b.mm(rows.score_view(rows.scores, "f32", count, b.mul(first, 4)), rows.q, keys)
+            self.scores_of(rows, place, first, count)
+
+    def scores_of(self, rows: QueryRows, place: Place, first: Index, count: Index) -> None:
+        """Of a part, with keys in SRAM."""
+        b, s, size = self.b, self.shape, element_bytes(self.shape.cache_dtype)
+        head_bytes = s.tile_keys * s.entry_bytes
+        extents: list[Index] = [s.head_dim, count, rows.part.heads]
+        offset = rows.part.first_head * head_bytes
+        keys = b.view(place, s.cache_dtype, extents, [size, s.entry_bytes, head_bytes], offset)
+        b.mm(rows.score_view(rows.scores, "f32", count, b.mul(first, 4)), rows.q, keys)
 
     def load_values(self, slot: Index, first: Index, count: Index) -> Place:
         """`count` values of the group's heads in SRAM."""
-        return self.load_entries(self.cache.v, slot, first, count)
+        return self.load_entries(self.new_entries(), self.cache.v, slot, first, count)
 
     def add_values(self, place: Place, first: Index, count: Index) -> None:
         """acc += sum_j p[.., first + j] v_j: the values read along positions."""
+        for rows in self.parts:
+            self.values_of(rows, place, first, count)
+
+    def values_of(self, rows: QueryRows, place: Place, first: Index, count: Index) -> None:
+        """Of a part, with values in SRAM."""
         b, s, size = self.b, self.shape, element_bytes(self.shape.cache_dtype)
         head_bytes = s.tile_keys * s.entry_bytes
-        for rows in self.parts:
-            extents: list[Index] = [count, s.head_dim, rows.part.heads]
-            offset = rows.part.first_head * head_bytes
-            values = b.view(place, s.cache_dtype, extents, [s.entry_bytes, size, head_bytes], offset)
-            p = rows.score_view(rows.probabilities, s.dtype, count, b.mul(first, element_bytes(s.dtype)))
-            b.mm(rows.acc, p, values, accumulate=True)
+        extents: list[Index] = [count, s.head_dim, rows.part.heads]
+        offset = rows.part.first_head * head_bytes
+        values = b.view(place, s.cache_dtype, extents, [s.entry_bytes, size, head_bytes], offset)
+        p = rows.score_view(rows.probabilities, s.dtype, count, b.mul(first, element_bytes(s.dtype)))
+        b.mm(rows.acc, p, values, accumulate=True)
 
-    def load_scales(self, base: SSAValue, slot: Index, keys: Index) -> Place:
+    def new_scales(self) -> Place:
+        """A buffer for the scales of a block."""
+        return Place("sram", self.b.alloc("entry_scales", self.shape.group * KV_BLOCK * 4, stream=True))
+
+    def load_scales(self, place: Place, base: SSAValue, slot: Index, keys: Index) -> Place:
         """The f32 scales of a block's keys or values, [keys, heads]."""
         b, s = self.b, self.shape
-        place = Place("sram", b.alloc("entry_scales", s.group * KV_BLOCK * 4, stream=True))
         offset = b.add(b.add(base, b.mul(slot, 4)), b.mul(self.head, s.capacity * 4))
         source = b.view(Place("kv", offset=offset), "f32", [keys, s.group], [4, s.capacity * 4])
         b.load(b.view(place, "f32", [keys, s.group], [4, KV_BLOCK * 4]), source)
