@@ -8,7 +8,6 @@ from math import prod
 from typing import Protocol
 
 from xdsl.dialects.builtin import ModuleOp, TensorType
-from xdsl.ir import Operation
 
 from compiler.dialects import slm, slmq
 from compiler.dialects.slm import row_shape
@@ -121,7 +120,7 @@ def image_rows(module: ModuleOp, chunk: int, sram_bytes: int) -> int:
     """Rows of an image at once, none more than tokens: two of the widest values of a region are in SRAM. 0 without an encoder."""
     encoder = encoder_of(module)
     values = [value for op in encoder.walk() for value in op.results] if encoder is not None else []
-    rows = [value for value in values if isinstance(value.type, TensorType) and isinstance(value.owner, Operation)]
+    rows = [value for value in values if isinstance(value.type, TensorType)]
     row_bytes = [prod(slm.shape_of(value)[1:]) * element_bytes(slmq.element_of(value.type)) for value in rows]
     if not row_bytes:
         return 0

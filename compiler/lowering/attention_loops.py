@@ -42,7 +42,7 @@ class Attend:
     def blocks(self, first: Index, end: Index) -> None:
         """The KV blocks that hold the positions first .. end - 1; `first` is the start of one."""
         b = self.b
-        if self.shape.key_tile >= KV_BLOCK:
+        if self.overlaps:
             b.loop(first, b.add(end, KV_BLOCK), KV_BLOCK, lambda start, _: self.overlapped(start, first, end))
             return
 
@@ -51,6 +51,11 @@ class Attend:
             return []
 
         b.loop(first, end, KV_BLOCK, block)
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether the scores of a block can be there with the probabilities of the one before, and keys come by whole blocks."""
+        return self.shape.key_tile >= KV_BLOCK and self.rows.probabilities != self.rows.scores
 
     @property
     def starts_late(self) -> bool:
