@@ -19,12 +19,12 @@ from compiler.analysis.explain import (
     tried_plans,
 )
 from compiler.analysis.predict import StepCost
+from compiler.analysis.tile_plans import CHUNKS
 from compiler.driver import Options, lower, lower_planned
 from compiler.emit.executable import is_routed
 from compiler.errors import CompileError
 from compiler.lowering.plan import TilePlan
 from compiler.program import Program
-from compiler.transforms.choose_tiling import CHUNKS
 from slmc.tables import table_of
 
 WIDTH = 150

@@ -13,8 +13,9 @@ from xdsl.dialects.builtin import IntegerAttr, StringAttr, i64
 from xdsl.ir import SSAValue
 
 from compiler.dialects import slm, slmq, tile
-from compiler.lowering.attention_blocks import Attend, Cache, CacheRows, HeadRows, QueryRows, Shape
+from compiler.lowering.attention_blocks import Cache, CacheRows, HeadRows, QueryRows, Shape
 from compiler.lowering.attention_int4 import AttendInt4
+from compiler.lowering.attention_loops import Attend
 from compiler.lowering.builder import Index, Place, element_bytes, place_of
 from compiler.lowering.int4_cache import Int4Cache, Int4Layout
 from compiler.lowering.plan import KEY_TILES, strip_shapes

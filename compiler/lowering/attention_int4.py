@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from xdsl.ir import SSAValue
 
-from compiler.lowering.attention_blocks import Attend, Cache, QueryRows, Shape
+from compiler.lowering.attention_blocks import Cache, QueryRows, Shape
+from compiler.lowering.attention_loops import Attend
 from compiler.lowering.builder import Index, Place, TileBuilder
 from compiler.lowering.elementwise import SMALLEST_RANGE
 from compiler.lowering.int4_cache import Int4Cache, i4_view

@@ -6,7 +6,8 @@ from xdsl.ir import SSAValue
 
 from compiler.dialects import slm, slmq
 from compiler.lowering.attention import for_heads, softcap_of
-from compiler.lowering.attention_blocks import UNLIMITED, Attend, Cache, HeadRows, QueryRows, Shape
+from compiler.lowering.attention_blocks import UNLIMITED, Cache, HeadRows, QueryRows, Shape
+from compiler.lowering.attention_loops import Attend
 from compiler.lowering.builder import Index, Place, element_bytes
 from compiler.lowering.values import Lowering, Tensor
 from isa.spec import KV_BLOCK

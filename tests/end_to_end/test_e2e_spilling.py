@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from compiler.analysis import tile_plans
 from compiler.dialects import tile
 from compiler.driver import Options, lower
 from compiler.lowering.plan import TilePlan
 from compiler.program import Program
-from compiler.transforms import choose_tiling
 from compiler.transforms.choose_tiling import ChooseTilingPass
 from frontends import load_program
 from tests.end_to_end.e2e_support import PUBLISHED, SCHEMES, check_bits, options, prompt_of, tiny_program
@@ -86,7 +86,7 @@ def streaming(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
     monkeypatch.setattr(ChooseTilingPass, "is_starved", starved)
     monkeypatch.setattr(ChooseTilingPass, "spilling", none)
     monkeypatch.setattr(ChooseTilingPass, "cost", cost)
-    monkeypatch.setattr(choose_tiling, "STREAMED_INPUTS", 1 << 12)
+    monkeypatch.setattr(tile_plans, "STREAMED_INPUTS", 1 << 12)
     yield
 
 

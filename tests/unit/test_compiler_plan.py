@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 from xdsl.dialects.builtin import FloatAttr, IntegerAttr, ModuleOp, TensorType, f32, f64, i64
 from xdsl.ir import Block, Operation, Region, SSAValue
 
+from compiler.analysis.tile_plans import CHUNKS, candidates, largest_strip_bytes
 from compiler.dialects import slm, slmq
 from compiler.driver import lower, make_context
 from compiler.errors import CompileError
 from compiler.formats import WeightFormat
 from compiler.lowering.plan import STRIP_ROWS_UNIT, TilePlan, strip_shape
 from compiler.lowering.values import dies_at
-from compiler.transforms.choose_tiling import CHUNKS, ChooseTilingPass, candidates, largest_strip_bytes, need_of
+from compiler.transforms.choose_tiling import ChooseTilingPass, need_of
 from tests.end_to_end.e2e_support import build, options, tiny_program
 
 FORMATS = ["i8", "bf16", "f32", "i8-s24", "i8-g64", "i8-g32-s24", "i4-g32", "i4-g64-zp", "i4-g128", "i4-g128-s24"]

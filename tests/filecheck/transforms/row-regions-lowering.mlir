@@ -16,7 +16,7 @@
 // CHECK: tile.view %[[BUFFER]] in sram + %[[OTHER_HALF]]
 // CHECK: tile.vred "sum"
 // CHECK: scf.yield %[[OTHER]]
-builtin.module attributes {"tile.plan" = {context = 64 : i64, chunk = 16 : i64, strip_bytes = 4096 : i64, kv_heads = 1 : i64, key_tile = 64 : i64, array_rows = 16 : i64, buffers = 2 : i64, spill_bytes = 1024 : i64, row_tile = 4 : i64, query_tile = 4 : i64}} {
+builtin.module attributes {"tile.plan" = {context = 64 : i64, chunk = 16 : i64, strip_bytes = 4096 : i64, kv_heads = 1 : i64, key_tile = 64 : i64, array_rows = 16 : i64, buffers = 2 : i64, spill_bytes = 1024 : i64, row_bytes = 1024 : i64, query_tile = 4 : i64}} {
 func.func @forward(%tokens: tensor<?xi32>) -> tensor<?x64xf32> {
   %x = slmq.embed %tokens, #slm.weight<"embed", tensor<64x64xf32>> as "bf16" : tensor<?xi32> -> tensor<?x64xf32>
   %n = slmq.rms_norm %x, #slm.weight<"norm", tensor<64xf32>> eps 1.000000e-05 offset 0.0 axes 1 : tensor<?x64xf32>

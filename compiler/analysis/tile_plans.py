@@ -1,0 +1,144 @@
+"""The plans that choose-tiling tries: chunks, and parts of the SRAM for strips, scores and rows, as sizes of a TilePlan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from math import prod
+from typing import Protocol
+
+from xdsl.dialects.builtin import ModuleOp, TensorType
+
+from compiler.dialects import slm, slmq
+from compiler.dialects.slm import row_shape
+from compiler.images import encoder_of
+from compiler.lowering.builder import element_bytes
+from compiler.lowering.plan import KEY_TILES, TilePlan
+from isa.spec import KV_BLOCK
+
+# Those that divide a KV block, which no chunk crosses, into parts of about equal size.
+CHUNKS = (128, 88, 64, 52, 44, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
+# SRAM shares tried for each chunk: (weights of one strip, attention buffers of one kind), as divisors of the SRAM size.
+SHARES = ((16, 4), (32, 8), (64, 16))
+LAST_SHARES = ((128, 32), (256, 64), (1024, 1024))
+LARGEST_STRIP_BYTES = (256 << 10, 512 << 10)  # up to 128 and from 256 rows of the array on, in proportion between
+# Of plans with values in DRAM: (largest value of a chunk in SRAM, weights of one strip, scores), as divisors of the SRAM size.
+SPILL_SHARES = ((2, 8, 4), (2, 8, 8), (4, 8, 4), (4, 16, 4), (16, 8, 4), (16, 16, 4), (32, 32, 8), (64, 64, 16))
+# The same where the largest inputs of products come from DRAM, too: those above a part of the SRAM, with products of a strip
+# that take another part of it.
+STREAM_SHARES = ((2, 8, 4), (8, 8, 4), (16, 16, 4), (64, 64, 16))
+STREAMED_INPUTS, STREAMED_PRODUCTS = 2, 4
+STREAMED_ROWS = (16, 1024)
+PRODUCT_BYTES = 4
+ROW_SHARE = 8  # of the SRAM, for the widest rows of a tile
+QUERY_TILES = (128, 64, 32, 16, 8, 4, 2, 1)
+
+
+class Limits(Protocol):
+    """What plans are made for: the options of choose-tiling."""
+
+    @property
+    def sram_bytes(self) -> int: ...
+
+    @property
+    def array_rows(self) -> int: ...
+
+    @property
+    def context(self) -> int: ...
+
+
+def largest_strip_bytes(array_rows: int) -> int:
+    """What a strip takes at most: rows of 2 KiB, as many as a wide array computes at once, are not cut into k-tiles."""
+    least, most = LARGEST_STRIP_BYTES
+    return min(max(least, 2048 * array_rows), most)
+
+
+def attention_sizes(module: ModuleOp, chunk: int, share_bytes: int) -> tuple[int, int]:
+    """(kv_heads, key_tile) such that scores and streamed entries stay within the share, as far as possible."""
+    kv_heads, key_tile = 1 << 20, KV_BLOCK
+    for op in attentions(module):
+        heads, groups = slm.shape_of(op.q)[1], slm.shape_of(op.k)[1]
+        score_bytes = chunk * (heads // groups) * KV_BLOCK * 4
+        sizes = [n for n in range(1, groups + 1) if groups % n == 0 and n * score_bytes <= share_bytes]
+        kv_heads = min(kv_heads, max(sizes, default=1))
+        key_tile = min(key_tile, largest_key_tile(op, kv_heads, share_bytes))
+    return kv_heads, key_tile
+
+
+def attentions(module: ModuleOp) -> list[slmq.AttentionOp | slmq.FullAttentionOp]:
+    return [op for op in module.walk() if isinstance(op, slmq.AttentionOp | slmq.FullAttentionOp)]
+
+
+def largest_key_tile(op: slmq.AttentionOp | slmq.FullAttentionOp, kv_heads: int, share_bytes: int) -> int:
+    """Keys of some heads at once such that the two tiles that take turns stay within the share, as far as possible."""
+    _, groups, head_dim = slm.shape_of(op.k)
+    entry = min(kv_heads, groups) * head_dim * element_bytes(slmq.element_of(op.k.type))
+    return next((tile for tile in KEY_TILES if 2 * tile * entry <= share_bytes), KEY_TILES[-1])
+
+
+def candidates(module: ModuleOp, limits: Limits, chunks: tuple[int, ...]) -> Iterator[TilePlan]:
+    """Plans, best first."""
+    sram_bytes = limits.sram_bytes
+    for chunk in chunks:
+        for strip, attention in SHARES if len(chunks) > 1 and chunk > 1 else (*SHARES, *LAST_SHARES):
+            kv_heads, key_tile = attention_sizes(module, chunk, sram_bytes // attention)
+            strip_bytes = min(sram_bytes // strip, largest_strip_bytes(limits.array_rows))
+            yield TilePlan(limits.context, chunk, strip_bytes, kv_heads, key_tile, limits.array_rows)
+            if (strip, attention) == LAST_SHARES[-1]:
+                yield TilePlan(limits.context, chunk, strip_bytes, kv_heads, key_tile, limits.array_rows, buffers=1)
+
+
+def spilling_plan(module: ModuleOp, limits: Limits, chunk: int, shares: tuple[int, int, int]) -> TilePlan:
+    """The plan of a chunk with values in DRAM; `shares` as in SPILL_SHARES."""
+    sram_bytes, (spilled, strip, queries) = limits.sram_bytes, shares
+    heads = heads_at_once(module)
+    key_tile = min((largest_key_tile(op, heads, sram_bytes // 8) for op in attentions(module)), default=KV_BLOCK)
+    return TilePlan(
+        limits.context, chunk, min(sram_bytes // strip, largest_strip_bytes(limits.array_rows)), heads, key_tile,
+        limits.array_rows, 2, sram_bytes // spilled,
+        sram_bytes // ROW_SHARE,
+        query_rows(module, sram_bytes // queries),
+        image_chunk=image_rows(module, chunk, sram_bytes),
+    )  # fmt: skip
+
+
+def streaming_plan(module: ModuleOp, limits: Limits, chunk: int, shares: tuple[int, int, int]) -> TilePlan:
+    """The same with the largest inputs of products in DRAM."""
+    plan = spilling_plan(module, limits, chunk, shares)
+    least, most = STREAMED_ROWS
+    rows = limits.sram_bytes // STREAMED_PRODUCTS // (plan.buffers * chunk * PRODUCT_BYTES)
+    return replace(plan, stream_bytes=limits.sram_bytes // STREAMED_INPUTS, stream_rows=min(max(rows, least), most))
+
+
+def input_bytes(module: ModuleOp) -> int:
+    """A token's largest input of a product: for all tokens of a chunk it is in SRAM, with a strip's products."""
+    inputs = [op.x for op in module.walk() if isinstance(op, slmq.MatmulOp)]
+    return max((prod(row_shape(x)) * element_bytes(slmq.element_of(x.type)) for x in inputs), default=0)
+
+
+def image_rows(module: ModuleOp, chunk: int, sram_bytes: int) -> int:
+    """Rows of an image at once, none more than tokens: two of the widest values of a region are in SRAM. 0 without an encoder."""
+    encoder = encoder_of(module)
+    values = [value for op in encoder.walk() for value in op.results] if encoder is not None else []
+    rows = [value for value in values if isinstance(value.type, TensorType)]
+    row_bytes = [prod(slm.shape_of(value)[1:]) * element_bytes(slmq.element_of(value.type)) for value in rows]
+    if not row_bytes:
+        return 0
+    return max((c for c in CHUNKS if c <= chunk and 2 * c * max(row_bytes) <= sram_bytes), default=1)
+
+
+def heads_at_once(module: ModuleOp) -> int:
+    """Key-value heads attended at once in tiles of queries: two where a head has one query, for two parts that overlap."""
+    ops = [op for op in module.walk() if isinstance(op, slmq.AttentionOp)]
+    return 2 if any(slm.shape_of(op.q)[1] == slm.shape_of(op.k)[1] > 1 for op in ops) else 1
+
+
+def query_rows(module: ModuleOp, share_bytes: int) -> int:
+    """Tokens attended at once such that scores and probabilities of the heads attended at once stay within the share."""
+    most, at_once = QUERY_TILES[0], heads_at_once(module)
+    for op in module.walk():
+        if isinstance(op, slmq.AttentionOp):
+            queries = slm.shape_of(op.q)[1] // slm.shape_of(op.k)[1] * at_once
+            row_bytes = queries * KV_BLOCK * (4 + element_bytes(slmq.element_of(op.q.type)))
+            most = min(most, max((n for n in QUERY_TILES if n * row_bytes <= share_bytes), default=1))
+    return most
