@@ -1,0 +1,1 @@
+"""Our simulator beside a native runtime."""
