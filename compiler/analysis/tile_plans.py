@@ -30,6 +30,7 @@ STREAM_SHARES = ((2, 8, 4), (8, 8, 4), (16, 16, 4), (64, 64, 16))
 STREAMED_INPUTS, STREAMED_PRODUCTS = 2, 4
 STREAMED_ROWS = (16, 1024)
 PRODUCT_BYTES = 4
+KEY_SHARE = 8  # of the SRAM, for the keys at once, or half of what scores take
 ROW_SHARE = 8  # of the SRAM, for the widest rows of a tile
 QUERY_TILES = (128, 64, 32, 16, 8, 4, 2, 1)
 
@@ -92,7 +93,8 @@ def spilling_plan(module: ModuleOp, limits: Limits, chunk: int, shares: tuple[in
     """The plan of a chunk with values in DRAM; `shares` as in SPILL_SHARES."""
     sram_bytes, (spilled, strip, queries) = limits.sram_bytes, shares
     heads = heads_at_once(module)
-    key_tile = min((largest_key_tile(op, heads, sram_bytes // 8) for op in attentions(module)), default=KV_BLOCK)
+    key_bytes = sram_bytes // max(KEY_SHARE, 2 * queries)
+    key_tile = min((largest_key_tile(op, heads, key_bytes) for op in attentions(module)), default=KV_BLOCK)
     return TilePlan(
         limits.context, chunk, min(sram_bytes // strip, largest_strip_bytes(limits.array_rows)), heads, key_tile,
         limits.array_rows, 2, sram_bytes // spilled,
