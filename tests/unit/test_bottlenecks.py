@@ -10,7 +10,7 @@ from simulator.report.model import EngineReport, Floor, PhaseReport
 from slmc.bottlenecks import reason_of
 
 PHASE = PhaseReport(
-    "decode", 4, 1000, 1e-6, 100, 0, 0, Floor(100.0, 400.0, 200.0, 400.0), "latency", 2.5, 250.0, 1.0, {}, 0.0, 0.0, 0.0,
+    "decode", 4, 1000, 1e-6, 100, 0, 0, Floor(100.0, 400.0, 200.0, 400.0), "latency", 2.5, 250.0, 1.0, {}, {}, 0.0, 0.0, 0.0,
     {"dram": 0.1, "mxu": 0.4, "vpu": 0.2},
 )  # fmt: skip
 
