@@ -31,7 +31,7 @@ SOURCES: dict[str, dict[str, tuple[str, ...]]] = {
             *(f"fast/{name}.py" for name in LOOP_MODULES),
             "fast/kernels/abi.py",
             "fast/kernels/raw.py",
-            "fast/kernels/vectors.py",
+            "fast/kernels/instructions.py",
             "fast/kernels/worker.py",
             "fast/target.py",
             "timing/*.py",

@@ -1,8 +1,8 @@
 """Kernels that write their LLVM code themselves: Python whose operators write instructions, and whose loops run when the kernel is made.
 
-Numba compiles what is written with `vectors.py` function by function: a kernel of many small functions would take seconds. Here it is
-one function, made in some hundredths of a second, and constants, dtypes and unrolled loops are plain Python. Every processor has
-the instructions; nothing is contracted.
+Numba compiles function by function: a kernel of many small ones would take seconds. Here it is one function, made in some hundredths
+of a second, and constants, dtypes and unrolled loops are plain Python. Every processor has the instructions; nothing is
+contracted.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils
 
+from simulator.fast.kernels.instructions import call
 from simulator.fast.kernels.lanes import (
     ELEMENTS,
     F32,
@@ -26,7 +27,6 @@ from simulator.fast.kernels.lanes import (
     Value,
     Variable,
 )
-from simulator.fast.kernels.vectors import call
 from simulator.fast.target import has
 
 __all__ = [

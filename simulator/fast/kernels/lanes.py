@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Union
 from llvmlite import ir
 from numba.core import cgutils
 
-from simulator.fast.kernels.vectors import call
+from simulator.fast.kernels.instructions import call
 
 LANES = 16
 ELEMENTS: dict[str, Any] = {

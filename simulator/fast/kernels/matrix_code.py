@@ -5,7 +5,7 @@ from __future__ import annotations
 from llvmlite import ir
 
 from simulator.fast.kernels.emit import I32, WORD, Code, Kind, Value, Variable
-from simulator.fast.kernels.vectors import call
+from simulator.fast.kernels.instructions import call
 from simulator.fast.target import has
 
 PREFETCH_BYTES = 4096

@@ -15,6 +15,7 @@ from isa.spec import BLOCK_ROWS, ELEMENT_BITS, PACKED_4BIT, SUM_QUANTUM, Dtype
 from simulator.fast.kernels.abi import Choice
 from simulator.fast.kernels.conversion import WIDEN_NIBBLES
 from simulator.fast.kernels.emit import F32, I32, WORD, Code, Kind, Value, emitted
+from simulator.fast.kernels.instructions import call
 from simulator.fast.kernels.matrix_code import BYTE, LINE_BYTES
 from simulator.fast.kernels.matrix_elements import float_at, row_of_block
 from simulator.fast.kernels.matrix_float_tile import FloatPlace, FloatTile
@@ -22,7 +23,6 @@ from simulator.fast.kernels.matrix_rows import Rows, write_kernel, write_tiles
 from simulator.fast.kernels.matrix_scales import scale_name, write_scales
 from simulator.fast.kernels.matrix_shape import Layout, P, group_size, parameters, row_count
 from simulator.fast.kernels.matrix_values import panel_reader
-from simulator.fast.kernels.vectors import call
 from simulator.fast.target import has
 
 SEGMENT_TERMS = 1024

@@ -10,9 +10,9 @@ from isa.descriptor import Descriptor
 from isa.spec import BLOCK_ROWS, ELEMENT_BITS, FMT_BLOCKED, PACKED_4BIT, Dtype
 from simulator.fast.kernels.conversion import WIDEN_NIBBLES, WIDEN_WEIGHTS, read
 from simulator.fast.kernels.emit import F32, I8, I32, Code, Value
+from simulator.fast.kernels.instructions import call
 from simulator.fast.kernels.matrix_code import LINE_BYTES
 from simulator.fast.kernels.matrix_shape import P, is_quads
-from simulator.fast.kernels.vectors import call
 from simulator.fast.target import has
 
 _E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
