@@ -28,10 +28,10 @@ def demonstrate(prompt: str, max_new: int) -> None:
             f"[dim]compiled in {perf_counter() - started:.1f} s: {len(executable.text)} instructions "
             f"({text_bytes:,} bytes), {weights:,} bytes of weights[/]"
         )
-        console.print(Rule("the story, token by token from the simulated machine", style="dim"))
         warmth = warm_up(executable)
         if warmth.kernels:
             console.print(f"[dim]fast engine compiled for this computer in {warmth.seconds:.1f} s, once[/]")
+        console.print(Rule("the story, token by token from the simulated machine", style="dim"))
         session = Session(executable)
         started = perf_counter()
         generated = stream(session, Request(prompt, max_new), width=min(console.width, STORY_WIDTH))
