@@ -12,7 +12,7 @@ from slmc.demo_model import storyteller_path
 from slmc.executables import Wanted, opened
 from slmc.session import Session
 from slmc.streaming import Request, console_of, print_report, stream
-from slmc.warming import warm_up
+from slmc.warming import is_cold, warm_up
 
 DEFAULT_PROMPT = "Once upon a time"
 DEFAULT_TOKENS = 256
@@ -28,8 +28,8 @@ def demonstrate(prompt: str, max_new: int) -> None:
             f"[dim]compiled in {perf_counter() - started:.1f} s: {len(executable.text)} instructions "
             f"({text_bytes:,} bytes), {weights:,} bytes of weights[/]"
         )
-        warmth = warm_up(executable)
-        if warmth.kernels:
+        if is_cold():
+            warmth = warm_up(executable)
             console.print(f"[dim]fast engine compiled for this computer in {warmth.seconds:.1f} s, once[/]")
         console.print(Rule("the story, token by token from the simulated machine", style="dim"))
         session = Session(executable)

@@ -51,6 +51,13 @@ def announced(tokens: Iterator[Token]) -> Iterator[Token]:
         yield from tokens
 
 
+def is_cold() -> bool:
+    """Whether the loop is still to be compiled on this computer."""
+    from simulator.fast.loader import is_compiled
+
+    return not is_compiled()
+
+
 def warm_up(executable: Executable) -> Warmth:
     """Compiles the loop and every kernel that a short run of the executable uses, unless the disk has them."""
     from simulator.fast.cache import directory

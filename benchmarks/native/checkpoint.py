@@ -25,10 +25,10 @@ GGUF = {
 }  # fmt: skip
 
 
-def make_checkpoint(config: Path, folder: Path) -> None:
-    """config.json and one model.safetensors in bf16."""
+def make_checkpoint(config: Path, folder: Path, **changes: int) -> None:
+    """config.json, with changes, and one model.safetensors in bf16."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(config.read_text())
+    (folder / "config.json").write_text(json.dumps(json.loads(config.read_text()) | changes))
     weights = load_program(folder / "config.json", random_seed=0).weights
     names = {name: hub_name(name) for name in weights.names()}
     writer = SafetensorsWriter(

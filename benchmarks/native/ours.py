@@ -1,7 +1,7 @@
-"""The fast engine on one executable. Prints JSON.
+"""The fast engine on one executable. Prints JSON: seconds of the prompt and of each new token, memory, bytes read.
 
-ours.py run FILE.slx THREADS PROMPT NEW        seconds of the prompt, and of each new token; cycles and what was read
-ours.py timing FILE.slx THREADS PROMPT NEW     the same without values
+python -m benchmarks.native.ours run FILE.slx THREADS PROMPT NEW
+python -m benchmarks.native.ours timing FILE.slx THREADS PROMPT NEW     the same without values
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from pathlib import Path
 
+from benchmarks.processes import anonymous_bytes
 from isa.container import Executable
 from simulator.session import Session
 from simulator.timing.actions import named
@@ -38,14 +38,6 @@ def decode_bytes(session: Session) -> float:
     assert session.clock is not None
     part = session.clock.records().phases["decode"]
     return sum(count for name, count in named(part.actions).items() if name.startswith("read.")) / part.visits
-
-
-def anonymous_bytes() -> int:
-    """Memory of this process that is no file: RssAnon."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("RssAnon"):
-            return int(line.split()[1]) * 1024
-    return 0
 
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 from benchmarks.native.checkpoint import make_checkpoint, make_gguf
 from benchmarks.native.host import processor_name, read_bandwidth
 from benchmarks.native.picture import draw
+from benchmarks.processes import timed
 from slmc.files import write_text
 
 HERE = Path(__file__).resolve().parent
@@ -44,23 +44,8 @@ def command(*arguments: object) -> Any:
 
 def compiled(source: Path, scheme: str, target: Path, *extra: str) -> dict[str, float]:
     """Seconds, and the peak of anonymous memory in bytes."""
-    started, peak = time.perf_counter(), 0
-    arguments = [sys.executable, "-m", "slmc", "compile", source, "-q", scheme, "-o", target, *extra]
-    process = subprocess.Popen([str(argument) for argument in arguments], stdout=subprocess.DEVNULL)
-    while process.poll() is None:
-        peak = max(peak, _anonymous_bytes(process.pid))
-        time.sleep(0.02)
-    if process.returncode:
-        raise SystemExit(f"slmc compile of {source} failed")
-    return {"seconds": time.perf_counter() - started, "anonymous_bytes": peak}
-
-
-def _anonymous_bytes(pid: int) -> int:
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon")), 0)
+    seconds, peak = timed(sys.executable, "-m", "slmc", "compile", str(source), "-q", scheme, "-o", str(target), *extra)
+    return {"seconds": seconds, "anonymous_bytes": peak}
 
 
 def speeds(runs: list[dict[str, Any]]) -> dict[str, float]:
@@ -79,7 +64,16 @@ def side_by_side(folder: Path, peer: str | None, rounds: int) -> list[dict[str, 
             ours, theirs = [], []
             for _ in range(rounds):
                 ours.append(
-                    command(sys.executable, HERE / "ours.py", "run", folder / f"{scheme}.slx", threads, PROMPT, NEW)
+                    command(
+                        sys.executable,
+                        "-m",
+                        "benchmarks.native.ours",
+                        "run",
+                        folder / f"{scheme}.slx",
+                        threads,
+                        PROMPT,
+                        NEW,
+                    )
                 )
                 if peer:
                     theirs.append(command(peer, HERE / "peer.py", "run", folder / f"{name}.gguf", threads, PROMPT, NEW))
@@ -103,7 +97,7 @@ def others(names: list[str], bandwidth: dict[str, float]) -> list[dict[str, Any]
             extra = [part for setting in settings for part in ("--set", setting)]
             weights = [] if source.is_dir() else ["--random-weights", "1", "--context", "512"]
             built = compiled(source, scheme, path, *weights, *extra)
-            run = command(sys.executable, HERE / "ours.py", "run", path, 2, 64, 12)
+            run = command(sys.executable, "-m", "benchmarks.native.ours", "run", path, 2, 64, 12)
             size_bytes = path.stat().st_size
         seconds = statistics.median(run["token_seconds"])
         row = {"model": name, "tokens_per_second": 1 / seconds, "compile": built, "file_bytes": size_bytes}
@@ -130,7 +124,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     (folder / "bf16.gguf").unlink(missing_ok=True)
     print(json.dumps(builds), flush=True)
     bandwidth = read_bandwidth()
-    timing = command(sys.executable, HERE / "ours.py", "timing", folder / "w8a8.slx", 1, PROMPT, 200)
+    timing = command(sys.executable, "-m", "benchmarks.native.ours", "timing", folder / "w8a8.slx", 1, PROMPT, 200)
     return {
         "computer": {"processor": processor_name(), "cores": os.cpu_count(), "system": platform.platform()},
         "load_before": os.getloadavg(),

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from isa.spec import ELEMENT_BITS, Dtype
-from simulator.fast.kernels.emit import Code, Kind, Value
+from simulator.fast.kernels.emit import Code
+from simulator.fast.kernels.lanes import Kind, Value
 from simulator.fast.target import has
 
 Conversion = Callable[[Value], Value]

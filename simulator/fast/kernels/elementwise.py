@@ -12,8 +12,9 @@ from isa.encoding import Decoded
 from isa.spec import Dtype
 from simulator.fast.kernels.abi import Arg, Choice
 from simulator.fast.kernels.conversion import read, size_bytes, write
-from simulator.fast.kernels.emit import F32, LANES, Code, Value, emitted
+from simulator.fast.kernels.emit import Code, emitted
 from simulator.fast.kernels.functions import LONG, applied
+from simulator.fast.kernels.lanes import F32, LANES, Value
 from simulator.fast.kernels.loops import (
     LONG_ELEMENTS,
     WORTH_DIVIDING,

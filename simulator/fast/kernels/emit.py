@@ -18,8 +18,6 @@ from numba.core import cgutils
 from simulator.fast.kernels.instructions import call
 from simulator.fast.kernels.lanes import (
     ELEMENTS,
-    F32,
-    I8,
     I32,
     LANES,
     WORD,
@@ -29,18 +27,6 @@ from simulator.fast.kernels.lanes import (
 )
 from simulator.fast.target import has
 
-__all__ = [
-    "F32",
-    "I32",
-    "I8",
-    "LANES",
-    "WORD",
-    "Code",
-    "Kind",
-    "Value",
-    "Variable",
-    "emitted",
-]
 EIGHT = 8
 PERMUTE = "llvm.x86.avx512.permvar.df.512"
 

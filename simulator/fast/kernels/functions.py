@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from simulator.fast.kernels import transcendental
-from simulator.fast.kernels.emit import Code, Value
+from simulator.fast.kernels.emit import Code
+from simulator.fast.kernels.lanes import Value
 
 VBIN: dict[str, Callable[[Code, Value, Value], Value]] = {
     "add": lambda code, a, b: a + b,

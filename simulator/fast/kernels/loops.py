@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from simulator.fast.kernels.abi import Arg
-from simulator.fast.kernels.emit import Code, Value
+from simulator.fast.kernels.emit import Code
+from simulator.fast.kernels.lanes import Value
 
 OUTER = 3
 ROWS, EXTENTS, STEPS = 0, 1, 3

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from simulator.fast.kernels.emit import I32, WORD, Code, Kind, Value, Variable
+from simulator.fast.kernels.emit import Code
 from simulator.fast.kernels.instructions import call
+from simulator.fast.kernels.lanes import I32, WORD, Kind, Value, Variable
 from simulator.fast.target import has
 
 PREFETCH_BYTES = 4096

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from isa.descriptor import Descriptor
 from isa.spec import BLOCK_ROWS, ELEMENT_BITS, PACKED_4BIT, Dtype
 from simulator.fast.kernels.conversion import WIDEN_NIBBLES, WIDEN_WEIGHTS
-from simulator.fast.kernels.emit import Code, Kind, Value
+from simulator.fast.kernels.emit import Code
+from simulator.fast.kernels.lanes import Kind, Value
 from simulator.fast.kernels.matrix_code import BYTE, LINE_BYTES
 from simulator.fast.kernels.matrix_shape import P, is_quads
 

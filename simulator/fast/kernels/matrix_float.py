@@ -12,7 +12,8 @@ from isa.descriptor import Descriptor
 from isa.encoding import Decoded
 from isa.spec import BLOCK_ROWS, ELEMENT_BITS, FMT_BLOCKED, SUM_QUANTUM
 from simulator.fast.kernels.abi import Choice
-from simulator.fast.kernels.emit import Code, Value, emitted
+from simulator.fast.kernels.emit import Code, emitted
+from simulator.fast.kernels.lanes import Value
 from simulator.fast.kernels.matrix_code import LINE_BYTES
 from simulator.fast.kernels.matrix_elements import plain_rows
 from simulator.fast.kernels.matrix_float_tile import FloatPlace, FloatTile

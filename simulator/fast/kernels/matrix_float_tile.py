@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from isa.spec import SUM_QUANTUM
 from simulator.fast.kernels.conversion import to_f32
-from simulator.fast.kernels.emit import F32, Code, Kind, Value, Variable
+from simulator.fast.kernels.emit import Code
+from simulator.fast.kernels.lanes import F32, Kind, Value, Variable
 from simulator.fast.kernels.matrix_code import LINE_BYTES, addresses, clear, prefetch, zeros
 from simulator.fast.kernels.matrix_values import ColumnReader
 

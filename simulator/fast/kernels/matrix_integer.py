@@ -8,7 +8,8 @@ from isa.descriptor import Descriptor
 from isa.encoding import Decoded
 from isa.spec import BLOCK_ROWS, PACKED_4BIT, Dtype
 from simulator.fast.kernels.abi import Choice
-from simulator.fast.kernels.emit import I32, WORD, Code, Kind, Value, emitted
+from simulator.fast.kernels.emit import Code, emitted
+from simulator.fast.kernels.lanes import I32, WORD, Kind, Value
 from simulator.fast.kernels.matrix_code import BYTE, BYTES, LINE_BYTES, QUAD, added_lanes, dot_quads
 from simulator.fast.kernels.matrix_elements import plain_nibble, quad_address, row_of_block
 from simulator.fast.kernels.matrix_integer_tile import Place, Tile, write_grouped_tile, write_integer_tile

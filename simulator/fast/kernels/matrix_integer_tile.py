@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from simulator.fast.kernels.conversion import to_f32
-from simulator.fast.kernels.emit import F32, I32, Code, Value
+from simulator.fast.kernels.emit import Code
+from simulator.fast.kernels.lanes import F32, I32, Value
 from simulator.fast.kernels.matrix_code import (
     BYTES,
     LINE_BYTES,

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from isa.descriptor import Descriptor
 from isa.spec import BLOCK_ROWS, ELEMENT_BITS
 from simulator.fast.kernels.conversion import read
-from simulator.fast.kernels.emit import F32, WORD, Code, Value
+from simulator.fast.kernels.emit import Code
+from simulator.fast.kernels.lanes import F32, WORD, Value
 from simulator.fast.kernels.matrix_code import LINE_BYTES
 from simulator.fast.kernels.matrix_elements import element_reader, float_at, plain_rows, row_of_block
 from simulator.fast.kernels.matrix_float_tile import FLOAT

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from isa.spec import BLOCK_ROWS
 from simulator.fast.kernels.abi import Arg
-from simulator.fast.kernels.emit import I32, WORD, Code, Value
+from simulator.fast.kernels.emit import Code
+from simulator.fast.kernels.lanes import I32, WORD, Value
 from simulator.fast.kernels.loops import share
 from simulator.fast.kernels.matrix_code import LINE_BYTES, QUAD
 from simulator.fast.kernels.matrix_shape import P

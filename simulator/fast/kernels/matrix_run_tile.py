@@ -11,7 +11,8 @@ from collections.abc import Callable
 from isa.descriptor import Descriptor
 from isa.spec import BLOCK_ROWS, SUM_QUANTUM
 from simulator.fast.kernels.conversion import to_f32
-from simulator.fast.kernels.emit import F32, Code, Value, Variable
+from simulator.fast.kernels.emit import Code
+from simulator.fast.kernels.lanes import F32, Value, Variable
 from simulator.fast.kernels.matrix_code import LINE_BYTES, addresses, zeros
 from simulator.fast.kernels.matrix_values import run_at
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from isa.descriptor import Descriptor
 from isa.spec import BLOCK_ROWS, FMT_BLOCKED
 from simulator.fast.kernels.conversion import read
-from simulator.fast.kernels.emit import Value
+from simulator.fast.kernels.lanes import Value
 from simulator.fast.kernels.matrix_code import LINE_BYTES
 from simulator.fast.kernels.matrix_elements import float_at, row_of_block
 from simulator.fast.kernels.matrix_rows import Rows

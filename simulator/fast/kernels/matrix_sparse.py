@@ -14,8 +14,9 @@ from isa.encoding import Decoded
 from isa.spec import BLOCK_ROWS, ELEMENT_BITS, PACKED_4BIT, SUM_QUANTUM, Dtype
 from simulator.fast.kernels.abi import Choice
 from simulator.fast.kernels.conversion import WIDEN_NIBBLES
-from simulator.fast.kernels.emit import F32, I32, WORD, Code, Kind, Value, emitted
+from simulator.fast.kernels.emit import Code, emitted
 from simulator.fast.kernels.instructions import call
+from simulator.fast.kernels.lanes import F32, I32, WORD, Kind, Value
 from simulator.fast.kernels.matrix_code import BYTE, LINE_BYTES
 from simulator.fast.kernels.matrix_elements import float_at, row_of_block
 from simulator.fast.kernels.matrix_float_tile import FloatPlace, FloatTile

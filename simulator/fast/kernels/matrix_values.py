@@ -9,8 +9,9 @@ from llvmlite import ir
 from isa.descriptor import Descriptor
 from isa.spec import BLOCK_ROWS, ELEMENT_BITS, FMT_BLOCKED, PACKED_4BIT, Dtype
 from simulator.fast.kernels.conversion import WIDEN_NIBBLES, WIDEN_WEIGHTS, read
-from simulator.fast.kernels.emit import F32, I8, I32, Code, Value
+from simulator.fast.kernels.emit import Code
 from simulator.fast.kernels.instructions import call
+from simulator.fast.kernels.lanes import F32, I8, I32, Value
 from simulator.fast.kernels.matrix_code import LINE_BYTES
 from simulator.fast.kernels.matrix_shape import P, is_quads
 from simulator.fast.target import has

@@ -8,7 +8,8 @@ from isa.descriptor import Descriptor
 from isa.encoding import Decoded
 from isa.spec import ELEMENT_BITS, PACKED_4BIT, Dtype, Flag
 from simulator.fast.kernels.abi import Arg
-from simulator.fast.kernels.emit import Code, Value
+from simulator.fast.kernels.emit import Code
+from simulator.fast.kernels.lanes import Value
 from simulator.fast.kernels.loops import Loop, loops, merged
 
 SOURCE_NAMES = ("tb", "tc", "td")

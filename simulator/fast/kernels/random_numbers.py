@@ -5,7 +5,8 @@ from __future__ import annotations
 from isa.descriptor import Descriptor
 from isa.encoding import Decoded
 from simulator.fast.kernels.abi import Arg, Choice
-from simulator.fast.kernels.emit import LANES, Code, Kind, Value, emitted
+from simulator.fast.kernels.emit import Code, emitted
+from simulator.fast.kernels.lanes import LANES, Kind, Value
 from simulator.fast.kernels.loops import WORTH_DIVIDING, share
 from simulator.reference.philox import MULTIPLIERS, ROUNDS, WEYL
 

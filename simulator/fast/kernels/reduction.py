@@ -9,7 +9,8 @@ from isa.encoding import Decoded
 from isa.spec import PACKED_4BIT, SUM_QUANTUM, VRED, Dtype
 from simulator.fast.kernels.abi import Arg, Choice
 from simulator.fast.kernels.conversion import bits_of, float_of, read, size_bytes, write
-from simulator.fast.kernels.emit import F32, I32, LANES, Code, Kind, Value, Variable, emitted
+from simulator.fast.kernels.emit import Code, emitted
+from simulator.fast.kernels.lanes import F32, I32, LANES, Kind, Value, Variable
 from simulator.fast.kernels.loops import (
     ROWS,
     WORTH_DIVIDING,

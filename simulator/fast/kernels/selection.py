@@ -14,7 +14,8 @@ from isa.encoding import Decoded
 from isa.spec import Dtype
 from simulator.fast.kernels.abi import Arg, Choice
 from simulator.fast.kernels.conversion import size_bytes
-from simulator.fast.kernels.emit import F32, LANES, WORD, Code, Kind, Value, Variable, emitted
+from simulator.fast.kernels.emit import Code, emitted
+from simulator.fast.kernels.lanes import F32, LANES, WORD, Kind, Value, Variable
 from simulator.fast.kernels.staging import CHUNK, CHUNK_BYTES, Staged, fields
 
 ENTRY_BYTES = 8

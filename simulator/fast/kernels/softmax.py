@@ -15,7 +15,8 @@ from isa.encoding import Decoded
 from isa.spec import SUM_QUANTUM, Dtype
 from simulator.fast.kernels.abi import Arg, Choice
 from simulator.fast.kernels.conversion import size_bytes, write
-from simulator.fast.kernels.emit import F32, LANES, Code, Kind, Value, emitted
+from simulator.fast.kernels.emit import Code, emitted
+from simulator.fast.kernels.lanes import F32, LANES, Kind, Value
 from simulator.fast.kernels.loops import (
     LONG_ELEMENTS,
     ROWS,

@@ -6,8 +6,9 @@ One kernel for each of the three; the function is a parameter.
 from __future__ import annotations
 
 from simulator.fast.kernels.abi import Arg, Choice
-from simulator.fast.kernels.emit import F32, LANES, Code, Value, emitted
+from simulator.fast.kernels.emit import Code, emitted
 from simulator.fast.kernels.functions import FUNCTIONS, applied
+from simulator.fast.kernels.lanes import F32, LANES, Value
 from simulator.fast.kernels.loops import ROWS, WORTH_DIVIDING, outer_parameters, parameters_length, rows, share
 from simulator.fast.kernels.operands import Operands, any_nest, source_bases
 from simulator.fast.kernels.staging import CHUNK, CHUNK_BYTES, Field, Staged, fields

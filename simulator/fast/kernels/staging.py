@@ -11,7 +11,8 @@ from enum import IntEnum
 from isa.descriptor import Descriptor
 from isa.spec import Dtype
 from simulator.fast.kernels.conversion import NARROW, WIDEN, size_bytes
-from simulator.fast.kernels.emit import F32, I32, LANES, Code, Kind, Value
+from simulator.fast.kernels.emit import Code
+from simulator.fast.kernels.lanes import F32, I32, LANES, Kind, Value
 
 CHUNK = 512
 """Elements that are converted at a time."""

@@ -41,16 +41,6 @@ def address_of(choice: Choice) -> int:
     return known
 
 
-def is_stored(choice: Choice) -> bool:
-    """Whether `address_of` takes a moment only."""
-    return choice.name in _addresses or _path(choice.name).exists()
-
-
-def llvm_text(choice: Choice) -> str:
-    """The optimised LLVM code, freshly made."""
-    return _optimised(choice)[1]
-
-
 def assembly_text(choice: Choice) -> str:
     """The assembly of the processor, freshly made."""
     return target_machine().emit_assembly(llvm.parse_assembly(_optimised(choice)[1]))

@@ -15,7 +15,8 @@ import math
 import struct
 
 from simulator.fast.kernels.conversion import SIGN, bits_of, float_of
-from simulator.fast.kernels.emit import Code, Kind, Value
+from simulator.fast.kernels.emit import Code
+from simulator.fast.kernels.lanes import Kind, Value
 from simulator.transcendental import tables
 
 _INVERSE_LN2 = float.fromhex("0x1.71547652b82fep+0")

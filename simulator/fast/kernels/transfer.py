@@ -7,7 +7,8 @@ from isa.encoding import Decoded
 from isa.spec import PACKED_4BIT, Dtype
 from simulator.fast.kernels.abi import Arg, Choice
 from simulator.fast.kernels.conversion import size_bytes
-from simulator.fast.kernels.emit import LANES, Code, Kind, Value, emitted
+from simulator.fast.kernels.emit import Code, emitted
+from simulator.fast.kernels.lanes import LANES, Kind, Value
 from simulator.fast.kernels.loops import Loop, divided, loops, merged, outer_parameters, parameters_length, rows
 
 OPERANDS = 2
