@@ -22,6 +22,7 @@ from tests.property.random_programs import instructions, prepared, registers, x_
 
 MACHINES = {name: load_machine(name) for name in ("edge", "tiny")}
 STREAM_LENGTH = 60
+CAMPAIGN_INSTRUCTIONS, CAMPAIGN_PARTS = 1_000_000, 50
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
@@ -108,9 +109,13 @@ def test_a_transfer_long_after_one_of_the_other_direction_takes_the_same_time() 
 
 
 @pytest.mark.long
-def test_many_streams_take_the_same_time() -> None:
-    for seed in range(1000, 3000):
-        run_stream(seed)
+@pytest.mark.parametrize("part", range(CAMPAIGN_PARTS))
+def test_a_million_random_instructions_do_the_same(part: int) -> None:
+    """Counted as executed, each by both engines."""
+    seed, left = 1_000_000 * (1 + part), CAMPAIGN_INSTRUCTIONS // CAMPAIGN_PARTS
+    while left > 0:
+        left -= run_stream(seed).records.instructions
+        seed += 1
 
 
 @pytest.mark.long
