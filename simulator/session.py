@@ -91,6 +91,7 @@ class Session:
     `threads`: of the fast engine, 0: one per core; results do not depend on it.
     `extrapolate`: its timing-only runs need not execute what they have seen before; everything comes out the same.
     `position`: a timing-only run begins as if so many tokens had been processed; there is nothing to know of them but their number.
+    `profile_host`: the fast engine measures where the time of this computer goes (`clock.host_rows`).
     `seed`: what timing-only runs choose. `check_uninitialised`: reading SRAM, KV or SCRATCH bytes never written traps.
     Raises SessionError if the executable lacks what a session needs or is larger than its machine.
     """
@@ -109,10 +110,13 @@ class Session:
         seed: int = 0,
         watchdog: int = DEFAULT_WATCHDOG,
         extrapolate: bool = True,
+        profile_host: bool = False,
     ) -> None:
         self.executable = executable
         self.observer = observer
-        self.options = Options(executable.features, timing_only, check_uninitialised, watchdog, seed, extrapolate)
+        self.options = Options(
+            executable.features, timing_only, check_uninitialised, watchdog, seed, extrapolate, profile_host
+        )
         meta = executable.meta
         self.context: int = meta["context"]
         self.position = _first_position(position, self.context, timing_only)

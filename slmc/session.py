@@ -98,7 +98,8 @@ class Session:
     `threads`: of the fast engine, 0: one per core; results do not depend on it. `watchdog`: a run traps after so many
     instructions without a token. `check_every`: the reference checks one in about so
     many instructions of the fast engine. `trace`, `commit_log`: where the reference engine writes when it works on what, and
-    what each instruction changed; `close` ends a trace. Raises SessionError for an executable that cannot be run.
+    what each instruction changed; `close` ends a trace. `profile_host`: the fast engine measures where the time of this
+    computer goes, for `device.clock.host_rows`. Raises SessionError for an executable that cannot be run.
     """
 
     def __init__(
@@ -115,6 +116,7 @@ class Session:
         trace: TextIO | None = None,
         commit_log: TextIO | None = None,
         extrapolate: bool = True,
+        profile_host: bool = False,
     ) -> None:
         self.timing_only, self.seed = timing_only, seed
         self.executable = executable if isinstance(executable, Executable) else Executable.open(executable)
@@ -131,6 +133,7 @@ class Session:
             seed=seed,
             watchdog=watchdog,
             extrapolate=extrapolate,
+            profile_host=profile_host,
         )
         self.timing = _ready(self.device.clock) if model is None else model
         self.texts = Texts.of_executable(self.executable)

@@ -14,6 +14,7 @@ from simulator.report import render, write_json
 from slmc.errors import CommandError
 from slmc.files import write_npz
 from slmc.session import Session, Token
+from slmc.tables import table_of
 from slmc.warming import announced
 from slmc.wrapping import WordWrapper
 
@@ -131,3 +132,22 @@ def write_results(session: Session, generated: Sequence[int], logits: Path | Non
 def print_report(session: Session) -> None:
     """The report for people, on stdout."""
     render(session.report(), console_of())
+
+
+def print_host_profile(session: Session) -> None:
+    """Where the time of this computer went: kernels by instruction class, the rest of the loop, the host."""
+    clock = session.device.clock
+    rows = [] if clock is None else clock.host_rows()
+    total = sum(row.seconds for row in rows) or 1.0
+    cells = (
+        (
+            row.name,
+            row.executions or "",
+            f"{1e3 * row.seconds:,.1f}",
+            f"{row.seconds / total:.1%}",
+            f"{1e6 * row.seconds / row.executions:,.2f}" if row.executions else "",
+        )
+        for row in rows
+    )
+    title = f"Time of this computer: {total:,.2f} s"
+    console_of().print(table_of(title, ("work", "executions#", "ms#", "share#", "us each#"), cells))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator
+from time import perf_counter_ns
 from typing import NoReturn
 
 import numpy as np
@@ -71,6 +72,7 @@ class FastEngine:
         core[Core.ARGUMENTS_AT] = timing.block.arguments.ctypes.data
         core[Core.EXTRAPOLATES] = options.timing_only and options.extrapolate
         core[Core.FORMS_AT] = timing.block.forms.ctypes.data
+        core[Core.PROFILES] = options.profile_host
         timing.forget()  # which memories are there may have changed
 
     def run(self, entry: int) -> Iterator[Event]:
@@ -98,7 +100,9 @@ class FastEngine:
         left = self.options.watchdog
         steps = core[Core.STEPS] = min(left, self._steps())
         while True:
+            started = perf_counter_ns()
             code = execute(self.timing.arrays)
+            self.timing.host_time.loop += perf_counter_ns() - started
             pc = int(core[Core.PC])
             if code == Exit.EVENT:
                 event = Event(pc - 1, int(core[Core.EVENT_KIND]), int(core[Core.EVENT_VALUE]))
@@ -111,7 +115,8 @@ class FastEngine:
                 left -= steps + self._pause(pc)
                 steps = core[Core.STEPS] = min(left, self._steps())
             else:
-                self._help(code, pc)
+                with self.timing.host_time.helping():
+                    self._help(code, pc)
 
     def _steps(self) -> int:
         """Instructions until the next pause."""

@@ -8,9 +8,9 @@ from isa.spec import Engine, Flag
 from simulator.fast.aliases import add_alias, fulfil_all, place_of, protect_sources
 from simulator.fast.compiled import compiled
 from simulator.fast.kernels.abi import SCRATCH_BYTES, Arg
-from simulator.fast.kernels.raw import call, load_acquire, pause, store_release, yield_core
+from simulator.fast.kernels.raw import call, load_acquire, nanoseconds, pause, store_release, yield_core
 from simulator.fast.kernels.worker import BYTES, SPINS, Worker
-from simulator.fast.layout import Block, Core, Effect, Exit, Form, Ints
+from simulator.fast.layout import Block, ByPc, Core, Effect, Exit, Form, Ints
 
 HOST = int(Exit.HOST)
 STORE_ENGINE = int(Engine.DMS)
@@ -22,7 +22,7 @@ FLAG_X = int(Flag.X)
 
 
 @compiled
-def execute(s: Block, form: int, values: Ints, i: Any) -> int:
+def execute(s: Block, form: int, values: Ints, by_pc: Ints, i: Any, pc: int) -> int:
     """Does what the form says; returns 0, or HOST if the host is to do it."""
     effect = s.forms[form, Form.EFFECT]
     if effect == Effect.ALIAS:
@@ -40,12 +40,24 @@ def execute(s: Block, form: int, values: Ints, i: Any) -> int:
     arguments[Arg.SCALAR] = (values[i.rs] if i.kind & FLAG_X else i.imm) & LOW_32
     arguments[Arg.SCRATCH] = core[Core.SCRATCH_AT]
     arguments[Arg.PART], arguments[Arg.PARTS] = 0, 1
+    if core[Core.PROFILES] == 0:
+        execute_kernel(s, form)
+    else:
+        before = nanoseconds()
+        execute_kernel(s, form)
+        by_pc[pc, ByPc.NANOSECONDS] += nanoseconds() - before
+    return 0
+
+
+@compiled
+def execute_kernel(s: Block, form: int) -> None:
+    """With the arguments as they are."""
+    core = s.core
     parameters = core[Core.FORMS_AT] + form * FORM_BYTES + PARAMETER_BYTES
     if core[Core.WORKERS] > 0 and s.forms[form, Form.DIVISIBLE] != 0:
         execute_parts(s, s.forms[form, Form.KERNEL], parameters)
     else:
         call(s.forms[form, Form.KERNEL], core[Core.ARGUMENTS_AT], parameters)
-    return 0
 
 
 @compiled

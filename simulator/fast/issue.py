@@ -33,7 +33,7 @@ def issue(s: Block, values: Ints, by_pc: Ints, i: Any, pc: int) -> int:
         return code
     effect = s.forms[form, Form.EFFECT]
     if effect >= Effect.KERNEL:
-        return execute(s, form, values, i)
+        return execute(s, form, values, by_pc, i, pc)
     if effect != Effect.NONE:
         s.core[Core.EPOCH] += 1
     if effect == Effect.INVENT:

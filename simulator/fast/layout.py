@@ -108,6 +108,7 @@ class Core(IntEnum):
     WORKERS = auto()  # threads that do parts of kernels
     WORKERS_AT = auto()  # ... the address of their rows
     POSTED = auto()  # kernels posted to them so far
+    PROFILES = auto()  # whether the time that kernels take on this computer is measured
     EXTRAPOLATES = auto()  # whether traces are made and used (replay.py)
     HOT_VISITS = auto()  # ... from places that were visited so often
     MADE = auto()  # the row and one of a trace that the host has just made
@@ -255,6 +256,7 @@ class ByPc(IntEnum):
     """Columns of what is known by pc."""
 
     FLOW = 0  # the running sum is how often an instruction was executed
+    NANOSECONDS = auto()  # of this computer, in its kernel, if they are measured
     FORM = auto()  # the form that was executed last, or 0
     TRACE = auto()  # the first trace that begins here and one, or 0
     VISITS = auto()

@@ -11,6 +11,7 @@ from isa.encoding import Decoded
 from isa.machine import Machine
 from isa.spec import SMEM_WIDTHS, TD_BYTES, Engine
 from simulator.fast import loader, tables
+from simulator.fast.host_time import HostRow, HostTime, host_rows
 from simulator.fast.layout import FIRST_TOTAL, ByPc, Core, Cost, Form, Ints, Profile, Trace, Transition
 from simulator.fast.predecode import decoded_text
 from simulator.timing.actions import ACTIONS
@@ -34,6 +35,7 @@ class FastTiming:
         self.arrays, self.block = tables.made(self.decoded, self.costs, machine.core.seq.queue_depth.value)
         self.same_costs: dict[tuple[int, ...], int] = {}
         self.events: list[Event] = []
+        self.host_time = HostTime()
         self._parts = Parts()
         self._is_running = False
         self._by_pc = np.zeros((len(text), _ACTION + len(ACTIONS)), np.int64)  # what forgotten rows of `costs` counted
@@ -119,6 +121,13 @@ class FastTiming:
             phases=self._parts.phases(totals),
             sections=self._parts.sections(totals),
             intervals=self._parts.intervals(totals),
+        )
+
+    def host_rows(self) -> list[HostRow]:
+        """Where the time of this computer went, with Options.profile_host."""
+        nanoseconds = self.arrays.by_pc[: len(self.text), ByPc.NANOSECONDS]
+        return host_rows(
+            self.decoded[: len(self.text)], self._executions().tolist(), nanoseconds.tolist(), self.host_time
         )
 
     def _executions(self) -> Ints:

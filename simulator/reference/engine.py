@@ -47,7 +47,7 @@ class Options:
 
     `timing_only`: control flow without tensor values; `seed` then chooses what vtopk finds. `check_uninitialised`: reads of bytes
     of SRAM, KV or SCRATCH that were never written trap. `extrapolate`: the fast engine need not execute what it has seen before, if
-    `timing_only`; everything comes out the same.
+    `timing_only`; everything comes out the same. `profile_host`: it measures how long its kernels take.
     """
 
     features: Feature = Feature(0)
@@ -56,6 +56,7 @@ class Options:
     watchdog: int = DEFAULT_WATCHDOG
     seed: int = 0
     extrapolate: bool = True
+    profile_host: bool = False
 
 
 DEFAULT_OPTIONS = Options()

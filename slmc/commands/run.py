@@ -23,7 +23,7 @@ from slmc.options import (
     timing_options,
 )
 from slmc.session import Session
-from slmc.streaming import Request, check_folders, print_report, stream, write_results
+from slmc.streaming import Request, check_folders, print_host_profile, print_report, stream, write_results
 
 
 @click.command(no_args_is_help=True)
@@ -74,6 +74,7 @@ from slmc.streaming import Request, check_folders, print_report, stream, write_r
 )
 @click.option("--trace", type=FILE, help="Write what each engine works on when, for Perfetto (reference engine).")
 @click.option("--commit-log", type=FILE, help="Write what each instruction changes (reference engine).")
+@click.option("--host-profile", is_flag=True, help="Show where the time of this computer went (fast engine).")
 @click.option("--logits", type=FILE, help="Write an .npz: tokens int32 [n], logits float32 [n, vocabulary].")
 @click.option("--stats", type=FILE, help="Write the report as JSON (docs/stats.md).")
 @debug_option
@@ -106,6 +107,7 @@ def run(
     trace: Path | None,
     commit_log: Path | None,
     position: int | None,
+    host_profile: bool,
     logits: Path | None,
     stats: Path | None,
 ) -> None:
@@ -125,6 +127,8 @@ def run(
         raise click.UsageError("--image goes with --prompt, or together with --image-at N with --tokens")
     if engine == "fast" and (trace or commit_log):
         raise click.UsageError("--trace and --commit-log need the reference engine")
+    if host_profile and (engine == "reference" or trace or commit_log):
+        raise click.UsageError("--host-profile is of the fast engine")
     if no_extrapolate and not timing_only:
         raise click.UsageError("--no-extrapolate goes with --timing-only: other runs execute every instruction")
     if logits is not None and timing_only:
@@ -153,6 +157,7 @@ def run(
                 threads=threads,
                 trace=trace_file,
                 commit_log=log_file,
+                profile_host=host_profile,
             )
             generated = stream(session, request, keep_logits=logits is not None)
             left_out = session.close()
@@ -160,3 +165,5 @@ def run(
                 click.echo(f"note: {left_out:,} events are not in the trace", err=True)
         write_results(session, generated, logits, stats)
         print_report(session)
+        if host_profile:
+            print_host_profile(session)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 
 from simulator.fast.kernels.instructions import Function, intrinsic, pointer
 from simulator.fast.kernels.instructions import call as _call
@@ -57,6 +59,20 @@ def _of_the_system(name: str, *numbers: int) -> Function:
 
 
 yield_core, sleep_briefly = _of_the_system("sched_yield"), _of_the_system("usleep", 50)
+
+
+@intrinsic
+def nanoseconds(typing: Any) -> Any:
+    """Of a clock of the system that only runs forward."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word = ir.IntType(64)
+        parts = cgutils.alloca_once(builder, ir.ArrayType(word, 2))  # seconds, nanoseconds
+        _call(builder, "clock_gettime", ir.IntType(32), [ir.IntType(32)(time.CLOCK_MONOTONIC), parts])
+        seconds, rest = (builder.load(cgutils.gep_inbounds(builder, parts, 0, place)) for place in (0, 1))
+        return builder.add(builder.mul(seconds, word(1_000_000_000)), rest)
+
+    return types.int64(), generate
 
 
 @intrinsic
