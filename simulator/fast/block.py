@@ -9,7 +9,7 @@ import numpy as np
 
 from isa.spec import MAX_TOPK, TD_REGISTERS, X_REGISTERS, Region
 from simulator.fast.kernels.abi import Arg
-from simulator.fast.kernels.worker import Worker
+from simulator.fast.kernels.worker import Post
 from simulator.fast.layout import (
     FIRST_TOTAL,
     LOG_ROWS,
@@ -60,7 +60,7 @@ BLOCK_DTYPE = np.dtype(
             ("actions", (len(ACTIONS),)),
             ("arguments", (Arg.LENGTH,)),
             ("aliases", (MAX_ALIASES, Alias.LENGTH)),
-            ("workers", (MAX_WORKERS, Worker.LENGTH)),
+            ("posts", (2 + MAX_WORKERS, Post.LENGTH)),  # the posted kernel, and a row for each thread
             ("moved", (2, MAX_TOPK)),  # room for the shuffle of vtopk
             ("forms", (MAX_FORMS, Form.LENGTH)),
             ("form_table", (2 * MAX_FORMS,)),  # by hash: a row and one, or 0

@@ -7,9 +7,9 @@ from typing import Any
 from isa.spec import Engine, Flag
 from simulator.fast.aliases import add_alias, fulfil_all, place_of, protect_sources
 from simulator.fast.compiled import compiled
-from simulator.fast.kernels.abi import SCRATCH_BYTES, Arg
+from simulator.fast.kernels.abi import Arg
 from simulator.fast.kernels.raw import call, load_acquire, nanoseconds, pause, store_release, yield_core
-from simulator.fast.kernels.worker import BYTES, SPINS, Worker
+from simulator.fast.kernels.worker import BYTES, PART_BITS, SHARED_ARGUMENTS, SPINS, Post, take_parts
 from simulator.fast.layout import Block, ByPc, Core, Effect, Exit, Form, Ints
 
 HOST = int(Exit.HOST)
@@ -17,7 +17,10 @@ STORE_ENGINE = int(Engine.DMS)
 LOW_32 = 0xFFFFFFFF
 FORM_BYTES = 8 * Form.LENGTH
 PARAMETER_BYTES = 8 * Form.PARAMETER
-WORKER_BYTES = BYTES * Worker.LENGTH
+POST_BYTES = BYTES * Post.LENGTH
+POSTED_MASK = (1 << 31) - 1
+PARTS_OF_THREAD = 1
+"""Packing rows of A is done again for each part."""
 FLAG_X = int(Flag.X)
 
 
@@ -62,28 +65,17 @@ def execute_kernel(s: Block, form: int) -> None:
 
 @compiled
 def execute_parts(s: Block, kernel: int, parameters: int) -> None:
-    """Each worker does a part of a kernel, and this thread the first one."""
-    core, arguments, workers = s.core, s.arguments, s.workers
-    core[Core.POSTED] += 1
-    posted, first = core[Core.POSTED], core[Core.WORKERS_AT]
-    arguments[Arg.PARTS] = core[Core.WORKERS] + 1
-    for worker in range(core[Core.WORKERS]):
-        workers[worker, Worker.KERNEL], workers[worker, Worker.PARAMETERS] = kernel, parameters
-        for place in range(Arg.LENGTH):
-            workers[worker, Worker.ARGUMENT + place] = arguments[place]
-        workers[worker, Worker.ARGUMENT + Arg.SCRATCH] += (worker + 1) * SCRATCH_BYTES
-        workers[worker, Worker.ARGUMENT + Arg.PART] = worker + 1
-        store_release(first + worker * WORKER_BYTES + BYTES * Worker.POSTED, posted)
-    call(kernel, core[Core.ARGUMENTS_AT], parameters)
-    for worker in range(core[Core.WORKERS]):
-        wait_for(first + worker * WORKER_BYTES + BYTES * Worker.DONE, posted)
-
-
-@compiled
-def wait_for(address: int, number: int) -> None:
-    """Until a worker has stored the number."""
+    """Posts a kernel to the workers and does parts of it, until all are done."""
+    core, arguments, post = s.core, s.arguments, s.posts[0]
+    parts, row = PARTS_OF_THREAD * (core[Core.WORKERS] + 1), core[Core.POSTS_AT]
+    post[Post.KERNEL], post[Post.PARAMETERS], post[Post.FINISHED] = kernel, parameters, 0
+    for place in range(SHARED_ARGUMENTS):
+        post[Post.ARGUMENT + place] = arguments[place]
+    core[Core.POSTED] = core[Core.POSTED] + 1 & POSTED_MASK
+    store_release(row + BYTES * Post.TICKET, (core[Core.POSTED] << PART_BITS | parts) << PART_BITS)
+    take_parts(row, row + POST_BYTES)
     waited = 0
-    while load_acquire(address) != number:
+    while load_acquire(row + BYTES * Post.FINISHED) != parts:
         waited += 1
         if waited < SPINS:
             pause()

@@ -106,7 +106,7 @@ class Core(IntEnum):
     FORMS_AT = auto()
     SCRATCH_AT = auto()
     WORKERS = auto()  # threads that do parts of kernels
-    WORKERS_AT = auto()  # ... the address of their rows
+    POSTS_AT = auto()  # ... the address of `posts`
     POSTED = auto()  # kernels posted to them so far
     PROFILES = auto()  # whether the time that kernels take on this computer is measured
     EXTRAPOLATES = auto()  # whether traces are made and used (replay.py)

@@ -10,7 +10,8 @@ import os
 import threading
 
 from simulator.fast.kernels import store
-from simulator.fast.kernels.worker import STOP, WORKER, Worker
+from simulator.fast.kernels.abi import SCRATCH_BYTES, Arg
+from simulator.fast.kernels.worker import STOP, WORKER, Post
 from simulator.fast.layout import MAX_WORKERS, Block, Core
 
 WORK = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
@@ -36,24 +37,26 @@ class Workers:
         """Starts the threads and gives each a core, this one too."""
         if not self._count:
             return
-        block = self._block
-        core = block.core
-        core[Core.WORKERS], core[Core.WORKERS_AT] = self._count, block.workers.ctypes.data
-        core[Core.POSTED] = 0
-        block.workers[:, (Worker.POSTED, Worker.DONE)] = 0
+        block, core = self._block, self._block.core
+        posts, row_bytes = block.posts.ctypes.data, block.posts.strides[0]
+        core[Core.WORKERS], core[Core.POSTS_AT], core[Core.POSTED] = self._count, posts, 0
+        block.posts[0, Post.TICKET] = 0
+        for thread in range(self._count + 1):
+            scratch = int(core[Core.SCRATCH_AT]) + thread * SCRATCH_BYTES
+            block.posts[1 + thread, Post.ARGUMENT + Arg.SCRATCH] = scratch
         work = WORK(store.address_of(WORKER))
         cores = self._own_cores()
-        for number in range(self._count):
-            row = int(core[Core.WORKERS_AT]) + number * block.workers.strides[0]
-            mine = cores[1 + number : 2 + number]
-            thread = threading.Thread(target=_run, args=(work, row, mine), name=f"slmc-{number}", daemon=True)
+        for number in range(1, self._count + 1):
+            mine = posts + (1 + number) * row_bytes
+            arguments = (work, posts, mine, cores[number : number + 1])
+            thread = threading.Thread(target=_run, args=arguments, name=f"slmc-{number}", daemon=True)
             thread.start()
             self._threads.append(thread)
 
     def stop(self) -> None:
         """Ends the threads; this one may run anywhere again."""
-        for number, thread in enumerate(self._threads):
-            self._block.workers[number, Worker.POSTED] = STOP
+        self._block.posts[0, Post.TICKET] = STOP
+        for thread in self._threads:
             thread.join()
         self._threads.clear()
         self._block.core[Core.WORKERS] = 0
@@ -73,7 +76,7 @@ class Workers:
         return usable
 
 
-def _run(work: ctypes._CFunctionType, row: int, cores: list[int]) -> None:  # pyright: ignore[reportPrivateUsage]
+def _run(work: ctypes._CFunctionType, posts: int, mine: int, cores: list[int]) -> None:  # pyright: ignore[reportPrivateUsage]
     if cores:
         os.sched_setaffinity(0, set(cores))
-    work(row, 0)
+    work(posts, mine)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import fields
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from isa.abi import RunFlag
 from isa.container import Executable
 from simulator.fast.compiled import INTERPRETED
 from simulator.fast.engine import FastEngine
-from simulator.fast.layout import Form
+from simulator.fast.layout import Core, Form
 from simulator.session import Session
 from tests.end_to_end.e2e_support import assert_same_bits, options, tiny_program
 
@@ -42,6 +43,22 @@ def test_threads_change_nothing(program: Executable) -> None:
         assert tokens == runs[0][0]
         assert_same_bits(logits, runs[0][1])
         assert all(getattr(records, field.name) == getattr(runs[0][2], field.name) for field in fields(records))
+
+
+def test_threads_that_the_system_does_not_run_delay_nobody(
+    program: Executable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = list(Session(program).generate(PROMPT, 5))
+    for name in ("start", "join"):
+        monkeypatch.setattr(threading.Thread, name, lambda thread: None)
+    session = Session(program, threads=3)
+    assert list(session.generate(PROMPT, 5)) == expected
+    assert session.engine.timing.block.core[Core.POSTED] > 100  # type: ignore[attr-defined]
+
+
+def test_more_threads_than_cores_change_nothing(program: Executable) -> None:
+    tokens = list(Session(program).generate(PROMPT, 3))
+    assert list(Session(program, threads=9).generate(PROMPT, 3)) == tokens
 
 
 def test_some_kernels_are_divided(program: Executable) -> None:

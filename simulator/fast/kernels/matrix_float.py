@@ -21,7 +21,7 @@ from simulator.fast.kernels.matrix_panels import copy_block, pack_rows
 from simulator.fast.kernels.matrix_rows import Rows, write_kernel, write_tiles
 from simulator.fast.kernels.matrix_run_tile import RunTile
 from simulator.fast.kernels.matrix_scales import scale_name, write_scales
-from simulator.fast.kernels.matrix_shape import Layout, P, group_size, is_quads, parameters, row_count
+from simulator.fast.kernels.matrix_shape import Layout, P, group_size, is_divisible, is_quads, parameters, row_count
 from simulator.fast.kernels.matrix_values import column_reader, has_lines, has_runs, panel_reader
 
 SEGMENT_COLUMNS = 512
@@ -160,4 +160,4 @@ def choose_float(instruction: Decoded, operands: dict[str, Descriptor]) -> Choic
     )
     plan = FloatPlan(a, b, scale, tile_rows, way, whole_groups)
     given = parameters(instruction, operands, layout)
-    return Choice(plan.name, emitted(lambda code: _write(code, plan)), given, divisible=True)
+    return Choice(plan.name, emitted(lambda code: _write(code, plan)), given, is_divisible(operands["ta"], a))

@@ -15,7 +15,7 @@ from simulator.fast.kernels.matrix_elements import plain_nibble, quad_address, r
 from simulator.fast.kernels.matrix_integer_tile import Place, Tile, write_grouped_tile, write_integer_tile
 from simulator.fast.kernels.matrix_rows import Rows, write_kernel, write_tiles
 from simulator.fast.kernels.matrix_scales import scale_name, write_scales
-from simulator.fast.kernels.matrix_shape import Layout, P, group_size, is_quads, parameters, row_count
+from simulator.fast.kernels.matrix_shape import Layout, P, group_size, is_divisible, is_quads, parameters, row_count
 
 QUAD_BYTES = 4
 TILES = {5: (8, 2), 2: (4, 4), 1: (1, 1)}
@@ -181,6 +181,5 @@ def choose_integer(instruction: Decoded, operands: dict[str, Descriptor]) -> Cho
         name += ".words" if plan.copies_words else ".quads" if is_quads(b) else ".plain"
     if scale is not None:
         name += f".{scale_name(scale)}.{unrolled}"
-    return Choice(
-        name, emitted(lambda code: _write(code, plan)), parameters(instruction, operands, layout), divisible=True
-    )
+    given = parameters(instruction, operands, layout)
+    return Choice(name, emitted(lambda code: _write(code, plan)), given, is_divisible(operands["ta"], a))

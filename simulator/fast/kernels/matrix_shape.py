@@ -13,6 +13,7 @@ from simulator.fast.kernels.abi import MAX_PARAMETERS, SCRATCH_BYTES
 ROW_DIMENSIONS = 3
 MAX_TABLE_ROWS = 512
 PACKED_BYTES = 1 << 24
+WORTH_DIVIDING_PRODUCTS = 1 << 16
 
 
 class P(IntEnum):
@@ -82,6 +83,11 @@ class Layout:
 def is_quads(b: Descriptor) -> bool:
     """Whether B is blocked in quads of bytes."""
     return b.fmt == FMT_BLOCKED and b.dtype in QUADS
+
+
+def is_divisible(c: Descriptor, a: Descriptor) -> bool:
+    """Whether a product is worth more than one thread: a few microseconds, several times what it takes to share it."""
+    return c.elements * a.extents[0] >= WORTH_DIVIDING_PRODUCTS
 
 
 def row_count(a: Descriptor, b: Descriptor) -> int:

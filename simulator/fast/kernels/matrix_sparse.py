@@ -22,7 +22,7 @@ from simulator.fast.kernels.matrix_elements import float_at, row_of_block
 from simulator.fast.kernels.matrix_float_tile import FloatPlace, FloatTile
 from simulator.fast.kernels.matrix_rows import Rows, write_kernel, write_tiles
 from simulator.fast.kernels.matrix_scales import scale_name, write_scales
-from simulator.fast.kernels.matrix_shape import Layout, P, group_size, parameters, row_count
+from simulator.fast.kernels.matrix_shape import Layout, P, group_size, is_divisible, parameters, row_count
 from simulator.fast.kernels.matrix_values import panel_reader
 from simulator.fast.target import has
 
@@ -185,4 +185,4 @@ def choose_sparse(instruction: Decoded, operands: dict[str, Descriptor]) -> Choi
     if scale is not None:
         name += f".{scale_name(scale)}"
     given = parameters(instruction, operands, layout)
-    return Choice(name, emitted(lambda code: _write(code, plan)), given, divisible=True)
+    return Choice(name, emitted(lambda code: _write(code, plan)), given, is_divisible(operands["ta"], a))

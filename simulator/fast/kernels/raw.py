@@ -25,6 +25,17 @@ def load_i64(typing: Any, address: Any) -> Any:
 
 
 @intrinsic
+def store_i64(typing: Any, address: Any, value: Any) -> Any:
+    """Stores an int64 at an address."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.store(arguments[1], pointer(builder, arguments[0], ir.IntType(64)), align=1)
+        return context.get_dummy_value()
+
+    return types.none(types.int64, types.int64), generate
+
+
+@intrinsic
 def load_acquire(typing: Any, address: Any) -> Any:
     """An int64 that another thread stores; what it stored before is seen too."""
 
@@ -40,6 +51,29 @@ def store_release(typing: Any, address: Any, value: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         builder.store_atomic(arguments[1], pointer(builder, arguments[0], ir.IntType(64)), "release", 8)
+        return context.get_dummy_value()
+
+    return types.none(types.int64, types.int64), generate
+
+
+@intrinsic
+def exchange(typing: Any, address: Any, expected: Any, value: Any) -> Any:
+    """Stores an int64 for all threads if the one there is as expected; whether it was."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place = pointer(builder, arguments[0], ir.IntType(64))
+        found = builder.cmpxchg(place, arguments[1], arguments[2], "acq_rel", "acquire")
+        return builder.extract_value(found, 1)
+
+    return types.boolean(types.int64, types.int64, types.int64), generate
+
+
+@intrinsic
+def add_release(typing: Any, address: Any, value: Any) -> Any:
+    """Adds to an int64 that other threads add to as well, after everything before it."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.atomic_rmw("add", pointer(builder, arguments[0], ir.IntType(64)), arguments[1], "release")
         return context.get_dummy_value()
 
     return types.none(types.int64, types.int64), generate
