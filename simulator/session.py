@@ -90,7 +90,8 @@ class Session:
     `check_every`: the reference checks one in about so many instructions of the fast engine, DivergenceError if they differ; 0: none.
     `threads`: of the fast engine, 0: one per core; results do not depend on it.
     `extrapolate`: its timing-only runs need not execute what they have seen before; everything comes out the same.
-    `position`: a timing-only run begins as if so many tokens had been processed; there is nothing to know of them but their number.
+    `position`: a run begins as if so many tokens had been processed; there is nothing to know of them but their number, and what
+    the KV cache holds of them is what `state.memory` has: zeros, unless the caller puts something there.
     `profile_host`: the fast engine measures where the time of this computer goes (`clock.host_rows`).
     `seed`: what timing-only runs choose. `check_uninitialised`: reading SRAM, KV or SCRATCH bytes never written traps.
     Raises SessionError if the executable lacks what a session needs or is larger than its machine.
@@ -119,7 +120,7 @@ class Session:
         )
         meta = executable.meta
         self.context: int = meta["context"]
-        self.position = _first_position(position, self.context, timing_only)
+        self.position = _first_position(position, self.context)
         self.vocabulary: int = meta["vocabulary"]
         self.entry = _entry(meta)
         self.logits_offset = _logits_offset(meta, self.context)
@@ -364,9 +365,7 @@ class Session:
         return words
 
 
-def _first_position(position: int, context: int, timing_only: bool) -> int:
-    if position and not timing_only:
-        raise SessionError("only a timing-only run can begin at a position: the KV cache before it has no values")
+def _first_position(position: int, context: int) -> int:
     if not 0 <= position < context:
         raise SessionError(f"a run cannot begin at position {position}: expected 0 to {context - 1}")
     return position

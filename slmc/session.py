@@ -24,6 +24,7 @@ from simulator.observers import Observers
 from simulator.reference.engine import DEFAULT_WATCHDOG
 from simulator.report import Report, build_report, notes_of
 from simulator.session import NO_FLAGS, EngineName, Picture
+from simulator.session_error import SessionError
 from simulator.timing import TimingModel
 from simulator.timing.records import Timed
 from simulator.timing.trace import TracedTiming
@@ -118,6 +119,8 @@ class Session:
         extrapolate: bool = True,
         profile_host: bool = False,
     ) -> None:
+        if position and not timing_only:
+            raise SessionError("only a timing-only run can begin at a position: the KV cache before it has no values")
         self.timing_only, self.seed = timing_only, seed
         self.executable = executable if isinstance(executable, Executable) else Executable.open(executable)
         watched = trace is not None or commit_log is not None

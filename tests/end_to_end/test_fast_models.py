@@ -16,6 +16,7 @@ import slmc
 from frontends import load_program
 from isa.container import Executable
 from isa.machine import Machine
+from isa.spec import Region
 from simulator.fast import tables
 from simulator.fast.layout import Core
 from simulator.fast.timing import FastTiming
@@ -154,6 +155,15 @@ def test_tokens_at_a_position_take_as_long_as_behind_a_prompt(engine: EngineName
         assert any("begins at position 77" in note for note in report.notes) == (first > 0)
         assert [one.phase for one in report.predictions] == ["decode"], "78 is no whole number of chunks"
     assert steps[0] == steps[1]
+
+
+def test_a_run_with_values_goes_on_from_a_cache_that_is_put_there() -> None:
+    program = executable(PUBLISHED / "gqa", "edge", "w8a8", 0)
+    first = Session(program)
+    expected = list(first.generate([5, 6, 7, 8], 6))
+    second = Session(program, position=7)
+    second.state.memory.arrays[Region.KV][:] = first.state.memory.arrays[Region.KV]
+    assert list(second.generate([expected[3]], 2)) == expected[4:]
 
 
 def test_the_engine_fits_the_run() -> None:

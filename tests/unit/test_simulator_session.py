@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import slmc
 from isa.abi import Mailbox, RunFlag, Sampler
 from isa.assembler import assemble
 from isa.container import Executable, ExecutableWriter, Section, canonical_json, machine_hash
@@ -261,7 +262,7 @@ def test_a_timing_only_run_begins_at_a_position(executable: Executable) -> None:
         with pytest.raises(SessionError, match=f"cannot begin at position {position}: expected 0 to 31"):
             Session(executable, timing_only=True, position=position)
     with pytest.raises(SessionError, match="only a timing-only run can begin at a position"):
-        Session(executable, position=1)
+        slmc.Session(executable, position=1)
 
 
 class _Forbidden:
