@@ -17,9 +17,12 @@ SPARSE_COLUMNS, KEPT = 4, 2
 
 def pack_codes(codes: Bytes, group: int) -> Bytes:
     """Nibbles [.., n], n a multiple of `group`, as [.., n / 2]: byte i of a group holds elements i and i + group / 2."""
-    halves = codes.reshape(*codes.shape[:-1], -1, 2, group // 2)
-    packed = (halves[..., 0, :] | halves[..., 1, :] << np.uint8(4)).astype(np.uint8, copy=False)
-    return packed.reshape(*codes.shape[:-1], -1)
+    unit = np.uint32 if group % 8 == 0 else np.uint8  # four codes at a time: none has bits that leave its byte
+    units = np.ascontiguousarray(codes).view(unit)
+    halves = units.reshape(*units.shape[:-1], -1, 2, group // 2 // units.itemsize)
+    packed = halves[..., 1, :] << unit(4)
+    packed |= halves[..., 0, :]
+    return packed.reshape(*codes.shape[:-1], -1).view(np.uint8)
 
 
 def unpack_codes(stored: Bytes, group: int) -> Bytes:
@@ -31,7 +34,7 @@ def unpack_codes(stored: Bytes, group: int) -> Bytes:
 
 def pack_i4(values: NDArray[Any], group: int) -> Bytes:
     """Values [.., n] in -8 .. 7 as [.., n / 2]."""
-    return pack_codes((values + BIAS).astype(np.uint8), group)
+    return pack_codes((values.astype(np.int8, copy=False) + np.int8(BIAS)).view(np.uint8), group)
 
 
 def unpack_i4(stored: Bytes, group: int) -> Integers:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,8 @@ from xdsl.dialects.builtin import ArrayAttr, DenseArrayBase, DictionaryAttr, Int
 
 from compiler.dialects.slm import EXPERT, MixtureOp, stored_name
 from compiler.emit.conversions import conversions_of
-from compiler.emit.packing import Bytes, pack
+from compiler.emit.packing import Bytes, Part, pack
+from compiler.emit.parallel import in_order, usable_threads
 from compiler.emit.recipes import Recipe
 from compiler.emit.tables import table_content
 from compiler.emit.text import debug_map, encode_text, entry_points, smem_image
@@ -22,7 +25,7 @@ from compiler.images import image_shape
 from compiler.lowering.encoder import PIXELS
 from compiler.lowering.images import PLACES
 from compiler.lowering.plan import TilePlan
-from compiler.program import Program
+from compiler.program import Program, WeightStore
 from compiler.transforms.allocate_dram import LOGITS_ATTRIBUTE, PLACES_ATTRIBUTE, REGIONS_ATTRIBUTE
 from isa.canonical_json import canonical_json
 from isa.container import ExecutableWriter, Section, Symbol, VirtualWeights, symbols_to_bytes
@@ -76,16 +79,25 @@ def region_sizes(module: ModuleOp) -> dict[str, int]:
     return {name: size.value.data for name, size in sizes.data.items() if isinstance(size, IntegerAttr)}
 
 
+def weight_parts(places: list[Place], weights: WeightStore) -> Iterator[tuple[int, Part]]:
+    """What makes the bytes of each place, with the number of the place."""
+    for number, place in enumerate(places):
+        for part in pack(Recipe.of(place.what), weights, place.layer):
+            yield number, part
+
+
 def weight_chunks(places: list[Place], program: Program, total: int, progress: Progress | None) -> Iterator[Bytes]:
-    """The WEIGHT region from its first byte to its last, one tensor in memory at a time."""
+    """The WEIGHT region from its first byte to its last; few tensors are in memory at a time. Threads make parts side by side."""
     position = 0
-    for place in places:
+    made = in_order(weight_parts(places, program.weights), usable_threads())
+    for number, parts in groupby(made, itemgetter(0)):
+        place = places[number]
         if place.offset > position:
             yield np.zeros(place.offset - position, np.uint8)
         written = place.offset
-        for chunk in pack(Recipe.of(place.what), program.weights, place.layer):
-            written += len(chunk)
-            yield chunk
+        for _, chunks in parts:
+            written += sum(map(len, chunks))
+            yield from chunks
         if written != place.offset + place.size_bytes:
             raise CompileError(f"weight {place.name} has {written - place.offset} bytes, {place.size_bytes} expected")
         position = written

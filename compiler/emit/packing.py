@@ -10,8 +10,9 @@ The members of a group of experts lie one after the other, each in whole granule
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +27,9 @@ from compiler.program import WeightStore
 from compiler.quantization.rounding import quantize
 
 Bytes = NDArray[np.uint8]
+Part = Callable[[], list[Bytes]]
 STORED = {"f32": np.uint32, "f16": np.uint16, "bf16": np.uint16}
-ROWS_AT_ONCE = 4096
+ELEMENTS_AT_ONCE = 1 << 18
 
 
 def to_bf16(values: NDArray[np.float32]) -> NDArray[np.uint16]:
@@ -51,18 +53,26 @@ def as_bytes(values: NDArray[np.float32], element: str) -> Bytes:
     return stored.reshape(-1).view(np.uint8)
 
 
-def pack(recipe: Recipe, weights: WeightStore, layer: int) -> Iterator[Bytes]:
-    """The bytes of a weight, strip by strip and expert by expert. Raises CompileError for a weight that is not finite."""
+def pack(recipe: Recipe, weights: WeightStore, layer: int) -> Iterator[Part]:
+    """The bytes of a weight, strip by strip and expert by expert, each part as what makes it; parts can be made side by side.
+
+    Making one raises CompileError for a weight that is not finite.
+    """
     if not recipe.experts:
         yield from pack_member(recipe, weights, layer, None)
     for expert in range(recipe.experts):
         yield from pack_member(recipe, weights, layer, expert)
         if recipe.stride_bytes > recipe.member_bytes:
-            yield np.zeros(recipe.stride_bytes - recipe.member_bytes, np.uint8)
+            yield partial(filling, recipe.stride_bytes - recipe.member_bytes)
 
 
-def pack_member(recipe: Recipe, weights: WeightStore, layer: int, expert: int | None) -> Iterator[Bytes]:
-    """The bytes of one tensor."""
+def filling(size_bytes: int) -> list[Bytes]:
+    """Zeros."""
+    return [np.zeros(size_bytes, np.uint8)]
+
+
+def pack_member(recipe: Recipe, weights: WeightStore, layer: int, expert: int | None) -> Iterator[Part]:
+    """The parts of one tensor, which is read now."""
     name = stored_name(recipe.key, layer, expert)
     if recipe.kind == "strips":
         bias = None if recipe.bias is None else bias_of(weights, stored_name(recipe.bias, layer, expert))
@@ -70,13 +80,22 @@ def pack_member(recipe: Recipe, weights: WeightStore, layer: int, expert: int | 
         return
     tensor = weights.load(name)
     if recipe.kind == "vector":
-        yield as_bytes((finite(tensor.reshape(-1), name) + np.float32(recipe.offset)).astype(np.float32), "f32")
+        yield partial(vector, tensor.reshape(-1), recipe, name)
     elif recipe.kind == "transposed":
-        yield as_bytes(finite(tensor.reshape(recipe.rows, recipe.columns), name).T, "f32")
+        yield partial(float_rows, tensor.reshape(recipe.rows, recipe.columns).T, "f32", name)
     else:
         matrix = tensor.reshape(recipe.rows, recipe.columns)
-        for first in range(0, recipe.rows, ROWS_AT_ONCE):
-            yield as_bytes(finite(matrix[first : first + ROWS_AT_ONCE], name), recipe.format.element)
+        rows_at_once = max(1, ELEMENTS_AT_ONCE // recipe.columns)
+        for first in range(0, recipe.rows, rows_at_once):
+            yield partial(float_rows, matrix[first : first + rows_at_once], recipe.format.element, name)
+
+
+def vector(values: NDArray[np.float32], recipe: Recipe, name: str) -> list[Bytes]:
+    return [as_bytes((finite(values, name) + np.float32(recipe.offset)).astype(np.float32), "f32")]
+
+
+def float_rows(rows: NDArray[np.float32], element: str, name: str) -> list[Bytes]:
+    return [as_bytes(finite(rows, name), element)]
 
 
 def bias_of(weights: WeightStore, name: str) -> NDArray[np.float32]:
@@ -93,7 +112,7 @@ def not_finite(name: str) -> CompileError:
     return CompileError(f'weight "{name}" holds NaN or infinity')
 
 
-def strips(recipe: Recipe, weights: WeightStore, bias: NDArray[np.float32] | None, name: str) -> Iterator[Bytes]:
+def strips(recipe: Recipe, weights: WeightStore, bias: NDArray[np.float32] | None, name: str) -> Iterator[Part]:
     """Header and k-tiles of each strip; a matrix that is stored in the recipe's format is taken as it is."""
     is_stored = recipe.format.is_quantized and weights.integer_format(name) == recipe.format
     stored = weights.quantized(name) if is_stored else None
@@ -102,10 +121,9 @@ def strips(recipe: Recipe, weights: WeightStore, bias: NDArray[np.float32] | Non
         part = slice(first, first + recipe.strip_rows)
         part_bias = None if bias is None else bias[part]
         if matrix is None or recipe.format.is_quantized:
-            quantized = quantized_rows(stored, matrix, part, recipe, name)
-            yield from integer_strip(recipe, quantized, part_bias)
+            yield partial(integer_strip, recipe, stored, matrix, part, part_bias, name)
         else:
-            yield from float_strip(recipe, np.ascontiguousarray(finite(matrix[part], name)), part_bias)
+            yield partial(float_strip, recipe, matrix[part], part_bias, name)
 
 
 def quantized_rows(
@@ -122,17 +140,29 @@ def quantized_rows(
     return quantize(np.ascontiguousarray(finite(matrix[part], name)), recipe.format, name)
 
 
-def float_strip(recipe: Recipe, rows: NDArray[np.float32], bias: NDArray[np.float32] | None) -> Iterator[Bytes]:
-    yield from header(recipe, bias, None)
+def float_strip(
+    recipe: Recipe, matrix: NDArray[np.float32], bias: NDArray[np.float32] | None, name: str
+) -> list[Bytes]:
+    rows = np.ascontiguousarray(finite(matrix, name))
     stored = as_bytes(rows, recipe.format.element).view(STORED[recipe.format.element]).reshape(rows.shape)
-    for column in range(0, recipe.columns, recipe.k_tile):
-        yield block_rows(stored[:, column : column + recipe.k_tile])
+    tiles = [
+        block_rows(stored[:, column : column + recipe.k_tile]) for column in range(0, recipe.columns, recipe.k_tile)
+    ]
+    return [*header(recipe, bias, None), *tiles]
 
 
-def integer_strip(recipe: Recipe, rows: Quantized, bias: NDArray[np.float32] | None) -> Iterator[Bytes]:
-    yield from header(recipe, bias, rows)
-    for column in range(0, recipe.columns, recipe.k_tile):
-        yield packed_rows(np.ascontiguousarray(rows.q[:, column : column + recipe.k_tile]), recipe)
+def integer_strip(
+    recipe: Recipe,
+    stored: Quantized | None,
+    matrix: NDArray[np.float32] | None,
+    part: slice,
+    bias: NDArray[np.float32] | None,
+    name: str,
+) -> list[Bytes]:
+    rows = quantized_rows(stored, matrix, part, recipe, name)
+    starts = range(0, recipe.columns, recipe.k_tile)
+    tiles = [packed_rows(np.ascontiguousarray(rows.q[:, start : start + recipe.k_tile]), recipe) for start in starts]
+    return [*header(recipe, bias, rows), *tiles]
 
 
 def packed_rows(q: Elements, recipe: Recipe) -> Bytes:

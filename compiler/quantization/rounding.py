@@ -52,9 +52,19 @@ def _by_row(matrix: F32, form: WeightFormat) -> Quantized:
 
 def _symmetric(grouped: F32, form: WeightFormat, name: str) -> Quantized:
     largest = LARGEST[form.element]
-    scales = to_f16(np.abs(grouped).max(axis=2) * np.float32(1 / largest), name)
+    scales = to_f16(largest_of_groups(np.abs(grouped)) * np.float32(1 / largest), name)
     q = _rounded(grouped / scales.astype(np.float32)[..., None], -largest, largest)
     return Quantized(form, q.reshape(len(q), -1), scales)
+
+
+def largest_of_groups(values: F32) -> F32:
+    """The maximum of the last axis, whose length is a power of two. Halving is faster than a reduction of few numbers at a time."""
+    *outer, length = values.shape
+    found = values.reshape(-1)
+    while length > 1:
+        found = np.maximum(found[0::2], found[1::2])
+        length //= 2
+    return found.reshape(outer)
 
 
 def _microscaled(grouped: F32, form: WeightFormat) -> Quantized:
@@ -92,4 +102,7 @@ def too_large(name: str) -> CompileError:
 
 
 def _rounded(quotients: F32, lowest: int, highest: int) -> NDArray[np.int8]:
-    return np.clip(np.rint(quotients), lowest, highest).astype(np.int8)
+    """Overwrites the quotients."""
+    np.rint(quotients, out=quotients)
+    np.clip(quotients, lowest, highest, out=quotients)
+    return quotients.astype(np.int8)

@@ -50,7 +50,7 @@ def recipe(**changes: object) -> Recipe:
 
 
 def packed(made: Recipe, layer: int = 0, stored: Quantized | None = None, **arrays: NDArray[np.float32]) -> bytes:
-    return b"".join(part.tobytes() for part in pack(made, Weights(stored, **arrays), layer))  # type: ignore[arg-type]
+    return b"".join(part.tobytes() for make in pack(made, Weights(stored, **arrays), layer) for part in make())  # type: ignore[arg-type]
 
 
 class Reader:

@@ -39,7 +39,7 @@ class Weights:
 
 
 def packed(recipe: Recipe, arrays: dict[str, NDArray[np.float32]], layer: int) -> bytes:
-    return b"".join(part.tobytes() for part in pack(recipe, Weights(arrays), layer))  # type: ignore[arg-type]
+    return b"".join(part.tobytes() for make in pack(recipe, Weights(arrays), layer) for part in make())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("rows", [16, 33])
