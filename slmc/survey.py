@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal
 
 from compiler.analysis.model_costs import model_costs
 from compiler.program import Program
@@ -50,6 +50,8 @@ class Phase:
     ratio_to_floor: float
     bound: str
     cycles: float
+    prediction_error: float | None = None
+    """Of the compiler's prediction: predicted / simulated - 1."""
     reason: str | None = None
     """Why it is far from its floor (slmc/bottlenecks.py)."""
 
@@ -147,15 +149,16 @@ def row_of(
         text_bytes=len(executable.text) * INSTRUCTION_BYTES,
         compile_seconds=round(seconds[0], 2),
         simulation_seconds=round(seconds[1], 2),
-        prefill=phase_of(report.prefill, study.prompt, reason_of(report.prefill, [], prefilled.engines)),
-        decode=phase_of(report.decode, study.decoded, reason_of(report.decode, prefilled.engines, report.engines)),
+        prefill=phase_of(report, "prefill", study.prompt, reason_of(report.prefill, [], prefilled.engines)),
+        decode=phase_of(report, "decode", study.decoded, reason_of(report.decode, prefilled.engines, report.engines)),
         notes=tuple(report.notes),
     )
 
 
-def phase_of(phase: PhaseReport, tokens: int, reason: str | None = None) -> Phase:
+def phase_of(report: Report, name: Literal["prefill", "decode"], tokens: int, reason: str | None = None) -> Phase:
     """A phase in which `tokens` were processed, and the reason if it is far from its floor."""
-    times = tokens if phase.name == "decode" else 1
+    phase: PhaseReport = getattr(report, name)
+    times = tokens if name == "decode" else 1
     return Phase(
         milliseconds=1000 * phase.seconds / times,
         tokens_per_second=tokens / phase.seconds,
@@ -163,6 +166,7 @@ def phase_of(phase: PhaseReport, tokens: int, reason: str | None = None) -> Phas
         ratio_to_floor=phase.ratio_to_floor or 0.0,
         bound=phase.bound,
         cycles=phase.cycles / times,
+        prediction_error=next((one.error for one in report.predictions if one.phase == name), None),
         reason=reason,
     )
 

@@ -14,10 +14,10 @@ from slmc.tables import table_of
 
 COLUMNS = (
     "model", "parameters", "weights", "memory", "fits", "program", "compile", "simulate",
-    "prefill", "prefill tokens/s", "x floor", "decode", "tokens/s", "J/token", "x floor", "bound",
+    "prefill", "prefill tokens/s", "x floor", "predicted", "decode", "tokens/s", "J/token", "x floor", "predicted", "bound",
 )  # fmt: skip
 NUMBERS = frozenset(COLUMNS) - {"model", "fits", "bound"}
-SHOWN = (0, 1, 2, 4, 5, 9, 12, 13, 14, 15)
+SHOWN = (0, 1, 2, 4, 5, 9, 13, 14, 15, 17)
 """Columns for the terminal."""
 MILLION = 1_000_000
 
@@ -37,10 +37,12 @@ def cells_of(row: Row) -> tuple[str, ...]:
         quantity(row.prefill.milliseconds / 1000, "s"),
         f"{row.prefill.tokens_per_second:,.1f}",
         f"{row.prefill.ratio_to_floor:.2f}",
+        error_text(row.prefill),
         quantity(row.decode.milliseconds / 1000, "s"),
         f"{row.decode.tokens_per_second:,.2f}",
         quantity(row.decode.joules_per_token, "J"),
         f"{row.decode.ratio_to_floor:.2f}",
+        error_text(row.decode),
         bound_text(row.prefill, row.decode),
     )
 
@@ -50,6 +52,11 @@ def parameters_text(row: Row) -> str:
     total, active = row.parameters or 0, row.active_parameters or 0
     text = f"{total / MILLION:,.0f} M"
     return text if active == total else f"{text} ({active / MILLION:,.0f} M active)"
+
+
+def error_text(phase: Phase) -> str:
+    """How far the compiler's prediction was off, where there is one."""
+    return "" if phase.prediction_error is None else f"{phase.prediction_error:+.1%}"
 
 
 def bound_text(prefill: Phase, decode: Phase) -> str:
@@ -88,6 +95,7 @@ def page_of(rows: Sequence[Row], study: Study, command: str) -> str:
         "- Program: the bytes of instructions. Compile and simulate: seconds on the computer that made this page; all other times are "
         "those of the simulated machine.\n"
         "- x floor: cycles divided by those no schedule of the same work can undercut. Bound: of prefill, decode, if they differ.\n"
+        "- Predicted: how far the compiler's prediction was off, predicted / simulated - 1 (docs/prediction.md).\n"
         + "".join(f"- {markdown(note[0].upper() + note[1:])}.\n" for note in assumed)
         + f"\n{header}{table}"
         + (f"\n## Not measured\n\n{missing}" if failed else "")

@@ -86,6 +86,6 @@ def cost_of_executable(executable: Executable, timed: Timed) -> Cost:
         context=context,
         prompt=prompt,
         decoded=decoded,
-        prefill=phase_of(report.prefill, prompt),
-        decode=phase_of(report.decode, decoded),
+        prefill=phase_of(report, "prefill", prompt),
+        decode=phase_of(report, "decode", decoded),
     )

@@ -59,6 +59,8 @@ def test_a_survey_has_the_numbers_of_the_runs(folder: Path) -> None:
         assert row["decode"]["tokens_per_second"] == pytest.approx(report["decode"]["tokens_per_second"])
         assert row["decode"]["joules_per_token"] == pytest.approx(report["decode"]["joules_per_token"])
         assert row["decode"]["ratio_to_floor"] == report["decode"]["ratio_to_floor"]
+        errors = {one["phase"]: one["error"] for one in report["predictions"]}
+        assert {phase: row[phase]["prediction_error"] for phase in errors} == errors and "decode" in errors
         assert (row["fits"], row["error"], row["notes"]) == (True, None, report["notes"])
     text = page.read_text()
     assert f"    slmc survey {folder} -t tiny --context 96 --prompt-length 40 -n 3 -o {page}\n" in text
