@@ -12,7 +12,6 @@ from xdsl.ir import Operation, SSAValue
 from compiler.analysis.predict import Predictor, Step, StepCost
 from compiler.analysis.predict_engines import ENGINE_NAMES
 from compiler.analysis.predict_operations import OPERANDS, views_of
-from compiler.analysis.predict_scalars import constant_of
 from compiler.analysis.predict_section import bound_of
 from compiler.analysis.predict_timeline import Tally
 from compiler.dialects import tile
