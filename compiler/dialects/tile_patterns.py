@@ -1,6 +1,6 @@
 """Canonical views: what is known of base, extents and strides stands in the op and is no operand.
 
-    tile.view %b in sram + (%x + 64) + 16 as f32 [%c4, ..]   ->   tile.view %b in sram + %x + 80 as f32 [4, ..]
+tile.view %b in sram + (%x + 64) + 16 as f32 [%c4, ..]   ->   tile.view %b in sram + %x + 80 as f32 [4, ..]
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import Attribute, DenseArrayBase, IntegerAttr, i64
-from xdsl.ir import SSAValue
+from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, i64
+from xdsl.ir import Attribute, SSAValue
 from xdsl.pattern_rewriter import PatternRewriter, RewritePattern, op_type_rewrite_pattern
 
 from compiler.dialects import tile
@@ -43,12 +43,7 @@ class FoldConstants(RewritePattern):
     def match_and_rewrite(self, op: tile.ViewOp, rewriter: PatternRewriter) -> None:
         base, number = constant_part(op.base) if op.base is not None else (None, 0)
         extents, strides = numbers_of(op.full_extents()), numbers_of(op.full_strides())
-        operands = [
-            op.buffer, base,
-            [value for value in extents if not isinstance(value, int)],
-            [value for value in strides if not isinstance(value, int)],
-        ]  # fmt: skip
-        if base is op.base and len(operands[2]) + len(operands[3]) == len(op.dynamic_extents) + len(op.dynamic_strides):
+        if (base, extents, strides) == (op.base, list(op.full_extents()), list(op.full_strides())):
             return
         properties: dict[str, Attribute] = {
             name: value for name, value in op.properties.items() if name != "operandSegmentSizes"
@@ -57,4 +52,6 @@ class FoldConstants(RewritePattern):
         for name, values in (("extents", extents), ("strides", strides)):
             fixed = [value if isinstance(value, int) else tile.DYNAMIC for value in values]
             properties[name] = DenseArrayBase.from_list(i64, fixed)
-        replace_keep_loc(rewriter, op, tile.ViewOp(operands=operands, properties=properties, result_types=[tile.ViewType()]))
+        dynamic = [[value for value in values if not isinstance(value, int)] for values in (extents, strides)]
+        new = tile.ViewOp(operands=[op.buffer, base, *dynamic], properties=properties, result_types=[tile.ViewType()])
+        replace_keep_loc(rewriter, op, new)

@@ -14,7 +14,7 @@ from compiler.locations import source_of
 from compiler.selection.emitter import Emitter
 from compiler.selection.placement import Placement, Placer, Setting
 from compiler.selection.views import Field, Form
-from isa.spec import SMEM_BYTES, TD_BYTES, Flag
+from isa.spec import SMEM_BYTES, TD_BYTES
 
 
 class Descriptors:
@@ -74,7 +74,9 @@ class Descriptors:
         """The register of a field's value."""
         key = field.value, field.plus
         if setting.adds:
-            self.sums[key] = self.emitter.add(self.emitter.register(field.value), field.plus, setting.placement.form.view.location)
+            self.sums[key] = self.emitter.add(
+                self.emitter.register(field.value), field.plus, setting.placement.form.view.location
+            )
         return self.sums[key] if field.plus else self.emitter.register(field.value)
 
     def register(self, op: Operation, view: SSAValue) -> int:

@@ -39,10 +39,13 @@ class Nest:
 
     def out(self, op: Operation) -> Generator[tuple[Block, Operation]]:
         """The blocks around an op from the innermost one on, each with its op that holds the first."""
-        current: Operation | None = op
-        while current is not None and (block := current.parent_block()) in self.depth:
-            yield block, current
-            current = block.parent_op()
+        block = op.parent_block()
+        while block is not None and block in self.depth:
+            yield block, op
+            outer = block.parent_op()
+            if outer is None:
+                return
+            op, block = outer, outer.parent_block()
 
     def holder(self, op: Operation, block: Block) -> Operation:
         """The op of `block` that is or holds `op`."""

@@ -79,13 +79,17 @@ class Pressure:
 
     def most(self, block: Block) -> int:
         """At the busiest op of a block."""
-        return max((live + self.within.get(op, 0) for live, op in zip(self.local[block], block.ops, strict=True)), default=0)
+        return max(
+            (live + self.within.get(op, 0) for live, op in zip(self.local[block], block.ops, strict=True)), default=0
+        )
 
     def update(self, blocks: Iterable[Block], top: Block) -> None:
         """Counts again what lies around some blocks, up to `top`."""
         touched = set(blocks)
         for block in list(touched):
-            while block is not top and (op := block.parent_op()) is not None and (outer := op.parent_block()) is not None:
+            while (
+                block is not top and (op := block.parent_op()) is not None and (outer := op.parent_block()) is not None
+            ):
                 block = outer
                 touched.add(block)
         for block in sorted(touched - {top}, key=lambda block: -self.nest.depth[block]):
@@ -212,9 +216,7 @@ class Placer:
             self.settle(plan, block, at)
         return plan
 
-    def settle(
-        self, plan: DescriptorPlan, block: Block, at: dict[Spot, list[tuple[Placement, Field | None]]]
-    ) -> None:
+    def settle(self, plan: DescriptorPlan, block: Block, at: dict[Spot, list[tuple[Placement, Field | None]]]) -> None:
         """The settings within a block; a sum is worked out once in a stretch without loops and branches."""
         known: set[tuple[SSAValue, int]] = set()
         for op in block.ops:

@@ -36,7 +36,9 @@ class Speculation:
         for op in block.ops:
             parts = [self.certain(inner) for region in op.regions for inner in region.blocks]
             if isinstance(op, scf.IfOp) and len(parts) == 2:
-                merge(found, {value: union(parts[0][value], parts[1][value]) for value in parts[0] if value in parts[1]})
+                merge(
+                    found, {value: union(parts[0][value], parts[1][value]) for value in parts[0] if value in parts[1]}
+                )
             elif isinstance(op, scf.ForOp) and (trips_of(op) or 0) > 0:
                 merge(found, parts[0])
             for value in views_in(op):

@@ -40,9 +40,7 @@ def with_constant(value: SSAValue, kind: type[Operation]) -> tuple[SSAValue, int
     return None if number is None else (owner.operands[0], number)
 
 
-def rebuilt(
-    rewriter: PatternRewriter, op: Operation, x: SSAValue, *steps: tuple[type[Operation], int]
-) -> None:
+def rebuilt(rewriter: PatternRewriter, op: Operation, x: SSAValue, *steps: tuple[type[Operation], int]) -> None:
     """Replaces op by x with constants applied, one after the other."""
     new: list[Operation] = []
     for kind, number in steps:

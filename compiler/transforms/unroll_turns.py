@@ -87,7 +87,9 @@ class Copier:
         a, b = (constant_of(value) for value in self.mapped(op.operands))
         if a is None or b is None:
             return None
-        return int(compared(op.predicate.value.data, a, b)) if isinstance(op, arith.CmpiOp) else ARITHMETIC[type(op)](a, b)
+        return (
+            int(compared(op.predicate.value.data, a, b)) if isinstance(op, arith.CmpiOp) else ARITHMETIC[type(op)](a, b)
+        )
 
     def region(self, region: Region) -> Region:
         blocks: list[Block] = []
@@ -107,7 +109,9 @@ def turns_of(loop: scf.ForOp) -> list[Turn]:
     """The carried values whose next one is a constant minus themselves."""
     end = loop.body.block.last_op
     found: list[Turn] = []
-    for position, (arg, following) in enumerate(zip(loop.body.block.args[1:], end.operands if end else (), strict=True)):
+    for position, (arg, following) in enumerate(
+        zip(loop.body.block.args[1:], end.operands if end else (), strict=True)
+    ):
         owner = following.owner
         if isinstance(owner, arith.SubiOp) and owner.rhs is arg and constant_of(owner.lhs) is not None:
             found.append(Turn(position, loop.iter_args[position], owner.lhs))
@@ -161,7 +165,9 @@ class Unrolling:
             return self.constant(total - start, self.before)
         return self.before.insert(arith.SubiOp(self.constant(total, self.before), turn.start), self.loop).results[0]
 
-    def copy(self, into: Copier, index: SSAValue, others: Sequence[SSAValue], turns: dict[int, SSAValue]) -> list[SSAValue]:
+    def copy(
+        self, into: Copier, index: SSAValue, others: Sequence[SSAValue], turns: dict[int, SSAValue]
+    ) -> list[SSAValue]:
         """One iteration; the carried values behind it that are no turns."""
         into.values = {self.block.args[0]: index}
         into.values |= {self.block.args[1 + n]: value for n, value in zip(self.others, others, strict=True)}
