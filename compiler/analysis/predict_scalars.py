@@ -11,7 +11,7 @@ from xdsl.ir import Operation, SSAValue
 
 from compiler.dialects import tile
 from compiler.scalars import constant_of
-from compiler.selection.placement import DescriptorPlan, Placer, Setting
+from compiler.selection.placement import Placer, Setting
 from compiler.selection.views import form_of
 from isa.descriptor import Descriptor
 
@@ -44,9 +44,9 @@ class ScalarCosts:
     """Of one function."""
 
     def __init__(self, function: FuncOp) -> None:
-        self.plan: DescriptorPlan = Placer(function).plan()
-        self.before = {op: by_view(settings) for op, settings in self.plan.before.items()}
-        self.entering = {op: by_view(settings) for op, settings in self.plan.entering.items()}
+        plan = Placer(function).plan()
+        self.before = {op: by_view(settings) for op, settings in plan.before.items()}
+        self.entering = {op: by_view(settings) for op, settings in plan.entering.items()}
         self.known_views: dict[tile.ViewOp, ViewForm] = {}
         self.known_arithmetic: dict[Operation, ArithmeticForm] = {}
         self.known_periods: dict[scf.ForOp, int] = {}

@@ -31,9 +31,10 @@ ALIKE_CYCLES, ALIKE_PART = 2.0, 0.002
 class Walk:
     """Walks one function; `operator`: the name that the time of an op is attributed to."""
 
-    def __init__(self, module: ModuleOp, function: FuncOp, timeline: Timeline, costs: OperationCosts) -> None:
-        self.function, self.timeline, self.costs = function, timeline, costs
-        self.scalars = ScalarCosts(function)
+    def __init__(
+        self, module: ModuleOp, function: FuncOp, timeline: Timeline, costs: OperationCosts, scalars: ScalarCosts
+    ) -> None:
+        self.function, self.timeline, self.costs, self.scalars = function, timeline, costs, scalars
         self.values: dict[SSAValue, int] = {}
         self.views: dict[SSAValue, Descriptor] = {}
         self.smem = bytearray(SMEM_BYTES)

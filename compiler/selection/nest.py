@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-
 from xdsl.dialects import scf
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, Operation, SSAValue
@@ -25,6 +23,7 @@ class Nest:
         self.frequency: dict[Block, float] = {self.root: 1 / STEPS}
         self.depth: dict[Block, int] = {self.root: 0}
         self.order: list[Block] = []
+        self.paths: dict[Operation, list[tuple[Block, Operation]]] = {}
         self.enter(self.root)
 
     def enter(self, block: Block) -> None:
@@ -37,19 +36,22 @@ class Nest:
                     self.enter(inner)
         self.order.append(block)
 
-    def out(self, op: Operation) -> Generator[tuple[Block, Operation]]:
-        """The blocks around an op from the innermost one on, each with its op that holds the first."""
-        block = op.parent_block()
-        while block is not None and block in self.depth:
-            yield block, op
-            outer = block.parent_op()
-            if outer is None:
-                return
-            op, block = outer, outer.parent_block()
+    def out(self, op: Operation, last: Block | None = None) -> list[tuple[Block, Operation]]:
+        """The blocks around an op from the innermost one on, each with its op that holds the first; no further than `last`."""
+        path = self.paths.get(op)
+        if path is None:
+            block, outer = op.parent_block(), op.parent_op()
+            path = [(block, op)] if block is not None else []
+            if block is not self.root and outer is not None:
+                path += [*self.out(outer)]
+            self.paths[op] = path
+        if last is None:
+            return path
+        return path[: self.depth[path[0][0]] - self.depth[last] + 1]
 
     def holder(self, op: Operation, block: Block) -> Operation:
         """The op of `block` that is or holds `op`."""
-        return next(current for around, current in self.out(op) if around is block)
+        return self.out(op, block)[-1][1]
 
     def home(self, value: SSAValue) -> Block:
         """The block where a value is defined."""

@@ -71,6 +71,7 @@ class Pressure:
         self.nest = nest
         self.local = {block: [0] * sum(1 for _ in block.ops) for block in nest.order}
         self.within: dict[Operation, int] = {}
+        self.holders = {block: [op for op in block.ops if op.regions] for block in nest.order}
 
     def change(self, placement: Placement, by: int) -> None:
         live = self.local[placement.block]
@@ -79,9 +80,9 @@ class Pressure:
 
     def most(self, block: Block) -> int:
         """At the busiest op of a block."""
-        return max(
-            (live + self.within.get(op, 0) for live, op in zip(self.local[block], block.ops, strict=True)), default=0
-        )
+        live = self.local[block]
+        holding = (live[self.nest.position[op]] + self.within.get(op, 0) for op in self.holders[block])
+        return max(max(live, default=0), max(holding, default=0))
 
     def update(self, blocks: Iterable[Block], top: Block) -> None:
         """Counts again what lies around some blocks, up to `top`."""
@@ -107,7 +108,6 @@ class Placer:
         self.speculation = Speculation(function, self.nest, self.forms)
         self.pressure = Pressure(self.nest)
         self.chosen: dict[Form, list[Placement]] = {}
-        self.safe: dict[Field, bool] = {}
         self.users: dict[Block, dict[Form, None]] = {block: {} for block in self.nest.order}
         for op in self.nest.position:
             for value in views_in(op):
@@ -172,22 +172,28 @@ class Placer:
         return spot.op.parent_block() or self.nest.root
 
     def spots(self, placement: Placement, each: Field) -> list[Spot]:
-        """Where a field is set: with the load if its value is known there, else where it becomes known, if it may be set there;
-        else nearer to each use."""
+        """Where a field is set: with the load if its value is known there, else where it becomes known; if it may not be set there,
+        as far outside as it may."""
         home = self.nest.home(each.value)
-        block = home if self.nest.depth[home] > self.nest.depth[placement.block] else placement.block
-        if each not in self.safe:
-            self.safe[each] = self.speculation.is_safe(each)
-        if self.safe[each]:
-            holders = [self.nest.holder(use, block) for use in placement.uses]
-            return [Spot(min(holders, key=lambda op: self.nest.position[op]))]
-        found = dict.fromkeys(self.risen(use, block) for use in placement.uses)
+        limit = home if self.nest.depth[home] > self.nest.depth[placement.block] else placement.block
+        first: dict[Block, Operation] = {}
+        risen: dict[Spot, None] = {}
+        for use in placement.uses:
+            safe = [(block, op) for block, op in self.nest.out(use, limit) if self.speculation.is_safe(each, block)]
+            if not safe:
+                risen[self.risen(use, limit)] = None
+                continue
+            block, op = safe[-1]
+            first[block] = min(op, first.get(block, op), key=lambda op: self.nest.position[op])
         direct: dict[Block, int] = {}
-        for spot in found:
+        for spot in risen:
             if not spot.op.regions:
                 place = self.nest.position[spot.op]
                 direct[self.block_of(spot)] = min(place, direct.get(self.block_of(spot), place))
-        return [s for s in found if self.nest.position[s.op] <= direct.get(self.block_of(s), self.nest.position[s.op])]
+        needed = [
+            s for s in risen if self.nest.position[s.op] <= direct.get(self.block_of(s), self.nest.position[s.op])
+        ]
+        return [*map(Spot, first.values()), *needed]
 
     def risen(self, use: Operation, limit: Block) -> Spot:
         """As far outside of the loops around a use as it is certain to happen there."""

@@ -23,12 +23,23 @@ class Speculation:
     def __init__(self, function: FuncOp, nest: Nest, forms: Mapping[SSAValue, Form]):
         self.nest, self.forms = nest, forms
         self.facts: dict[SSAValue, Range] = {}
+        self.within: dict[Block, dict[SSAValue, Range]] = {}
         self.certain(function.body.block)
         self.ranges = Ranges(self.facts)
+        self.known: dict[tuple[Field, Block], bool] = {}
 
-    def is_safe(self, field: Field) -> bool:
-        low, high = self.ranges.of(field.value)
-        return within((low + field.plus, high + field.plus), FIELD_RANGES[field.name])
+    def is_safe(self, field: Field, block: Block) -> bool:
+        """Whether a field may be set anywhere in a block where its value is known."""
+        key = field, block
+        if key not in self.known:
+            low, high = self.ranges.of(field.value)
+            around: Block | None = block
+            while around is not None and around in self.within:
+                low, high = common((low, high), self.within[around].get(field.value, ANY))
+                outer = around.parent_op()
+                around = outer.parent_block() if outer is not None else None
+            self.known[key] = within((low + field.plus, high + field.plus), FIELD_RANGES[field.name])
+        return self.known[key]
 
     def certain(self, block: Block) -> dict[SSAValue, Range]:
         """Ranges of values that a run of the block is certain to put into fields."""
@@ -45,6 +56,7 @@ class Speculation:
                 for field in self.forms[value].fields:
                     low, high = FIELD_RANGES[field.name]
                     merge(found, {field.value: (low - field.plus, high - field.plus)})
+        self.within[block] = found
         merge(self.facts, {value: known for value, known in found.items() if self.nest.home(value) is block})
         return found
 

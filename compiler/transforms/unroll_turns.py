@@ -7,7 +7,8 @@ so is all that follows from it: views of the halves stay as they are.
     }                                                         body(%i + 64, 0)
                                                             }
 Of an odd number of iterations the first one stands in front: where a loop works on one strip and loads the next, that is the small one.
-Loops that end who knows when stay as they are, and so do very long bodies. Runs when buffers have their places: both copies have the same.
+A loop of a few iterations disappears. Loops that end who knows when stay as they are, and so do long bodies and loops around loops.
+Runs when buffers have their places: all copies have the same.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from compiler.dialects import tile
 from compiler.scalars import ARITHMETIC, compared, constant_of, trips_of
 
 MOST_OPS = 400
+MOST_WHOLE = 4
+"""Iterations of a loop that disappears altogether."""
 TRIPS_ATTRIBUTE = "tile.trips"
 """On a loop: how often it ran before it was unrolled."""
 
@@ -126,7 +129,6 @@ def drop_unchanged(loop: scf.ForOp) -> scf.ForOp:
     kept = [n for n, arg in enumerate(block.args[1:]) if end.operands[n] is not arg]
     if len(kept) == len(loop.iter_args):
         return loop
-    results: list[SSAValue | None] = []
     for position in reversed([n for n in range(len(loop.iter_args)) if n not in kept]):
         block.args[1 + position].replace_all_uses_with(loop.iter_args[position])
         loop.results[position].replace_all_uses_with(loop.iter_args[position])
@@ -135,7 +137,7 @@ def drop_unchanged(loop: scf.ForOp) -> scf.ForOp:
     new_end.location = end.location
     Rewriter.replace_op(end, new_end)
     starts = [loop.iter_args[n] for n in kept]
-    results = [None] * len(loop.results)
+    results: list[SSAValue | None] = [None] * len(loop.results)
     new = scf.ForOp(loop.lb, loop.ub, loop.step, starts, loop.detach_region(loop.body))
     new.location = loop.location
     for n, result in zip(kept, new.results, strict=True):
@@ -182,10 +184,21 @@ class Unrolling:
             Rewriter.insert_op(alloc, InsertPoint.before(loop))
         carried = [loop.iter_args[n] for n in self.others]
         first, second = self.starts, self.flipped
-        if self.trips % 2:
-            carried = self.copy(self.before, loop.lb, carried, first)
+        for _ in range(self.trips if self.trips <= MOST_WHOLE else self.trips % 2):
+            carried = self.copy(self.before, self.constant(low, self.before), carried, first)
             first, second = second, first
             low += self.step
+        if self.trips > MOST_WHOLE:
+            carried = self.loop_of_two(low, carried, first, second)
+        ends = self.flipped if self.trips % 2 else self.starts
+        results = {**ends, **dict(zip(self.others, carried, strict=True))}
+        Rewriter.replace_op(loop, [], [results[n] for n in range(len(loop.results))])
+
+    def loop_of_two(
+        self, low: int, carried: Sequence[SSAValue], first: dict[int, SSAValue], second: dict[int, SSAValue]
+    ) -> Sequence[SSAValue]:
+        """The loop from `low` on, two iterations in one; its results."""
+        loop = self.loop
         body = Block(arg_types=[IndexType()] * (1 + len(carried)))
         inside = Copier(InsertPoint.at_end(body))
         index, *others = body.args
@@ -196,10 +209,14 @@ class Unrolling:
         bounds = self.constant(low, self.before), loop.ub, self.constant(2 * self.step, self.before)
         new = scf.ForOp(*bounds, carried, Region(body))
         new.attributes[TRIPS_ATTRIBUTE] = IntegerAttr(self.trips, i64)
-        new.location = loop.location
-        ends = self.flipped if self.trips % 2 else self.starts
-        results = {**ends, **dict(zip(self.others, new.results, strict=True))}
-        Rewriter.replace_op(loop, new, [results[n] for n in range(len(loop.results))])
+        self.before.insert(new, loop)
+        return new.results
+
+
+def may_be_unrolled(loop: scf.ForOp) -> bool:
+    """Only what has no loop inside: of another one the copies would cost more than they save."""
+    inside = [op for op in loop.walk() if op is not loop]
+    return len(inside) <= MOST_OPS and not any(isinstance(op, scf.ForOp | scf.WhileOp) for op in inside)
 
 
 @dataclass(frozen=True)
@@ -213,5 +230,5 @@ class UnrollTurnsPass(ModulePass):
         for found in reversed(loops):
             loop = drop_unchanged(found)
             turns, trips = turns_of(loop), trips_of(loop)
-            if turns and trips is not None and trips > 1 and sum(1 for _ in loop.walk()) <= MOST_OPS:
+            if turns and trips is not None and trips > 1 and may_be_unrolled(loop):
                 Unrolling(loop, turns, trips).run()
