@@ -15,7 +15,6 @@ from xdsl.dialects import scf
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, Operation, SSAValue
 
-from compiler.scalars import trips_of
 from compiler.selection.nest import Nest
 from compiler.selection.speculation import Speculation
 from compiler.selection.views import Field, Form, forms_of, views_in
@@ -173,37 +172,20 @@ class Placer:
 
     def spots(self, placement: Placement, each: Field) -> list[Spot]:
         """Where a field is set: with the load if its value is known there, else where it becomes known; if it may not be set there,
-        as far outside as it may."""
+        as far outside as it may. In the block of a use it always may."""
         home = self.nest.home(each.value)
         limit = home if self.nest.depth[home] > self.nest.depth[placement.block] else placement.block
         first: dict[Block, Operation] = {}
-        risen: dict[Spot, None] = {}
         for use in placement.uses:
-            safe = [(block, op) for block, op in self.nest.out(use, limit) if self.speculation.is_safe(each, block)]
-            if not safe:
-                risen[self.risen(use, limit)] = None
-                continue
-            block, op = safe[-1]
+            around = self.nest.out(use, limit)
+            block, op = [(block, op) for block, op in around if self.speculation.is_safe(each, block)][-1]
             first[block] = min(op, first.get(block, op), key=lambda op: self.nest.position[op])
-        direct: dict[Block, int] = {}
-        for spot in risen:
-            if not spot.op.regions:
-                place = self.nest.position[spot.op]
-                direct[self.block_of(spot)] = min(place, direct.get(self.block_of(spot), place))
-        needed = [
-            s for s in risen if self.nest.position[s.op] <= direct.get(self.block_of(s), self.nest.position[s.op])
-        ]
-        return [*map(Spot, first.values()), *needed]
+        return [self.entered(block, op, limit) for block, op in first.items()]
 
-    def risen(self, use: Operation, limit: Block) -> Spot:
-        """As far outside of the loops around a use as it is certain to happen there."""
-        spot = Spot(use)
-        while (block := spot.op.parent_block()) is not limit and block is not None:
-            loop = block.parent_op()
-            if spot.guarded or not isinstance(loop, scf.ForOp):
-                break
-            spot = Spot(loop, guarded=not trips_of(loop))
-        return spot
+    def entered(self, block: Block, op: Operation, limit: Block) -> Spot:
+        """What stands in front of the first op of an iteration may stand in front of the first iteration."""
+        loop = block.parent_op()
+        return Spot(loop, guarded=True) if block is not limit and isinstance(loop, scf.ForOp) else Spot(op)
 
     def plan(self) -> DescriptorPlan:
         """The settings in the order of the program."""
