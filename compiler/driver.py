@@ -45,7 +45,9 @@ from compiler.transforms.double_buffer import DoubleBufferPass
 from compiler.transforms.fuse_strips import FuseStripsPass
 from compiler.transforms.group_rows import GroupRowsPass
 from compiler.transforms.hoist_from_mixtures import HoistFromMixturesPass
+from compiler.transforms.simplify_indices import SimplifyIndicesPass
 from compiler.transforms.split_layers import SplitLayersPass
+from compiler.transforms.unroll_turns import UnrollTurnsPass
 from isa.machine import Machine
 from isa.prediction import Prediction
 
@@ -57,7 +59,9 @@ PASSES: dict[str, type[ModulePass]] = {
         CanonicalizePass, CommonSubexpressionElimination, LoopInvariantCodeMotionPass, SplitLayersPass,
         ConvertSlmToSlmqPass,
         AddSamplingPass, HoistFromMixturesPass, CutRowsPass, FuseStripsPass, GroupRowsPass, ChooseTilingPass, ConvertSlmqToTilePass,
-        AllocateDramPass, DoubleBufferPass, AllocateSramPass, ConvertTileToIsaPass, AllocateRegistersPass,
+        AllocateDramPass, DoubleBufferPass, AllocateSramPass, UnrollTurnsPass, SimplifyIndicesPass,
+        ConvertTileToIsaPass,
+        AllocateRegistersPass,
     )
 }  # fmt: skip
 
@@ -123,6 +127,11 @@ def pipeline(options: Options, rules: tuple[str, ...] = ()) -> tuple[Stage, ...]
                 LoopInvariantCodeMotionPass(),
                 CommonSubexpressionElimination(),
                 AllocateSramPass(sram_bytes),
+                UnrollTurnsPass(),
+                SimplifyIndicesPass(),
+                *clean,
+                LoopInvariantCodeMotionPass(),
+                CommonSubexpressionElimination(),
             ),
             check_tile,
         ),

@@ -12,13 +12,14 @@ from xdsl.ir import Operation, SSAValue
 from compiler.analysis.predict import Predictor, Step, StepCost
 from compiler.analysis.predict_engines import ENGINE_NAMES
 from compiler.analysis.predict_operations import OPERANDS, views_of
-from compiler.analysis.predict_scalars import constant_of
 from compiler.analysis.predict_section import bound_of
 from compiler.analysis.predict_timeline import Tally
 from compiler.dialects import tile
 from compiler.locations import operator_of, source_of
 from compiler.lowering.plan import TilePlan
+from compiler.scalars import trips_of
 from compiler.transforms.choose_tiling import TRIED_ATTRIBUTE
+from compiler.transforms.unroll_turns import TRIPS_ATTRIBUTE
 from isa.machine import Machine
 from isa.spec import Region
 
@@ -76,11 +77,12 @@ def shapes_of(module: ModuleOp) -> dict[str, OperatorShape]:
                 shape.buffers[owner.label.data] = max(
                     shape.buffers.get(owner.label.data, 0), owner.size_bytes.value.data
                 )
-        if isinstance(op, tile.MmOp | tile.MmgOp) and shape.product is None:
-            shape.product = product_of(op.a, op.b)
-            shape.loops = loops_around(op)
-        elif not shape.loops:
-            shape.loops = loops_around(op)
+        loops = loops_around(op)
+        is_product = isinstance(op, tile.MmOp | tile.MmgOp)
+        if is_product and (shape.product is None or len(loops) > len(shape.loops)):
+            shape.product, shape.loops = product_of(op.a, op.b), loops
+        elif shape.product is None and len(loops) > len(shape.loops):
+            shape.loops = loops
     return found
 
 
@@ -98,13 +100,15 @@ def show(value: int | SSAValue) -> str:
 
 
 def loops_around(op: Operation) -> tuple[str, ...]:
-    """Trip counts, outermost first; ?: not known before the program runs."""
+    """Trip counts as they were before turns were unrolled, outermost first; ?: not known before the program runs."""
     found: list[str] = []
     parent = op.parent_op()
     while parent is not None:
         if isinstance(parent, scf.ForOp):
-            low, high, step = (constant_of(value) for value in (parent.lb, parent.ub, parent.step))
-            found.insert(0, "?" if low is None or high is None or not step else str(-(-(high - low) // step)))
+            rolled, trips = parent.attributes.get(TRIPS_ATTRIBUTE), trips_of(parent)
+            if isinstance(rolled, IntegerAttr):
+                trips = rolled.value.data
+            found.insert(0, "?" if trips is None else str(trips))
         parent = parent.parent_op()
     return tuple(found)
 

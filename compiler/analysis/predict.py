@@ -12,6 +12,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 
 from compiler.analysis.predict_operations import OperationCosts
+from compiler.analysis.predict_scalars import ScalarCosts
 from compiler.analysis.predict_timeline import Tally, Timeline
 from compiler.analysis.predict_walk import Walk
 from compiler.errors import CompileError
@@ -53,10 +54,11 @@ class Predictor:
             raise CompileError("the module has no generate loop to predict")
         self.module, self.machine, self.function = module, machine, functions[0]
         self.costs = OperationCosts(Timeline(machine).forms)
+        self.scalars = ScalarCosts(self.function)
 
     def step(self, step: Step) -> StepCost:
         timeline = Timeline(self.machine)
-        walk = Walk(self.module, self.function, timeline, self.costs)
+        walk = Walk(self.module, self.function, timeline, self.costs, self.scalars)
         for word, value in (
             (Mailbox.POS, step.position),
             (Mailbox.N_TOKENS, step.position + step.tokens + (0 if step.is_last else PLENTY)),

@@ -2,52 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xdsl.dialects import arith, scf
-from xdsl.dialects.builtin import IntegerAttr
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Block, Operation, SSAValue
+from xdsl.ir import Operation, SSAValue
 
 from compiler.dialects import tile
-from compiler.selection.views import ViewPlan, plan_views
+from compiler.scalars import constant_of
+from compiler.selection.placement import Placer, Setting
+from compiler.selection.views import form_of
 from isa.descriptor import Descriptor
 
 LAST_WALKED = 3  # strips are worked on one iteration after they are loaded, and the last one may be smaller
 
 
-def constant_of(value: SSAValue) -> int | None:
-    """The number a value is known to be."""
-    owner = value.owner
-    if isinstance(owner, arith.ConstantOp) and isinstance(owner.value, IntegerAttr):
-        return owner.value.value.data
-    return None
-
-
-def loop_around(op: Operation | None) -> Operation | None:
-    """The innermost loop an op is in."""
-    op = op.parent_op() if op is not None else None
-    while op is not None and not isinstance(op, scf.ForOp | scf.WhileOp):
-        op = op.parent_op()
-    return op
-
-
-def loop_of(value: SSAValue) -> Operation | None:
-    """The innermost loop a value changes in."""
-    owner = value.owner
-    if isinstance(owner, Block):
-        parent = owner.parent_op()
-        return parent if isinstance(parent, scf.ForOp | scf.WhileOp) else loop_around(parent)
-    return loop_around(owner)
-
-
 @dataclass(frozen=True)
 class ViewForm:
-    """A view's constant part, the instructions that set its fields in the innermost loop, and where the fields come from."""
+    """A view's constant part, and where its fields come from; the base is `plus` bytes behind its value."""
 
     constant: Descriptor
-    instructions: int
     base: SSAValue | None
+    plus: int
     extents: tuple[int | SSAValue, ...]
     strides: tuple[int | SSAValue, ...]
     result: SSAValue
@@ -67,10 +44,11 @@ class ScalarCosts:
     """Of one function."""
 
     def __init__(self, function: FuncOp) -> None:
-        self.plans: dict[SSAValue, ViewPlan] = plan_views(function)
+        plan = Placer(function).plan()
+        self.before = {op: by_view(settings) for op, settings in plan.before.items()}
+        self.entering = {op: by_view(settings) for op, settings in plan.entering.items()}
         self.known_views: dict[tile.ViewOp, ViewForm] = {}
         self.known_arithmetic: dict[Operation, ArithmeticForm] = {}
-        self.known_reloads: dict[Operation, int] = {}
         self.known_periods: dict[scf.ForOp, int] = {}
         self.known_reads: dict[scf.ForOp, tuple[tile.LdsOp, ...]] = {}
         self.known_layers: dict[scf.ForOp, bool] = {}
@@ -82,14 +60,12 @@ class ScalarCosts:
         return found
 
     def new_view(self, op: tile.ViewOp) -> ViewForm:
-        plan = self.plans[op.result]
-        constant = plan.descriptor
-        fields = [field for field in plan.fields if loop_of(field.value) is loop_around(op)]
-        plus = sum(field.plus for field in plan.fields if field.name == "base")
+        form = form_of(op)
+        base = next((field for field in form.fields if field.name == "base"), None)
         return ViewForm(
-            constant.with_field("base", plus) if plus else constant,
-            sum(2 if field.plus else 1 for field in fields) if plan.resident else 0,
-            op.base,
+            form.descriptor,
+            base.value if base is not None else None,
+            base.plus if base is not None else 0,
             op.full_extents() if op.dynamic_extents else (),
             op.full_strides() if op.dynamic_strides else (),
             op.result,
@@ -101,15 +77,6 @@ class ScalarCosts:
             a, b = op.operands
             loads = isinstance(op, arith.SubiOp | arith.DivSIOp | arith.RemSIOp) and constant_of(a) is not None
             found = self.known_arithmetic[op] = ArithmeticForm(a, b, op.results[0], 1 + loads)
-        return found
-
-    def reloaded(self, op: Operation) -> int:
-        """Instructions in front of an engine op for views that have no register of their own."""
-        found = self.known_reloads.get(op)
-        if found is None:
-            plans = [self.plans[operand] for operand in op.operands if operand in self.plans]
-            found = sum(1 + sum(2 if field.plus else 1 for field in plan.fields) for plan in plans if not plan.resident)
-            self.known_reloads[op] = found
         return found
 
     def branch(self, op: scf.IfOp, taken: bool) -> int:
@@ -147,3 +114,12 @@ class ScalarCosts:
             marked = any(isinstance(inner, tile.MarkOp) for inner in op.body.block.ops)
             found = self.known_layers[op] = marked and not op.iter_args
         return found
+
+
+def by_view(settings: Sequence[Setting]) -> tuple[tuple[tile.ViewOp, int], ...]:
+    """How many instructions make a descriptor, for each view that gives it its name."""
+    counts: dict[tile.ViewOp, int] = {}
+    for setting in settings:
+        view = setting.placement.form.view
+        counts[view] = counts.get(view, 0) + setting.instructions
+    return tuple(counts.items())

@@ -15,10 +15,11 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Operation, SSAValue
 
 from compiler.analysis.predict_operations import OPERANDS, OperationCosts, spans_of, views_of
-from compiler.analysis.predict_scalars import LAST_WALKED, ScalarCosts, constant_of
+from compiler.analysis.predict_scalars import LAST_WALKED, ScalarCosts
 from compiler.analysis.predict_timeline import Timeline
 from compiler.dialects import tile
 from compiler.locations import operator_of, source_of
+from compiler.scalars import ARITHMETIC, compared, constant_of
 from compiler.transforms.allocate_dram import LAYER_TABLE_ATTRIBUTE
 from isa.descriptor import Descriptor
 from isa.spec import SMEM_BYTES, Region
@@ -30,9 +31,10 @@ ALIKE_CYCLES, ALIKE_PART = 2.0, 0.002
 class Walk:
     """Walks one function; `operator`: the name that the time of an op is attributed to."""
 
-    def __init__(self, module: ModuleOp, function: FuncOp, timeline: Timeline, costs: OperationCosts) -> None:
-        self.function, self.timeline, self.costs = function, timeline, costs
-        self.scalars = ScalarCosts(function)
+    def __init__(
+        self, module: ModuleOp, function: FuncOp, timeline: Timeline, costs: OperationCosts, scalars: ScalarCosts
+    ) -> None:
+        self.function, self.timeline, self.costs, self.scalars = function, timeline, costs, scalars
         self.values: dict[SSAValue, int] = {}
         self.views: dict[SSAValue, Descriptor] = {}
         self.smem = bytearray(SMEM_BYTES)
@@ -65,10 +67,16 @@ class Walk:
         return []
 
     def op(self, op: Operation) -> None:
+        self.settings(self.scalars.before.get(op, ()))
         if type(op) in OPERANDS:
             self.engine(op)
         else:
             HANDLERS[type(op)](self, op)
+
+    def settings(self, counts: Sequence[tuple[tile.ViewOp, int]]) -> None:
+        """Instructions that make descriptors."""
+        for view, instructions in counts:
+            self.timeline.scalar(self.name(view), instructions)
 
     def engine(self, op: Operation) -> None:
         operands = self.operands.get(op)
@@ -76,9 +84,6 @@ class Walk:
             operands = self.operands[op] = views_of(op)
         tds = {name: self.views[value] for name, value in operands}
         name = self.name(op)
-        extra = self.scalars.reloaded(op)
-        if extra:
-            self.timeline.scalar(name, extra)
         region = next((int(td.region) for td in tds.values() if td.region < Region.SRAM), 0)
         self.timeline.engine(name, self.costs.cost(op, tds), spans_of(op, tds), region)
 
@@ -90,6 +95,8 @@ class Walk:
         carried = [self.values[value] for value in op.iter_args]
         count, index, name = max(0, -(-(high - low) // step)), 0, self.name(op)
         self.timeline.scalar(name, 2 + len(carried))
+        if count:
+            self.settings(self.scalars.entering.get(op, ()))
         states: list[LoopState] = []
         period, last = self.scalars.period(op), LAST_WALKED
         repeats = period > 0 and count > period + last + 1
@@ -112,6 +119,7 @@ class Walk:
         known: dict[object, tuple[LoopState, LoopState]] = {}
         before, name = None, self.name(op)
         low, high, step = (self.values[value] for value in (op.lb, op.ub, op.step))
+        self.settings(self.scalars.entering.get(op, ()))
         for index in range(low, high, step):
             self.values[op.body.block.args[0]] = index
             kind = self.kind(op, index)
@@ -154,15 +162,13 @@ class Walk:
 
     def compare(self, op: arith.CmpiOp) -> None:
         a, b = self.values[op.lhs], self.values[op.rhs]
-        self.values[op.result] = int((a == b, a != b, a < b, a <= b, a > b, a >= b)[op.predicate.value.data])
+        self.values[op.result] = int(compared(op.predicate.value.data, a, b))
 
     def view(self, op: tile.ViewOp) -> None:
         form = self.scalars.view(op)
-        if form.instructions:
-            self.timeline.scalar(self.name(op), form.instructions)
         constant, values = form.constant, self.values
         self.views[form.result] = Descriptor(
-            constant.base + (values[form.base] if form.base is not None else 0),
+            constant.base + form.plus + (values[form.base] if form.base is not None else 0),
             constant.region,
             constant.dtype,
             quad([v if isinstance(v, int) else values[v] for v in form.extents]) if form.extents else constant.extents,
@@ -242,22 +248,10 @@ def arithmetic(function: Callable[[int, int], int]) -> Callable[[Walk, Any], Non
     return run
 
 
-def quotient(a: int, b: int) -> int:
-    return 0 if b == 0 else abs(a) // abs(b) * (1 if (a >= 0) == (b >= 0) else -1)
-
-
 Handler = Callable[[Walk, Any], None]
-HANDLERS: dict[type[Operation], Handler] = {
+HANDLERS: dict[type[Operation], Handler] = {op: arithmetic(function) for op, function in ARITHMETIC.items()} | {
     arith.ConstantOp: Walk.constant,
     arith.CmpiOp: Walk.compare,
-    arith.AddiOp: arithmetic(lambda a, b: a + b),
-    arith.SubiOp: arithmetic(lambda a, b: a - b),
-    arith.MuliOp: arithmetic(lambda a, b: a * b),
-    arith.DivSIOp: arithmetic(quotient),
-    arith.RemSIOp: arithmetic(lambda a, b: a - b * quotient(a, b)),
-    arith.MinSIOp: arithmetic(min),
-    arith.MaxSIOp: arithmetic(max),
-    arith.AndIOp: arithmetic(lambda a, b: a & b),
     scf.ForOp: Walk.for_loop,
     scf.IfOp: Walk.if_else,
     tile.AllocOp: Walk.skip,

@@ -1,18 +1,18 @@
-"""Descriptors for views: the constant part, and which fields are set at run time."""
+"""What the descriptor of a view holds: the constant part, and which fields are set at run time."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from xdsl.dialects import scf
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
 
 from compiler.dialects import tile
-from isa.descriptor import Descriptor
-from isa.spec import FMT_BLOCKED, FMT_SPARSE, TD_REGISTERS, Dtype, Region
+from compiler.scalars import constant_of
+from isa.descriptor import Descriptor, field_range
+from isa.spec import FMT_BLOCKED, FMT_SPARSE, TD_FIELDS, Dtype, Region
 
-TRANSIENT_REGISTERS = 8  # an instruction has at most four operands; kept for views that are reloaded at each use
+FIELD_RANGES = {name: field_range(width, signed) for name, width, signed in TD_FIELDS}
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,17 @@ class Field:
 
 
 @dataclass(frozen=True)
-class ViewPlan:
-    """`resident`: the descriptor register belongs to the view for the whole program."""
+class Form:
+    """Views of equal forms share a descriptor. `view`: one of them; it gives the constant part its name and place in the source."""
 
     descriptor: Descriptor
     fields: tuple[Field, ...]
-    resident: bool
-    label: str
+    view: tile.ViewOp = field(compare=False)
+
+    @property
+    def label(self) -> str:
+        alloc = buffer_of(self.view)
+        return alloc.label.data if alloc is not None else self.view.space.data
 
 
 def buffer_of(view: tile.ViewOp) -> tile.AllocOp | None:
@@ -50,52 +54,39 @@ def base_of(view: tile.ViewOp) -> int:
     return offset + view.static_base.value.data
 
 
-def plan_view(view: tile.ViewOp, resident: bool) -> ViewPlan:
+def form_of(view: tile.ViewOp) -> Form:
     """What a view's descriptor holds, and what has to be set."""
     fields: list[Field] = []
-    base = base_of(view)
-    if view.base is not None:
-        fields.append(Field("base", view.base, base))
-        base = 0
 
-    def constant(letter: str, values: tuple[int | SSAValue, ...], missing: int) -> tuple[int, int, int, int]:
-        numbers: list[int] = []
-        for position, value in enumerate(values):
-            if isinstance(value, int):
-                numbers.append(value)
-            else:
-                numbers.append(missing)
-                fields.append(Field(f"{letter}{position}", value))
-        return numbers[0], numbers[1], numbers[2], numbers[3]
+    def constant(name: str, value: int | SSAValue, missing: int, plus: int = 0) -> int:
+        known = value if isinstance(value, int) else constant_of(value)
+        if known is not None:
+            return known + plus
+        assert isinstance(value, SSAValue)
+        fields.append(Field(name, value, plus))
+        return missing
 
-    extents = constant("e", view.full_extents(), 1)
-    strides = constant("s", view.full_strides(), 0)
+    def quad(letter: str, values: tuple[int | SSAValue, ...], missing: int) -> tuple[int, int, int, int]:
+        a, b, c, d = (constant(f"{letter}{position}", value, missing) for position, value in enumerate(values))
+        return a, b, c, d
+
+    base = constant("base", 0 if view.base is None else view.base, 0, base_of(view))
+    extents = quad("e", view.full_extents(), 1)
+    strides = quad("s", view.full_strides(), 0)
     region, dtype = Region[view.space.data.upper()], Dtype[view.dtype.data.upper()]
-    alloc = buffer_of(view)
-    label = alloc.label.data if alloc is not None else view.space.data
     glog2 = view.group_size.bit_length() - 1
     fmt = (FMT_SPARSE if view.sparse is not None else 0) | (FMT_BLOCKED if view.blocked is not None else 0)
-    return ViewPlan(Descriptor(base, region, dtype, extents, strides, glog2, fmt), tuple(fields), resident, label)
+    return Form(Descriptor(base, region, dtype, extents, strides, glog2, fmt), tuple(fields), view)
 
 
-def loop_depth(op: Operation) -> int:
-    depth, current = 0, op.parent_op()
-    while current is not None:
-        depth += isinstance(current, scf.ForOp | scf.WhileOp)
-        current = current.parent_op()
-    return depth
+def forms_of(function: FuncOp) -> dict[SSAValue, Form]:
+    """The form of each view that an instruction names; equal ones are one object."""
+    unique: dict[Form, Form] = {}
+    views = [op for op in function.walk() if isinstance(op, tile.ViewOp) and op.result.first_use is not None]
+    forms = [form_of(view) for view in views]
+    return {view.result: unique.setdefault(form, form) for view, form in zip(views, forms, strict=True)}
 
 
-def use_depth(view: tile.ViewOp) -> int:
-    """Loops around the innermost use."""
-    return max((loop_depth(use.operation) for use in view.result.uses), default=0)
-
-
-def plan_views(function: FuncOp) -> dict[SSAValue, ViewPlan]:
-    """Plans for all views. If there are too many, the least used in loops are not resident: they share what is left."""
-    views = [op for op in function.walk() if isinstance(op, tile.ViewOp)]
-    resident = set(views)
-    if len(views) > TD_REGISTERS:
-        ordered = sorted(views, key=use_depth, reverse=True)
-        resident = set(ordered[: TD_REGISTERS - TRANSIENT_REGISTERS])
-    return {view.result: plan_view(view, view in resident) for view in views}
+def views_in(op: Operation) -> list[SSAValue]:
+    """The views an instruction names, each once."""
+    return list(dict.fromkeys(value for value in op.operands if isinstance(value.owner, tile.ViewOp)))

@@ -5,8 +5,8 @@
       tile.mm %c, %a, %v                   isa.tdset "base" vt270, vx261
     }                                      isa.mm vt268, vt269, vt270
                                            isa.alu "add" vx260, vx260, 64 ; isa.br "lt" vx260, vx262, "loop1"
-Each view owns a descriptor. Its constant part is loaded from SMEM once at the start of the program; only what changes is set, as far
-outside of the loops as the value allows. Views beyond the number of descriptor registers are reloaded where they are used.
+Equal views share a descriptor. Its constant part is loaded from SMEM, and what changes is set, as far outside of the loops as the values
+and the number of descriptor registers allow: compiler/selection/placement.py.
 """
 
 from __future__ import annotations

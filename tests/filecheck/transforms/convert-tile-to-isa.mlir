@@ -3,9 +3,9 @@
 // CHECK: isa.program "generate" {
 // CHECK-NEXT: isa.descriptor "y" at 1024 "0010{{[0-9a-f]+}}"
 // CHECK-NEXT: isa.descriptor "x" at 1056 "0000{{[0-9a-f]+}}"
+// CHECK-NEXT: isa.lds "8" [[N:vx[0-9]+]], x0, 40
 // CHECK-NEXT: isa.tdld [[Y:vt[0-9]+]], x0, 1024
 // CHECK-NEXT: isa.tdld [[X:vt[0-9]+]], x0, 1056
-// CHECK-NEXT: isa.lds "8" [[N:vx[0-9]+]], x0, 40
 // CHECK-NEXT: isa.alu "add" [[I:vx[0-9]+]], x0, 0
 // CHECK-NEXT: isa.br "ge" [[I]], [[N]], "[[DONE:.*]]"
 // CHECK-NEXT: isa.label "[[LOOP:.*]]"

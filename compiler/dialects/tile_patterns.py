@@ -1,0 +1,57 @@
+"""Canonical views: what is known of base, extents and strides stands in the op and is no operand.
+
+tile.view %b in sram + (%x + 64) + 16 as f32 [%c4, ..]   ->   tile.view %b in sram + %x + 80 as f32 [4, ..]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xdsl.dialects import arith
+from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, i64
+from xdsl.ir import Attribute, SSAValue
+from xdsl.pattern_rewriter import PatternRewriter, RewritePattern, op_type_rewrite_pattern
+
+from compiler.dialects import tile
+from compiler.locations import replace_keep_loc
+from compiler.scalars import constant_of
+
+
+def constant_part(value: SSAValue) -> tuple[SSAValue | None, int]:
+    """A sum as what is not known of it, and a number."""
+    number = 0
+    while isinstance(value.owner, arith.AddiOp):
+        sides = (value.owner.lhs, value.owner.rhs)
+        constant = next((side for side in sides if constant_of(side) is not None), None)
+        if constant is None:
+            break
+        number += constant_of(constant) or 0
+        value = sides[0] if constant is sides[1] else sides[1]
+    known = constant_of(value)
+    return (value, number) if known is None else (None, number + known)
+
+
+def numbers_of(values: Sequence[int | SSAValue]) -> list[int | SSAValue]:
+    known = [value if isinstance(value, int) else constant_of(value) for value in values]
+    return [value if number is None else number for value, number in zip(values, known, strict=True)]
+
+
+class FoldConstants(RewritePattern):
+    """See the module docstring."""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: tile.ViewOp, rewriter: PatternRewriter) -> None:
+        base, number = constant_part(op.base) if op.base is not None else (None, 0)
+        extents, strides = numbers_of(op.full_extents()), numbers_of(op.full_strides())
+        if (base, extents, strides) == (op.base, list(op.full_extents()), list(op.full_strides())):
+            return
+        properties: dict[str, Attribute] = {
+            name: value for name, value in op.properties.items() if name != "operandSegmentSizes"
+        }
+        properties["static_base"] = IntegerAttr(op.static_base.value.data + number, i64)
+        for name, values in (("extents", extents), ("strides", strides)):
+            fixed = [value if isinstance(value, int) else tile.DYNAMIC for value in values]
+            properties[name] = DenseArrayBase.from_list(i64, fixed)
+        dynamic = [[value for value in values if not isinstance(value, int)] for values in (extents, strides)]
+        new = tile.ViewOp(operands=[op.buffer, base, *dynamic], properties=properties, result_types=[tile.ViewType()])
+        replace_keep_loc(rewriter, op, new)
