@@ -87,7 +87,7 @@ And its first matrix product, with the loop over strips of weights:
 {strip}```
 
 Behind `allocate-dram`, `double-buffer` and `allocate-sram` the same strip has addresses, and the next strip is loaded while this one is
-worked on:
+worked on. `unroll-turns` has made two turns one iteration, so that views of both halves of a buffer stand in front of the loop:
 
 ```mlir
 {placed}```
@@ -97,7 +97,7 @@ ISA = """\
 
 One operation is one instruction, with physical registers. {instructions} instructions and {descriptors} descriptor constants serve
 prefill, decode and sampling, for any number of layers and tokens. The operations of the layer's begin, as the disassembler prints
-them from the executable:
+them from the executable (descriptors that stay the same are made once, in front of the layers):
 
 ```asm
 {assembly}```
