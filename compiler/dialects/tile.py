@@ -36,9 +36,8 @@ from xdsl.irdl import (
     var_operand_def,
 )
 from xdsl.parser import Parser
-from xdsl.pattern_rewriter import RewritePattern
 from xdsl.printer import Printer
-from xdsl.traits import HasCanonicalizationPatternsTrait, Pure
+from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
 from compiler.blocks import NIBBLES
@@ -85,16 +84,6 @@ class AllocOp(IRDLOperation):
             raise VerifyException(f"a buffer has at least 1 byte, found {self.size_bytes.value.data}")
 
 
-class CanonicalViews(HasCanonicalizationPatternsTrait):
-    """See compiler/dialects/tile_patterns.py; patterns name the op in annotations that are evaluated, so they come behind it."""
-
-    @classmethod
-    def get_canonicalization_patterns(cls) -> tuple[RewritePattern, ...]:
-        from compiler.dialects.tile_patterns import FoldConstants
-
-        return (FoldConstants(),)
-
-
 @irdl_op_definition
 class ViewOp(IRDLOperation):
     """A tensor descriptor: `tile.view %buffer + %offset + 64 as i8 [64, %T, 1, 1] strides [1, 64, 0, 0]`.
@@ -118,7 +107,7 @@ class ViewOp(IRDLOperation):
     extents = prop_def(DenseArrayBase[i64])
     strides = prop_def(DenseArrayBase[i64])
     result = result_def(ViewType)
-    traits = traits_def(Pure(), CanonicalViews())
+    traits = traits_def(Pure())
     irdl_options = (AttrSizedOperandSegments(as_property=True),)
 
     def full_extents(self) -> tuple[int | SSAValue, ...]:

@@ -25,6 +25,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 from compiler.analysis.value_ranges import Ranges, divisor_of
 from compiler.locations import replace_keep_loc
 from compiler.scalars import ARITHMETIC, constant_of
+from compiler.transforms.view_patterns import FoldView
 
 
 def constant(number: int) -> arith.ConstantOp:
@@ -107,7 +108,7 @@ class MultiplyQuotient(RewritePattern):
             rebuilt(rewriter, op, inner[0], (arith.MuliOp, number // inner[1]))
 
 
-PATTERNS = (Known(), SubtractConstant(), AddTwice(), MultiplySum(), MultiplyQuotient())
+PATTERNS = (Known(), SubtractConstant(), AddTwice(), MultiplySum(), MultiplyQuotient(), FoldView())
 
 
 def settle_branches(module: ModuleOp) -> None:

@@ -1,6 +1,6 @@
-"""Canonical views: what is known of base, extents and strides stands in the op and is no operand.
-
-tile.view %b in sram + (%x + 64) + 16 as f32 [%c4, ..]   ->   tile.view %b in sram + %x + 80 as f32 [4, ..]
+"""A pattern of simplify-indices: what is known of base, extents and strides stands in the op and is no operand.
+The base of a view in sram is then what changes, and a number:
+    tile.view %b in sram + (%x + 64) + 16 as f32 [%c4, ..]   ->   tile.view %b in sram + %x + 80 as f32 [4, ..]
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def numbers_of(values: Sequence[int | SSAValue]) -> list[int | SSAValue]:
     return [value if number is None else number for value, number in zip(values, known, strict=True)]
 
 
-class FoldConstants(RewritePattern):
+class FoldView(RewritePattern):
     """See the module docstring."""
 
     @op_type_rewrite_pattern

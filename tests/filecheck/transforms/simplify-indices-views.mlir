@@ -1,4 +1,4 @@
-// RUN: slmc opt --no-locations %s -p canonicalize
+// RUN: slmc opt --no-locations %s -p simplify-indices,canonicalize
 // What is known of base, extents and strides is no operand.
 // CHECK: %x = tile.lds 8 + 40 : index
 // CHECK-NEXT: %{{.*}} = tile.view weight + %x + 80 as f32 [4, %x, 1, 1] strides [4, 16, 0, 0]
