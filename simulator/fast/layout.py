@@ -278,6 +278,7 @@ class Trace(IntEnum):
     SMEM_BYTES = auto()
     EPOCH = auto()  # of SMEM when its reads were compared
     CREDIT = auto()  # so many transitions may still be noted
+    USED = auto()  # whether it was passed over
     FORMS = auto()  # place of the forms of its pointers, or -1 before it was executed
     GUARDS = auto()  # .. x-register, value
     SHAPES = GUARDS + 2  # .. descriptor register, whether the base counts, its words
@@ -298,6 +299,7 @@ class Transition(IntEnum):
     CYCLES = auto()
     FRONTIER = auto()  # from the beginning, or 0
     USES = auto()  # .. since timing.py added up what they count
+    USED = auto()  # whether the trace was passed over with it
     CHOSEN = auto()  # place of the cost of each pointer of the trace
     WORK = auto()  # .. of (cost, busy cycles) of each engine instruction
     COUNTERS = auto()  # .. what is added to each

@@ -31,7 +31,7 @@ from simulator.fast.traces import SMEM_ACTION, choose_costs, find_trace, leave_r
 from simulator.timing.profile import ENGINE_SLOTS
 
 TRACE = int(Exit.TRACE)
-FIRST_CREDIT, MAX_CREDIT = 8, 64
+FIRST_CREDIT, REWARD, MAX_CREDIT = 8, 2, 64
 UNKNOWN = -1
 OF_SEQ = 1 + ENGINE_SLOTS
 OF_ENGINE = int(Profile.FREE)
@@ -66,10 +66,11 @@ def arrive(s: Block, values: Ints, by_pc: Ints) -> int:
 
 @inlined
 def deserves_trace(by_pc: Ints, pc: int, hot: int) -> bool:
-    """A place that is visited often gets a few traces, and more as they are used."""
+    """A place that is visited often gets a few traces, more as new ones prove useful, and a few again after twice as many visits."""
     by_pc[pc, ByPc.VISITS] += 1
-    if by_pc[pc, ByPc.VISITS] == hot:
-        by_pc[pc, ByPc.CREDIT] += FIRST_CREDIT
+    visits = by_pc[pc, ByPc.VISITS]
+    if visits >= hot and visits & visits - 1 == 0:
+        by_pc[pc, ByPc.CREDIT] = max(by_pc[pc, ByPc.CREDIT], FIRST_CREDIT)
     if by_pc[pc, ByPc.CREDIT] <= 0:
         return False
     by_pc[pc, ByPc.CREDIT] -= 1
@@ -106,8 +107,12 @@ def transition_hash(s: Block, state: int, row: int) -> int:
 def pass_over(s: Block, values: Ints, by_pc: Ints, row: int, transition: int) -> None:
     """Everything that executing the trace would do, but for the state of the clock."""
     core, changes, pc = s.core, s.transitions[transition], s.core[Core.PC]
-    by_pc[pc, ByPc.CREDIT] += by_pc[pc, ByPc.CREDIT] < MAX_CREDIT
-    s.traces[row, Trace.CREDIT] += s.traces[row, Trace.CREDIT] < MAX_CREDIT
+    if s.traces[row, Trace.USED] == 0:
+        s.traces[row, Trace.USED] = 1
+        by_pc[pc, ByPc.CREDIT] = min(by_pc[pc, ByPc.CREDIT] + REWARD, MAX_CREDIT)
+    if changes[Transition.USED] == 0:
+        changes[Transition.USED] = 1
+        s.traces[row, Trace.CREDIT] = min(s.traces[row, Trace.CREDIT] + REWARD, MAX_CREDIT)
     leave_results(s, values, by_pc, row)
     if changes[Transition.FRONTIER] > 0:
         core[Core.FRONTIER] = max(core[Core.FRONTIER], core[Core.NOW] + changes[Transition.FRONTIER])
@@ -191,6 +196,7 @@ def note_transition(s: Block, row: int, target: Ints) -> None:
     """What was observed of a trace."""
     core = s.core
     target[Transition.STATE], target[Transition.TRACE], target[Transition.USES] = core[Core.OBSERVED_FROM], row, 0
+    target[Transition.USED] = 0
     target[Transition.CYCLES] = core[Core.NOW] - core[Core.OBSERVED_AT]
     finished = core[Core.FRONTIER] != core[Core.OBSERVED_FRONTIER]
     target[Transition.FRONTIER] = core[Core.FRONTIER] - core[Core.OBSERVED_AT] if finished else 0
