@@ -136,11 +136,11 @@ class FastEngine:
             self._record(pc)
         elif code == Exit.LOG:
             self.timing.read_log()
-        elif code == Exit.LIMIT or (code == Exit.GROW and not tables.grow(self.timing.block)):
+        elif code == Exit.LIMIT:
             raise LimitError(
                 f"more cycles, counts or accesses in flight than the fast engine holds, at pc {pc}: take the reference engine"
             )
-        elif code != Exit.GROW:
+        else:
             self._trap(pc, watchdog_fault(self.options.watchdog) if code == Exit.WATCHDOG else None)
 
     def _teach(self, pc: int) -> None:
@@ -161,7 +161,7 @@ class FastEngine:
         cost = lesson.price(self.timing.costs)
         if form < 0:
             form = lesson.add_form(cost, self.state.memory, self.options.timing_only)
-        lesson.add_cost(form, cost, self.timing.same_costs)
+        lesson.add_cost(form, cost, self.timing.known_costs)
 
     def _record(self, pc: int) -> None:
         """Makes a trace of what comes next, if one can be made."""

@@ -64,7 +64,6 @@ class Exit(IntEnum):
     FAULT = auto()  # it traps: the reference engine says why
     WATCHDOG = auto()
     LEARN = auto()  # the checks and cost of an engine instruction with these shapes are not known yet
-    GROW = auto()  # the rings of accesses are too short
     LOG = auto()  # the log of marks is full
     TRACE = auto()  # a trace from here on is worth making
     LIMIT = auto()  # numbers beyond what 64 bits hold
@@ -83,13 +82,14 @@ class Core(IntEnum):
     EVENT_KIND = auto()
     EVENT_VALUE = auto()
     SEQUENCE = auto()  # accesses so far
-    RING_MASK = auto()  # the length of the rings that is in use, less one
     QUEUE_DEPTH = auto()
     FORM = auto()  # with LEARN: the row and one of the form, or 0 if that is what is missing
     FORMS = auto()  # rows in use
     COSTS = auto()
     NEW_FORM = auto()  # a row and one that the host has filled and the loop has not hashed, or 0
     NEW_COST = auto()
+    NEW_KEY = auto()  # ... for this key of `cost_table`
+    PLACES = auto()  # keys in use
     TOUCHED = auto()
     LOGGED = auto()
     INVENTED = auto()  # lists of vtopk so far
@@ -200,20 +200,17 @@ class Effect(IntEnum):
 
 
 class Cost(IntEnum):
-    """Columns of `costs`: what one form costs, for one place of its DRAM operand; and how often it was executed."""
+    """Columns of `costs`: what a form costs, for some places of its DRAM operand; and how often it was executed."""
 
     FORM = 0
-    RESIDUE = auto()
     CYCLES = auto()
     LEAD = auto()  # cycles before the unit computes
     FILL = auto()  # ... for which it computes after the end
     SRAM_SHARE = auto()
     DRAM_SHARE = auto()
-    DRAM_WRITE = auto()
     NEW = auto()  # executions since the totals were brought up to date
     EXECUTIONS = auto()  # ... before
     BUSY = auto()
-    SAME = auto()  # the first row with equal numbers
     ACTIONS = auto()  # how many
     ACTION = auto()  # .. index and count of each
     LENGTH = ACTION + 12
@@ -238,17 +235,6 @@ class Alias(IntEnum):
     LOW = 0
     HIGH = auto()
     SOURCE = auto()  # the address of the content of LOW
-    LENGTH = auto()
-
-
-class Access(IntEnum):
-    """Columns of `accesses`, by ring: engine and whether it reads. Addresses have the region above ADDRESS_BITS."""
-
-    FINISH = 0
-    PEAK = auto()  # the latest finish up to here
-    LOW = auto()
-    HIGH = auto()
-    ORDER = auto()
     LENGTH = auto()
 
 
@@ -308,17 +294,16 @@ class Transition(IntEnum):
 
 
 ADDRESS_BITS = 44
-MAX_CYCLE = 1 << 61
+MAX_CYCLE = 1 << 60
 MAX_COUNT = 1 << 61
 MAX_NEW = 1 << 12
 """Executions of one instruction before its counts are added up: less than 2^48 each, they cannot overflow."""
 MAX_COST_CYCLES = 1 << 40
-MAX_FORMS, MAX_COSTS, LOG_ROWS = 1 << 14, 1 << 16, 1 << 10
+MAX_FORMS, MAX_COSTS, MAX_PLACES, LOG_ROWS = 1 << 14, 1 << 15, 1 << 16, 1 << 10
 MAX_ALIASES, MAX_WORKERS = 64, 63  # workers: one less than the threads of a session
 MAX_TRACES, MAX_ITEMS, MAX_STATES, MAX_TRANSITIONS = 1 << 12, 1 << 21, 1 << 12, 1 << 14
 MAX_STATE_WORDS, MAX_TRACE_ENGINES = 768, 256
-MAX_RING, MAX_STEPS, MAX_TRANSFERS = 1 << 17, 1 << 16, 1 << 12
+MAX_ACCESSES, MAX_SHARES, RECENT_TRANSFERS = 1 << 16, 1 << 16, 1 << 7
 ENGINE_COUNT, MAX_QUEUE_DEPTH = 4, 64
-RINGS = 2 * ENGINE_COUNT
 FIRST_TOTAL = 2
 """Column of the log where the totals begin, behind label and value."""

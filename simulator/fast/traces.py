@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simulator.fast.compiled import compiled
-from simulator.fast.layout import Block, ByPc, Core, Cost, Form, Ints, Operand, Td, Trace
+from simulator.fast.layout import Block, ByPc, Core, Form, Ints, Operand, Td, Trace
 from simulator.fast.lookup import find_cost_at
 from simulator.fast.scalar import load
 from simulator.fast.schedule import SMEM
@@ -78,7 +78,7 @@ def choose_costs(s: Block, values: Ints, row: int) -> bool:
         cost = find_cost_at(s, form, base)
         if cost == 0:
             return False
-        s.chosen[number] = s.costs[cost - 1, Cost.SAME]
+        s.chosen[number] = cost - 1
         at += 3
     return True
 
