@@ -73,7 +73,9 @@ BLOCK_DTYPE = np.dtype(
             ("transitions", (MAX_TRANSITIONS, Transition.LENGTH)),
             ("transition_table", (2 * MAX_TRANSITIONS,)),
             ("noted", (3, MAX_TRACE_ENGINES)),  # form, cost and busy cycles of what is observed
-            ("chosen", (MAX_TRACE_ENGINES,)),  # the costs of the pointers of a trace, where they are now
+            ("tally", (MAX_COSTS,)),  # by cost: its place in the WORK that is being added up and one, else 0
+            ("observed_places", (X_REGISTERS,)),  # ... of the one that is observed
+            ("places", (X_REGISTERS,)),  # of the sources of a trace, within a period
             ("results", (X_REGISTERS,)),
             ("counters", (Transition.ACTIONS - Transition.COUNTERS,)),
             ("touched", (MAX_COSTS,)),  # rows of costs with NEW > 0

@@ -19,7 +19,7 @@ from isa.spec import TD_REGISTERS, Region
 from simulator.fast import descriptors, tables
 from simulator.fast.compiled import INTERPRETED
 from simulator.fast.kernels.abi import SCRATCH_BYTES
-from simulator.fast.layout import FIRST_CONSTANT, Core, Exit
+from simulator.fast.layout import FIRST_CONSTANT, Core, Exit, Trace
 from simulator.fast.learning import Lesson
 from simulator.fast.loader import execute
 from simulator.fast.recorder import Recorder
@@ -40,6 +40,8 @@ from simulator.state import State
 from simulator.traps import Fault, LimitError
 
 CACHE_LINE_BYTES = 64
+GROWTH = 4
+"""A longer trace passes so many times as many cuts, if it can."""
 
 
 class FastEngine:
@@ -164,10 +166,24 @@ class FastEngine:
         lesson.add_cost(form, cost, self.timing.known_costs)
 
     def _record(self, pc: int) -> None:
-        """Makes a trace of what comes next, if one can be made."""
+        """Makes a trace of what comes next, if one can be made: the first one, or a longer one."""
+        core, traces = self.timing.block.core, self.timing.block.traces
+        shorter = int(core[Core.GROWING])
+        before = int(traces[shorter - 1, Trace.CUTS]) if shorter else 0
+        cuts = GROWTH * before or 1
+        recorder = self._recorder()
+        made = recorder.record(pc, cuts)
+        if shorter:
+            if not made and recorder.cuts > before:
+                made = self._recorder().record(pc, recorder.cuts)
+            traces[shorter - 1, Trace.LONGER] = made or -1
+        if made:
+            traces[made - 1, Trace.SHORTER] = shorter
+        core[Core.MADE] = made
+
+    def _recorder(self) -> Recorder:
         timing = self.timing
-        recorder = Recorder(timing.arrays, timing.block, timing.decoded, self.state.memory.smem)
-        timing.block.core[Core.MADE] = recorder.record(pc)
+        return Recorder(timing.arrays, timing.block, timing.decoded, self.state.memory.smem)
 
     def _compute(self, pc: int) -> None:
         """What the reference computes for an instruction without a kernel."""

@@ -22,7 +22,7 @@ def run(s: Block, program: Program, values: Ints, by_pc: Ints) -> int:
     pc, now, steps, instructions = core[Core.PC], core[Core.NOW], core[Core.STEPS], program.size - 1
     learn(s, program)
     if core[Core.MADE] > 0:
-        begin_observation(s, core[Core.MADE] - 1, UNKNOWN)
+        begin_observation(s, values, core[Core.MADE] - 1, UNKNOWN)
         core[Core.MADE] = 0
     code = 0
     while code == 0:

@@ -27,7 +27,9 @@ from simulator.reference.scalar import ALU, COMPARE, TD_LD_ALIGNMENT, wrap
 from simulator.state import DISCARD
 
 FIRST_CREDIT = 8
-MAX_LENGTH = 4096
+MAX_LENGTH = 1 << 15
+MAX_ADDED = 1 << 61
+LEAST, GREATEST = -(1 << 62), 1 << 62
 WORD_BYTES, LOG2_WORD = 8, 3
 
 
@@ -69,26 +71,28 @@ class Recorder:
         self._tds: dict[int, list[int]] = {}
         self._bases: dict[int, Number] = {}  # of registers that were written on the way
         self._way = Way()
+        self.cuts = 0
+        """Those that were reached."""
 
-    def record(self, pc: int) -> int:
-        """Adds the trace from pc on; returns its row and one, or 0 if there is none."""
+    def record(self, pc: int, cuts: int) -> int:
+        """Adds the trace from pc on, to the end of the last of some cuts; returns its row and one, or 0 if there is none."""
         core = self._block.core
         try:
-            end = self._follow(pc)
+            end = self._follow(pc, cuts)
         except Refused:
             return 0
         items = self._lists()
-        if core[Core.TRACES] == MAX_TRACES or core[Core.ITEMS] + sum(map(len, items)) > MAX_ITEMS:
+        if core[Core.TRACES] == MAX_TRACES or core[Core.ITEMS] + sum(len(entries) for entries, _ in items) > MAX_ITEMS:
             return 0
         row = int(core[Core.TRACES])
         core[Core.TRACES] += 1
         trace = self._block.traces[row]
         trace[:] = 0
         trace[Trace.FOLLOWING] = self._by_pc[pc, ByPc.TRACE]
-        trace[Trace.BEGIN], trace[Trace.END] = pc, end
+        trace[Trace.BEGIN], trace[Trace.END], trace[Trace.CUTS] = pc, end, cuts
         trace[Trace.INSTRUCTIONS], trace[Trace.ENGINES] = self._way.instructions, self._way.engines
         trace[Trace.SMEM_BYTES], trace[Trace.EPOCH] = self._way.smem_bytes, core[Core.EPOCH]
-        trace[Trace.CREDIT], trace[Trace.FORMS] = FIRST_CREDIT, -1
+        trace[Trace.CREDIT] = FIRST_CREDIT
         for column, (entries, width) in zip(range(Trace.GUARDS, Trace.LENGTH, 2), items, strict=True):
             self._store(trace, column, entries, width)
         self._by_pc[pc, ByPc.TRACE] = row + 1
@@ -100,8 +104,8 @@ class Recorder:
         self._block.core[Core.ITEMS] = at + len(entries)
         trace[column], trace[column + 1] = at, len(entries) // width
 
-    def _follow(self, pc: int) -> int:
-        """The pc behind the next cut. Raises Refused."""
+    def _follow(self, pc: int, cuts: int) -> int:
+        """The pc behind the last cut. Raises Refused."""
         way = self._way
         while way.instructions < MAX_LENGTH:
             d = self._decoded[pc] if pc < len(self._decoded) else None
@@ -112,7 +116,9 @@ class Recorder:
             if mnemonic in ("br", "jal", "jalr"):
                 following, target = self._jump(d, pc)
                 if target <= pc:
-                    return following
+                    self.cuts += 1
+                    if self.cuts == cuts:
+                        return following
             elif d.row.engine != Engine.SEQ:
                 self._issue(d)
             elif mnemonic == "alu":
@@ -233,8 +239,8 @@ class Recorder:
         if region == Region.SMEM:
             raise Refused
         if base.source >= 0:
-            if region in READ_ONLY_REGIONS:
-                added = wrap(base.value - self._start[base.source])
+            added = wrap(base.value - self._start[base.source])
+            if region in READ_ONLY_REGIONS and abs(added) < MAX_ADDED:
                 self._way.pointers.append((self._way.engines, base.source, added))
             else:
                 self._known(base)
@@ -245,6 +251,7 @@ class Recorder:
         self._settle_bases()
         guards = way.guards
         pointers = [entry for entry in way.pointers if entry[1] not in guards]
+        sources = list(dict.fromkeys(source for _, source, _ in pointers))
         results: list[int] = []
         for register, number in enumerate(self._x[:DISCARD]):
             if number != Number(self._start[register], register) and register:
@@ -258,7 +265,8 @@ class Recorder:
             ([number for entry in guards.items() for number in entry], 2),
             ([number for register, entry in way.shapes.items() for number in (register, *entry)], 2 + Td.LENGTH),
             ([n for key, entry in way.reads.items() for n in (key >> LOG2_WORD, *entry)], 3),
-            ([number for entry in pointers for number in entry], 3),
+            ([n for number, source, added in pointers for n in (number, sources.index(source), added)], 3),
+            ([number for source in sources for number in (source, LEAST, GREATEST)], 3),
             (results, 3),
             (changed, 2 + Td.LENGTH),
             ([number for entry in way.flows.items() if entry[1] for number in entry], 2),

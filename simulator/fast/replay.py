@@ -7,6 +7,7 @@ in a certain state. The first time a trace is executed as usual and observed; fr
 
 from __future__ import annotations
 
+from isa.spec import X_REGISTERS
 from simulator.fast.compiled import compiled, inlined
 from simulator.fast.descriptors import mixed
 from simulator.fast.layout import (
@@ -27,15 +28,20 @@ from simulator.fast.layout import (
 )
 from simulator.fast.lookup import enter
 from simulator.fast.states import FIRST_ENGINE, current_state, restore
-from simulator.fast.traces import SMEM_ACTION, choose_costs, find_trace, leave_results
+from simulator.fast.traces import SMEM_ACTION, applies, find_places, find_trace, leave_results, limit_sources
 from simulator.timing.profile import ENGINE_SLOTS
 
 TRACE = int(Exit.TRACE)
 FIRST_CREDIT, REWARD, MAX_CREDIT = 8, 2, 64
+GROW_AT, INSTRUCTIONS_A_PASS = 16, 1
+"""A longer trace is made of one that was passed over so often, and once for so many of its instructions: making one takes the time
+of many passes, so it must be a part of the program that comes by more often than once in a token.
+"""
 UNKNOWN = -1
 OF_SEQ = 1 + ENGINE_SLOTS
 OF_ENGINE = int(Profile.FREE)
 COUNTERS = int(Transition.COUNTERS)
+MAX_SOURCES = X_REGISTERS
 
 
 @compiled
@@ -43,33 +49,82 @@ def arrive(s: Block, values: Ints, by_pc: Ints) -> int:
     """Goes on from a cut, PC, as far as that is known. Returns 0, or Exit.TRACE if a trace from there on is to be made."""
     core = s.core
     before = core[Core.OBSERVED]
+    if before > 0 and core[Core.OBSERVED_CUTS] > 1:
+        core[Core.OBSERVED_CUTS] -= 1
+        return 0
     state = end_observation(s) if before > 0 else UNKNOWN
-    passed, trace = False, 0
+    passed, trace, grows = False, 0, False
     while core[Core.NOW] < MAX_CYCLE // 2 and core[Core.FULL] == 0:
-        trace = find_trace(s, values, by_pc, core[Core.PC], before)
-        if trace == 0 or s.traces[trace - 1, Trace.FORMS] < 0 or not choose_costs(s, values, trace - 1):
+        trace = find_longest(s, values, by_pc, core[Core.PC], before)
+        if trace == 0:
             break
         if state == UNKNOWN:
             state = current_state(s, core[Core.NOW], False)
-        transition = find_transition(s, state, trace - 1)
-        if transition < 0 or s.traces[trace - 1, Trace.INSTRUCTIONS] >= core[Core.STEPS]:
+        known, transition = find_known(s, values, trace, state)
+        if known == 0 or (known != trace and s.traces[trace - 1, Trace.CREDIT] > 0):
             break
-        pass_over(s, values, by_pc, trace - 1, transition)
-        state, passed, before = s.transitions[transition, Transition.NEXT], True, trace
+        grows = (not passed or s.traces[before - 1, Trace.LONGER] != 0) and is_to_grow(s, known - 1)
+        if grows:
+            break
+        pass_over(s, values, by_pc, known - 1, transition)
+        state, passed, before = s.transitions[transition, Transition.NEXT], True, known
     if passed:
         restore(s, state, core[Core.NOW])
+    core[Core.GROWING] = 0
+    if grows:
+        core[Core.GROWING] = trace
+        return TRACE
     if trace > 0:
-        begin_observation(s, trace - 1, state)
+        begin_observation(s, values, trace - 1, state)
         return 0
     return TRACE if deserves_trace(by_pc, core[Core.PC], core[Core.HOT_VISITS]) else 0
+
+
+@compiled
+def find_longest(s: Block, values: Ints, by_pc: Ints, pc: int, before: int) -> int:
+    """The row and one of the longest trace that the program goes from here on, or 0."""
+    name = find_trace(s, values, by_pc, pc, before)
+    if name > 0:
+        longer = s.traces[name - 1, Trace.LONGER]
+        while longer > 0 and applies(s, values, longer - 1):
+            name = longer
+            longer = s.traces[name - 1, Trace.LONGER]
+        if before > 0:
+            s.traces[before - 1, Trace.SUCCESSOR] = name
+    return name
+
+
+@compiled
+def find_known(s: Block, values: Ints, name: int, state: int) -> tuple[int, int]:
+    """The longest trace that begins like this one, and the transition that it makes; or (0, -1)."""
+    transition = -1
+    while name > 0:
+        if s.traces[name - 1, Trace.IS_KNOWN] != 0 and s.traces[name - 1, Trace.INSTRUCTIONS] < s.core[Core.STEPS]:
+            if find_places(s, values, name - 1):
+                transition = find_transition(s, state, name - 1)
+                if transition >= 0:
+                    break
+        name = s.traces[name - 1, Trace.SHORTER]
+        if name > 0 and not applies(s, values, name - 1):
+            name = 0
+    return name, transition
+
+
+@inlined
+def is_to_grow(s: Block, row: int) -> bool:
+    """A trace that is passed over often is to become longer, once."""
+    if s.traces[row, Trace.LONGER] != 0:
+        return False
+    s.traces[row, Trace.PASSES] += 1
+    wanted = max(GROW_AT, s.traces[row, Trace.INSTRUCTIONS] // INSTRUCTIONS_A_PASS)
+    return s.traces[row, Trace.PASSES] == wanted
 
 
 @inlined
 def deserves_trace(by_pc: Ints, pc: int, hot: int) -> bool:
     """A place that is visited often gets a few traces, more as new ones prove useful, and a few again after twice as many visits."""
     by_pc[pc, ByPc.VISITS] += 1
-    visits = by_pc[pc, ByPc.VISITS]
-    if visits >= hot and visits & visits - 1 == 0:
+    if is_milestone(by_pc[pc, ByPc.VISITS], hot):
         by_pc[pc, ByPc.CREDIT] = max(by_pc[pc, ByPc.CREDIT], FIRST_CREDIT)
     if by_pc[pc, ByPc.CREDIT] <= 0:
         return False
@@ -77,19 +132,25 @@ def deserves_trace(by_pc: Ints, pc: int, hot: int) -> bool:
     return True
 
 
+@inlined
+def is_milestone(count: int, first: int) -> bool:
+    """A power of two, `first` or more: what did not prove useful is tried again, ever more seldom."""
+    return count >= first and count & count - 1 == 0
+
+
 @compiled
 def find_transition(s: Block, state: int, row: int) -> int:
-    """The row of what the trace with the costs `chosen` does in a state, or -1."""
+    """The row of what the trace does in a state with its sources at `places`, or -1."""
     if state <= 0:
         return -1
     table, place = s.transition_table, transition_hash(s, state, row) & s.transition_table.size - 1
     while table[place] > 0:
         found = table[place] - 1
         if s.transitions[found, Transition.STATE] == state and s.transitions[found, Transition.TRACE] == row:
-            at, number, pointers = s.transitions[found, Transition.CHOSEN], 0, s.traces[row, Trace.POINTERS + 1]
-            while number < pointers and s.items[at + number] == s.chosen[number]:
+            at, number, sources = s.transitions[found, Transition.PLACES], 0, s.traces[row, Trace.SOURCES + 1]
+            while number < sources and s.items[at + number] == s.places[number]:
                 number += 1
-            if number == pointers:
+            if number == sources:
                 return found
         place = place + 1 & table.size - 1
     return -1
@@ -98,8 +159,8 @@ def find_transition(s: Block, state: int, row: int) -> int:
 @compiled
 def transition_hash(s: Block, state: int, row: int) -> int:
     value = mixed(state, row)
-    for number in range(s.traces[row, Trace.POINTERS + 1]):
-        value = mixed(value, s.chosen[number])
+    for number in range(s.traces[row, Trace.SOURCES + 1]):
+        value = mixed(value, s.places[number])
     return value
 
 
@@ -142,13 +203,20 @@ def add_counters(s: Block, changes: Ints) -> None:
 
 
 @compiled
-def begin_observation(s: Block, row: int, state: int) -> None:
+def begin_observation(s: Block, values: Ints, row: int, state: int) -> None:
     """The program goes the way of a trace from the cut at PC on."""
     core = s.core
-    if s.traces[row, Trace.CREDIT] <= 0 or core[Core.TRANSITIONS] == MAX_TRANSITIONS:
+    if s.traces[row, Trace.CREDIT] <= 0:
+        s.traces[row, Trace.MISSES] += 1
+        if is_milestone(s.traces[row, Trace.MISSES], FIRST_CREDIT):
+            s.traces[row, Trace.CREDIT] = FIRST_CREDIT
+        return
+    if core[Core.TRANSITIONS] == MAX_TRANSITIONS:
         return
     s.traces[row, Trace.CREDIT] -= 1
     core[Core.OBSERVED], core[Core.NOTED], core[Core.OBSERVED_AT] = row + 1, 0, core[Core.NOW]
+    core[Core.OBSERVED_CUTS] = s.traces[row, Trace.CUTS]
+    keep_places(s, values, row)
     core[Core.OBSERVED_FROM] = state if state > 0 else current_state(s, core[Core.NOW], True)
     core[Core.OBSERVED_FRONTIER] = core[Core.FRONTIER]
     for place in range(s.counters.size):
@@ -176,19 +244,30 @@ def end_observation(s: Block) -> int:
     core[Core.OBSERVED] = 0
     state, engines = current_state(s, core[Core.NOW], True), s.traces[row, Trace.ENGINES]
     alike = core[Core.PC] == s.traces[row, Trace.END] and core[Core.NOTED] == engines
-    if not alike or min(state, core[Core.OBSERVED_FROM]) == 0 or core[Core.ITEMS] + 4 * engines > MAX_ITEMS:
+    if not alike or min(state, core[Core.OBSERVED_FROM]) == 0 or core[Core.ITEMS] + 3 * engines + MAX_SOURCES > MAX_ITEMS:
         return state
-    keep_pointers(s, row)
+    if s.traces[row, Trace.IS_KNOWN] == 0:
+        limit_sources(s, row)
     target = s.transitions[core[Core.TRANSITIONS]]
-    target[Transition.CHOSEN] = core[Core.ITEMS]
-    for number in range(s.traces[row, Trace.POINTERS + 1]):
-        s.items[core[Core.ITEMS]] = s.chosen[number]
+    target[Transition.PLACES] = core[Core.ITEMS]
+    for number in range(s.traces[row, Trace.SOURCES + 1]):
+        s.places[number] = s.observed_places[number]
+        s.items[core[Core.ITEMS]] = s.places[number]
         core[Core.ITEMS] += 1
     enter(s.transition_table, transition_hash(s, core[Core.OBSERVED_FROM], row), core[Core.TRANSITIONS])
     core[Core.TRANSITIONS] += 1
     note_transition(s, row, target)
     target[Transition.NEXT] = state
     return state
+
+
+@inlined
+def keep_places(s: Block, values: Ints, row: int) -> None:
+    """Where the sources of the observed trace are."""
+    at = s.traces[row, Trace.SOURCES]
+    for number in range(s.traces[row, Trace.SOURCES + 1]):
+        s.observed_places[number] = values[s.items[at]] & s.core[Core.PERIOD_MASK]
+        at += 3
 
 
 @compiled
@@ -204,28 +283,31 @@ def note_transition(s: Block, row: int, target: Ints) -> None:
     for action in range(s.actions.size):
         target[Transition.ACTIONS + action] = 0
     target[Transition.ACTIONS + SMEM_ACTION] = s.traces[row, Trace.SMEM_BYTES]
-    for number in range(s.traces[row, Trace.ENGINES]):
-        cost = s.noted[1, number]
-        s.items[core[Core.ITEMS]], s.items[core[Core.ITEMS] + 1] = cost, s.noted[2, number]
-        core[Core.ITEMS] += 2
-        for pair in range(s.costs[cost, Cost.ACTIONS]):
-            at = Cost.ACTION + 2 * pair
-            target[Transition.ACTIONS + s.costs[cost, at]] += s.costs[cost, at + 1]
+    add_up_work(s, target, s.traces[row, Trace.ENGINES])
     subtract_counters(s)
     for place in range(s.counters.size):
         target[COUNTERS + place] = s.counters[place]
 
 
 @compiled
-def keep_pointers(s: Block, row: int) -> None:
-    """Writes the costs that were observed of the pointers to `chosen`, the first time also their forms to the trace."""
-    core, at = s.core, s.traces[row, Trace.POINTERS]
-    count, first = s.traces[row, Trace.POINTERS + 1], s.traces[row, Trace.FORMS] < 0
-    if first:
-        s.traces[row, Trace.FORMS] = core[Core.ITEMS]
-        core[Core.ITEMS] += count
-    for number in range(count):
-        s.chosen[number] = s.noted[1, s.items[at]]
-        if first:
-            s.items[s.traces[row, Trace.FORMS] + number] = s.noted[0, s.items[at]]
-        at += 3
+def add_up_work(s: Block, target: Ints, engines: int) -> None:
+    """What the engine instructions that were noted cost and count."""
+    items, first = s.items, s.core[Core.ITEMS]
+    at = first
+    for number in range(engines):
+        cost = s.noted[1, number]
+        if s.tally[cost] == 0:
+            items[at], items[at + 1], items[at + 2] = cost, 0, 0
+            at += 3
+            s.tally[cost] = at
+        items[s.tally[cost] - 2] += 1
+        items[s.tally[cost] - 1] += s.noted[2, number]
+    target[Transition.COSTS] = (at - first) // 3
+    s.core[Core.ITEMS] = at
+    while at > first:
+        at -= 3
+        cost = items[at]
+        s.tally[cost] = 0
+        for pair in range(s.costs[cost, Cost.ACTIONS]):
+            action = Cost.ACTION + 2 * pair
+            target[Transition.ACTIONS + s.costs[cost, action]] += items[at + 1] * s.costs[cost, action + 1]

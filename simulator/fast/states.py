@@ -6,6 +6,8 @@ table and named by their row and one; 0 stands for one that is too long.
 
 from __future__ import annotations
 
+import numpy as np
+
 from simulator.fast.compiled import compiled, inlined
 from simulator.fast.descriptors import mixed
 from simulator.fast.interlock import ENGINE_BITS, LOW_BITS
@@ -16,6 +18,8 @@ from simulator.fast.turnaround import END, MASK, ORDER, START, is_last, remember
 
 FIRST_ENGINE = 1
 TOO_LONG = MAX_STATE_WORDS + 1
+FACTORS: Ints = np.random.default_rng(0).integers(-(1 << 62), 1 << 62, MAX_STATE_WORDS) | 1
+"""Of each word in the hash of a state: a sum of products is quicker than a chain."""
 
 
 @compiled
@@ -48,10 +52,13 @@ def describe_engines(s: Block, now: int, at: int) -> int:
 
 @compiled
 def describe_accesses(s: Block, kind: int, now: int, at: int) -> int:
-    """Those in flight, in their order: of each the end, the bytes, and its place in the order."""
+    """Those in flight, in their order: of each its place in the order, the end, and the bytes. Places are given away in turns,
+    so from the next one on they are almost in order.
+    """
     stamps, orders, count_at = s.access_stamps[kind], s.access_orders[kind], at
-    at += 1
-    for row in range(s.access_use[kind, GROUPS] * GROUP):
+    at, row, length = at + 1, s.access_use[kind, NEXT] - 1, s.access_use[kind, GROUPS] * GROUP
+    for _ in range(length):
+        row = row + 1 if row + 1 < length else 0
         end = stamps[row] >> ENGINE_BITS
         if end > now:
             if at + 4 > MAX_STATE_WORDS:
@@ -150,8 +157,8 @@ def interned(s: Block, adds: bool) -> int:
     """The name of `state`, a new one if wanted; 0 if there is none."""
     length, table, value = s.state[0], s.state_table, 0
     for place in range(length):
-        value = mixed(value, s.state[place])
-    place = value & table.size - 1
+        value += s.state[place] * FACTORS[place]
+    place = mixed(0, value) & table.size - 1
     while table[place] > 0:
         row, same = table[place] - 1, 0
         while same < length and s.states[row, same] == s.state[same]:

@@ -12,7 +12,7 @@ from isa.machine import Machine
 from isa.spec import SMEM_WIDTHS, TD_BYTES, Engine
 from simulator.fast import loader, tables
 from simulator.fast.host_time import HostRow, HostTime, host_rows
-from simulator.fast.layout import FIRST_TOTAL, ByPc, Core, Cost, Form, Ints, Profile, Trace, Transition
+from simulator.fast.layout import FIRST_TOTAL, ByPc, Core, Cost, Form, Ints, Profile, Transition
 from simulator.fast.predecode import decoded_text
 from simulator.timing.actions import ACTIONS
 from simulator.timing.costs import CostModel
@@ -174,11 +174,9 @@ class FastTiming:
             uses = int(transition[Transition.USES])
             if uses:
                 at = int(transition[Transition.WORK])
-                work = block.items[at : at + 2 * block.traces[transition[Transition.TRACE], Trace.ENGINES]].reshape(
-                    -1, 2
-                )
-                np.add.at(block.costs[:, Cost.EXECUTIONS], work[:, 0], uses)
-                np.add.at(block.costs[:, Cost.BUSY], work[:, 0], uses * work[:, 1])
+                work = block.items[at : at + 3 * transition[Transition.COSTS]].reshape(-1, 3)
+                block.costs[work[:, 0], Cost.EXECUTIONS] += uses * work[:, 1]
+                block.costs[work[:, 0], Cost.BUSY] += uses * work[:, 2]
                 transition[Transition.USES] = 0
 
     def _per_pc(self) -> dict[int, PcProfile]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from simulator.fast.compiled import compiled
+from simulator.fast.compiled import compiled, inlined
+from simulator.fast.descriptors import BASE_MASK
 from simulator.fast.layout import Block, ByPc, Core, Form, Ints, Operand, Td, Trace
-from simulator.fast.lookup import find_cost_at
 from simulator.fast.scalar import load
 from simulator.fast.schedule import SMEM
 from simulator.timing.actions import ACTION_INDEX
@@ -68,35 +68,40 @@ def reads_alike(s: Block, row: int) -> bool:
 
 
 @compiled
-def choose_costs(s: Block, values: Ints, row: int) -> bool:
-    """Writes the costs of its pointers to `chosen`; False if one is not known, or an operand may not lie there."""
-    forms, at = s.traces[row, Trace.FORMS], s.traces[row, Trace.POINTERS]
-    for number in range(s.traces[row, Trace.POINTERS + 1]):
-        base, form = values[s.items[at + 1]] + s.items[at + 2], s.items[forms + number]
-        if not may_lie(s, form, base):
+def find_places(s: Block, values: Ints, row: int) -> bool:
+    """Writes the places of its sources within a period to `places`; False if a pointer may not lie where it would."""
+    at, mask = s.traces[row, Trace.SOURCES], s.core[Core.PERIOD_MASK]
+    for number in range(s.traces[row, Trace.SOURCES + 1]):
+        value = values[s.items[at]]
+        if value < s.items[at + 1] or value > s.items[at + 2]:
             return False
-        cost = find_cost_at(s, form, base)
-        if cost == 0:
-            return False
-        s.chosen[number] = cost - 1
+        s.places[number] = value & mask
         at += 3
     return True
 
 
 @compiled
-def may_lie(s: Block, form: int, base: int) -> bool:
-    """The checks of the operand in a read-only region: alignment and bounds."""
+def limit_sources(s: Block, row: int) -> None:
+    """Notes between which values the sources of a trace may be: where its pointers, with the forms that were observed, are in
+    bounds. Alignment is that of the place in a period.
+    """
+    items, at = s.items, s.traces[row, Trace.POINTERS]
+    for _ in range(s.traces[row, Trace.POINTERS + 1]):
+        source, added = s.traces[row, Trace.SOURCES] + 3 * items[at + 1], items[at + 2]
+        low, high, size = reach(s, s.noted[0, items[at]])
+        items[source + 1] = max(items[source + 1], -added - min(low, 0))
+        items[source + 2] = min(items[source + 2], min(size - high, BASE_MASK) - added)
+        at += 3
+    s.traces[row, Trace.IS_KNOWN] = 1
+
+
+@inlined
+def reach(s: Block, form: int) -> tuple[int, int, int]:
+    """Where its operand in DRAM begins and ends, from the base on, and the size of the region."""
     forms, at = s.forms, Form.OPERAND
     while forms[form, at + Operand.REGISTER] != forms[form, Form.DRAM]:
         at += Operand.LENGTH
-    size = s.memories[forms[form, at + Operand.REGION], 1]
-    return (
-        base & forms[form, at + Operand.ALIGNMENT] == 0
-        and base >= 0
-        and base + forms[form, at + Operand.LOW] >= 0
-        and base + forms[form, at + Operand.HIGH] <= size
-        and base >> 40 == 0
-    )
+    return forms[form, at + Operand.LOW], forms[form, at + Operand.HIGH], s.memories[forms[form, at + Operand.REGION], 1]
 
 
 @compiled
