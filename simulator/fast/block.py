@@ -66,6 +66,7 @@ BLOCK_DTYPE = np.dtype(
             ("costs", (MAX_COSTS, Cost.LENGTH)),
             ("cost_table", (2 * MAX_PLACES, 2)),  # a key, or 0, and a row of `costs`
             ("traces", (MAX_TRACES, Trace.LENGTH)),
+            ("trace_table", (2 * MAX_TRACES,)),  # by hash: the newest trace and one, or 0
             ("items", (MAX_ITEMS,)),
             ("states", (MAX_STATES, MAX_STATE_WORDS)),  # length, then words
             ("state_table", (2 * MAX_STATES,)),

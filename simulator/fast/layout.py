@@ -246,7 +246,7 @@ class ByPc(IntEnum):
     FLOW = 0  # the running sum is how often an instruction was executed
     NANOSECONDS = auto()  # of this computer, in its kernel, if they are measured
     FORM = auto()  # the form that was executed last, or 0
-    TRACE = auto()  # the first trace that begins here and one, or 0
+    TRACE = auto()  # the first trace that was made here and one, or 0: by its guards the others are found
     VISITS = auto()
     CREDIT = auto()  # so many traces may still be made
     LENGTH = auto()
@@ -257,7 +257,7 @@ class Trace(IntEnum):
     places in `items` and lengths in entries.
     """
 
-    FOLLOWING = 0  # the next trace from the same place and one, or 0
+    FOLLOWING = 0  # the next trace with the same place in `trace_table` and one, or 0
     SUCCESSOR = auto()  # the one that came after it last time and one, or 0
     BEGIN = auto()  # pc
     END = auto()  # the pc behind it

@@ -11,6 +11,7 @@ from simulator.fast.layout import Block, ByPc, Core, Exit, Ints, Op, Program, Td
 from simulator.fast.lookup import learn
 from simulator.fast.replay import UNKNOWN, arrive, begin_observation
 from simulator.fast.scalar import DIV, REM, alu, branches
+from simulator.fast.traces import enter_trace
 from simulator.fast.system import bring_up_to_date, system
 
 DONE, FAULT, WATCHDOG = int(Exit.HOST), int(Exit.FAULT), int(Exit.WATCHDOG)
@@ -22,6 +23,7 @@ def run(s: Block, program: Program, values: Ints, by_pc: Ints) -> int:
     pc, now, steps, instructions = core[Core.PC], core[Core.NOW], core[Core.STEPS], program.size - 1
     learn(s, program)
     if core[Core.MADE] > 0:
+        enter_trace(s, values, by_pc, core[Core.MADE] - 1)
         begin_observation(s, values, core[Core.MADE] - 1, UNKNOWN)
         core[Core.MADE] = 0
     code = 0

@@ -21,7 +21,7 @@ from isa.spec import (
     used_fields,
 )
 from simulator.fast.descriptors import HIGHEST, LOWEST, LOWEST_BIT, MASK, WORD
-from simulator.fast.layout import FIRST_CONSTANT, MAX_ITEMS, MAX_TRACE_ENGINES, MAX_TRACES, ByPc, Core, Ints, Td, Trace
+from simulator.fast.layout import FIRST_CONSTANT, MAX_ITEMS, MAX_TRACE_ENGINES, MAX_TRACES, Core, Ints, Td, Trace
 from simulator.fast.tables import Arrays, Block
 from simulator.reference.scalar import ALU, COMPARE, TD_LD_ALIGNMENT, wrap
 from simulator.state import DISCARD
@@ -64,7 +64,7 @@ class Recorder:
     """Follows one program from its registers as they are."""
 
     def __init__(self, arrays: Arrays, block: Block, decoded: list[Decoded | None], smem: bytearray) -> None:
-        self._block, self._by_pc, self._decoded, self._smem = block, arrays.by_pc, decoded, smem
+        self._block, self._decoded, self._smem = block, decoded, smem
         self._start: list[int] = arrays.values[:FIRST_CONSTANT].tolist()
         self._x = [Number(value, register) for register, value in enumerate(self._start)]
         self._x[0] = Number(0)
@@ -88,14 +88,12 @@ class Recorder:
         core[Core.TRACES] += 1
         trace = self._block.traces[row]
         trace[:] = 0
-        trace[Trace.FOLLOWING] = self._by_pc[pc, ByPc.TRACE]
         trace[Trace.BEGIN], trace[Trace.END], trace[Trace.CUTS] = pc, end, cuts
         trace[Trace.INSTRUCTIONS], trace[Trace.ENGINES] = self._way.instructions, self._way.engines
         trace[Trace.SMEM_BYTES], trace[Trace.EPOCH] = self._way.smem_bytes, core[Core.EPOCH]
         trace[Trace.CREDIT] = FIRST_CREDIT
         for column, (entries, width) in zip(range(Trace.GUARDS, Trace.LENGTH, 2), items, strict=True):
             self._store(trace, column, entries, width)
-        self._by_pc[pc, ByPc.TRACE] = row + 1
         return row + 1
 
     def _store(self, trace: Ints, column: int, entries: list[int], width: int) -> None:

@@ -58,7 +58,7 @@ def forget(block: Block, by_pc: Ints) -> None:
         return
     for table in (block.form_table, block.cost_table):
         table[:] = 0
-    for table in (block.state_table, block.transition_table):
+    for table in (block.trace_table, block.state_table, block.transition_table):
         table[:] = 0
     by_pc[:, ByPc.FORM :] = 0
     for place in (Core.TRACES, Core.ITEMS, Core.STATES, Core.TRANSITIONS, Core.OBSERVED, Core.MADE):

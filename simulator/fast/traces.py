@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from simulator.fast.compiled import compiled, inlined
-from simulator.fast.descriptors import BASE_MASK
-from simulator.fast.layout import Block, ByPc, Core, Form, Ints, Operand, Td, Trace
+from simulator.fast.descriptors import BASE_MASK, mixed
+from simulator.fast.layout import MAX_TRACES, Block, ByPc, Core, Form, Ints, Operand, Td, Trace
 from simulator.fast.scalar import load
 from simulator.fast.schedule import SMEM
 from simulator.timing.actions import ACTION_INDEX
 
 SMEM_ACTION = ACTION_INDEX["smem"]
 WORDS = int(Td.LENGTH)
+TABLE_MASK = 2 * MAX_TRACES - 1
 SHAPE_ITEMS, DESCRIPTOR_ITEMS = 2 + WORDS, 2 + WORDS
 
 
@@ -20,12 +21,63 @@ def find_trace(s: Block, values: Ints, by_pc: Ints, pc: int, before: int) -> int
     likely = s.traces[before - 1, Trace.SUCCESSOR] if before > 0 else 0
     if likely > 0 and s.traces[likely - 1, Trace.BEGIN] == pc and applies(s, values, likely - 1):
         return likely
-    name = by_pc[pc, ByPc.TRACE]
-    while name > 0 and not applies(s, values, name - 1):
-        name = s.traces[name - 1, Trace.FOLLOWING]
+    first, name = by_pc[pc, ByPc.TRACE], 0
+    if first > 0:
+        name = first_of(s, values, pc, s.trace_table[place_of_values(s, values, pc, first - 1)])
+        if name == 0:
+            name = first_of(s, values, pc, s.trace_table[place_of_pc(pc)])
     if before > 0:
         s.traces[before - 1, Trace.SUCCESSOR] = name
     return name
+
+
+@compiled
+def first_of(s: Block, values: Ints, pc: int, name: int) -> int:
+    """The first trace of a list that the program goes from here on, or 0."""
+    while name > 0 and (s.traces[name - 1, Trace.BEGIN] != pc or not applies(s, values, name - 1)):
+        name = s.traces[name - 1, Trace.FOLLOWING]
+    return name
+
+
+@compiled
+def enter_trace(s: Block, values: Ints, by_pc: Ints, row: int) -> None:
+    """Enters a trace that begins at the place the program has come to. Traces that need as many registers as the first one are
+    found by the values of these, others only by the place.
+    """
+    pc = s.traces[row, Trace.BEGIN]
+    if by_pc[pc, ByPc.TRACE] == 0:
+        by_pc[pc, ByPc.TRACE] = row + 1
+    first = by_pc[pc, ByPc.TRACE] - 1
+    place = place_of_values(s, values, pc, first) if has_guards_of(s, row, first) else place_of_pc(pc)
+    s.traces[row, Trace.FOLLOWING] = s.trace_table[place]
+    s.trace_table[place] = row + 1
+
+
+@inlined
+def place_of_pc(pc: int) -> int:
+    return mixed(0, pc) & TABLE_MASK
+
+
+@compiled
+def place_of_values(s: Block, values: Ints, pc: int, first: int) -> int:
+    """By the values of the registers that a trace needs."""
+    at, state = s.traces[first, Trace.GUARDS], mixed(1, pc)
+    for number in range(s.traces[first, Trace.GUARDS + 1]):
+        state = mixed(state, values[s.items[at + 2 * number]])
+    return state & TABLE_MASK
+
+
+@compiled
+def has_guards_of(s: Block, row: int, other: int) -> bool:
+    """Whether a trace needs all registers that another one needs."""
+    at, guards = s.traces[row, Trace.GUARDS], s.traces[row, Trace.GUARDS + 1]
+    for number in range(s.traces[other, Trace.GUARDS + 1]):
+        register, found = s.items[s.traces[other, Trace.GUARDS] + 2 * number], 0
+        while found < guards and s.items[at + 2 * found] != register:
+            found += 1
+        if found == guards:
+            return False
+    return True
 
 
 @compiled
