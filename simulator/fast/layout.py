@@ -249,6 +249,7 @@ class ByPc(IntEnum):
     TRACE = auto()  # the first trace that was made here and one, or 0: by its guards the others are found
     VISITS = auto()
     CREDIT = auto()  # so many traces may still be made
+    GROWN = auto()  # how many longer traces were made that have not proved useful
     LENGTH = auto()
 
 
@@ -266,10 +267,9 @@ class Trace(IntEnum):
     SMEM_BYTES = auto()
     EPOCH = auto()  # of SMEM when its reads were compared
     CREDIT = auto()  # so many transitions may still be noted
-    USED = auto()  # whether it was passed over
+    PASSES = auto()  # how often it was passed over
     MISSES = auto()  # transitions that were not noted for want of credit
     CUTS = auto()  # how many places it passes at which traces could begin, with its end
-    PASSES = auto()  # how often it was passed over while it could become longer
     LONGER = auto()  # the trace that begins in the same way and one, 0 if there is none yet, -1 if there will be none
     SHORTER = auto()  # the one of which it is the longer one, and one, or 0
     IS_KNOWN = auto()  # whether it was executed, so that the limits of its sources are known

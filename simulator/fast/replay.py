@@ -33,9 +33,11 @@ from simulator.timing.profile import ENGINE_SLOTS
 
 TRACE = int(Exit.TRACE)
 FIRST_CREDIT, REWARD, MAX_CREDIT = 8, 2, 64
-GROW_AT, INSTRUCTIONS_A_PASS = 16, 1
-"""A longer trace is made of one that was passed over so often, and once for so many of its instructions: making one takes the time
-of many passes, so it must be a part of the program that comes by more often than once in a token.
+USEFUL = 8
+"""A trace that was passed over so often was worth its making."""
+GROW_AT, MAX_GROWN = 16, 4
+"""A longer trace is made of one that was passed over so often, and as often as it has instructions: making one takes the time of
+many passes, so it must be a part of the program that comes by more often than once in a token.
 """
 UNKNOWN = -1
 OF_SEQ = 1 + ENGINE_SLOTS
@@ -63,7 +65,7 @@ def arrive(s: Block, values: Ints, by_pc: Ints) -> int:
         known, transition = find_known(s, values, trace, state)
         if known == 0 or (known != trace and s.traces[trace - 1, Trace.CREDIT] > 0):
             break
-        grows = (not passed or s.traces[before - 1, Trace.LONGER] != 0) and is_to_grow(s, known - 1)
+        grows = (not passed or s.traces[before - 1, Trace.LONGER] != 0) and is_to_grow(s, by_pc, known - 1)
         if grows:
             break
         pass_over(s, values, by_pc, known - 1, transition)
@@ -111,13 +113,13 @@ def find_known(s: Block, values: Ints, name: int, state: int) -> tuple[int, int]
 
 
 @inlined
-def is_to_grow(s: Block, row: int) -> bool:
-    """A trace that is passed over often is to become longer, once."""
-    if s.traces[row, Trace.LONGER] != 0:
+def is_to_grow(s: Block, by_pc: Ints, row: int) -> bool:
+    """A trace that is passed over often is to become longer, once; at each place a few, more as these prove useful."""
+    pc, wanted = s.traces[row, Trace.BEGIN], max(GROW_AT, s.traces[row, Trace.INSTRUCTIONS])
+    if s.traces[row, Trace.LONGER] != 0 or s.traces[row, Trace.PASSES] < wanted or by_pc[pc, ByPc.GROWN] >= MAX_GROWN:
         return False
-    s.traces[row, Trace.PASSES] += 1
-    wanted = max(GROW_AT, s.traces[row, Trace.INSTRUCTIONS] // INSTRUCTIONS_A_PASS)
-    return s.traces[row, Trace.PASSES] == wanted
+    by_pc[pc, ByPc.GROWN] += 1
+    return True
 
 
 @inlined
@@ -168,9 +170,10 @@ def transition_hash(s: Block, state: int, row: int) -> int:
 def pass_over(s: Block, values: Ints, by_pc: Ints, row: int, transition: int) -> None:
     """Everything that executing the trace would do, but for the state of the clock."""
     core, changes, pc = s.core, s.transitions[transition], s.core[Core.PC]
-    if s.traces[row, Trace.USED] == 0:
-        s.traces[row, Trace.USED] = 1
+    s.traces[row, Trace.PASSES] += 1
+    if s.traces[row, Trace.PASSES] == USEFUL:
         by_pc[pc, ByPc.CREDIT] = min(by_pc[pc, ByPc.CREDIT] + REWARD, MAX_CREDIT)
+        by_pc[pc, ByPc.GROWN] -= REWARD if s.traces[row, Trace.SHORTER] > 0 else 0
     if changes[Transition.USED] == 0:
         changes[Transition.USED] = 1
         s.traces[row, Trace.CREDIT] = min(s.traces[row, Trace.CREDIT] + REWARD, MAX_CREDIT)
