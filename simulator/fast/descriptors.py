@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 
 import numpy as np
 
@@ -48,7 +49,11 @@ def pack(d: Descriptor) -> list[int]:
 
 def unpack(tds: Ints, register: int) -> Descriptor:
     """The value of a descriptor register."""
-    base, kind, *others = tds[register, : Td.LENGTH].tolist()
+    return _unpacked(*tds[register, : Td.LENGTH].tolist())
+
+
+@lru_cache(maxsize=1 << 12)
+def _unpacked(base: int, kind: int, *others: int) -> Descriptor:
     return Descriptor.unpack(_PACKED.pack(base | kind << BASE_BITS, *others))
 
 

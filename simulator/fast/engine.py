@@ -41,7 +41,9 @@ from simulator.traps import Fault, LimitError
 
 CACHE_LINE_BYTES = 64
 GROWTH = 4
-"""A longer trace passes so many times as many cuts, if it can."""
+"""A longer trace has so many times as many cuts, if it can."""
+LEAST_ENGINES, FIRST_CUTS = 4, (1, 4)
+"""To pass over a trace takes as long as to execute some engine instructions: the fewest a trace has, if one of so many cuts does."""
 
 
 class FastEngine:
@@ -153,7 +155,7 @@ class FastEngine:
             return
         d = self.timing.decoded[pc]
         assert d is not None
-        lesson = Lesson(block, pc, d)
+        lesson = Lesson(block, pc, d, self.timing.operands[pc])
         form = int(block.core[Core.FORM]) - 1
         if form < 0:
             try:
@@ -166,30 +168,33 @@ class FastEngine:
         lesson.add_cost(form, cost, self.timing.known_costs)
 
     def _record(self, pc: int) -> None:
-        """Makes a trace of what comes next, if one can be made: the first one, or a longer one."""
+        """Makes a trace of what comes next, if one can be made: one that is long enough, or longer than another one."""
         core, traces = self.timing.block.core, self.timing.block.traces
         shorter = int(core[Core.GROWING])
-        before = int(traces[shorter - 1, Trace.CUTS]) if shorter else 0
-        cuts = GROWTH * before or 1
-        recorder = self._recorder()
-        made = recorder.record(pc, cuts)
         if shorter:
-            if not made and recorder.cuts > before:
-                made = self._recorder().record(pc, recorder.cuts)
+            made = self._recorded(pc, GROWTH * int(traces[shorter - 1, Trace.CUTS]), int(traces[shorter - 1, Trace.ENGINES]) + 1)
             traces[shorter - 1, Trace.LONGER] = made or -1
+        else:
+            made = next((made for cuts in FIRST_CUTS if (made := self._recorded(pc, cuts, LEAST_ENGINES))), 0)
         if made:
             traces[made - 1, Trace.SHORTER] = shorter
         core[Core.MADE] = made
 
+    def _recorded(self, pc: int, cuts: int, engines: int) -> int:
+        """The row and one of a trace from pc on with at most so many cuts and at least so many engine instructions; or 0."""
+        recorder = self._recorder()
+        made = recorder.record(pc, cuts, engines)
+        return made or (self._recorder().record(pc, recorder.cuts, engines) if 0 < recorder.cuts < cuts else 0)
+
     def _recorder(self) -> Recorder:
         timing = self.timing
-        return Recorder(timing.arrays, timing.block, timing.decoded, self.state.memory.smem)
+        return Recorder(timing.arrays, timing.block, timing.decoded, timing.operands, self.state.memory.smem)
 
     def _compute(self, pc: int) -> None:
         """What the reference computes for an instruction without a kernel."""
         d = self.timing.decoded[pc]
         assert d is not None
-        issue = Lesson(self.timing.block, pc, d).issue(self.timing.arrays.values)
+        issue = Lesson(self.timing.block, pc, d, self.timing.operands[pc]).issue(self.timing.arrays.values)
         with np.errstate(all="ignore"):
             KERNELS[d.row.mnemonic].execute(self._context, issue)
 

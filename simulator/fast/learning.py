@@ -9,7 +9,7 @@ import numpy as np
 
 from isa.descriptor import Descriptor
 from isa.encoding import Decoded
-from isa.spec import DRAM_REGIONS, ELEMENT_BITS, PACKED_4BIT, TD_OPERANDS, Flag, Region, used_fields
+from isa.spec import DRAM_REGIONS, ELEMENT_BITS, PACKED_4BIT, TD_OPERANDS, Flag, Region
 from simulator.fast import descriptors
 from simulator.fast.compiled import INTERPRETED
 from simulator.fast.kernels import store
@@ -45,10 +45,9 @@ APART: dict[str, tuple[tuple[str, str, bool], ...]] = {
 class Lesson:
     """An engine instruction with its descriptors as they are."""
 
-    def __init__(self, block: Block, pc: int, d: Decoded) -> None:
-        self.block, self.pc, self.d = block, pc, d
-        used = used_fields(d.row, d.fl)
-        self.registers = {name: int(getattr(d, name)) for name in TD_OPERANDS if name in used}
+    def __init__(self, block: Block, pc: int, d: Decoded, registers: dict[str, int]) -> None:
+        """`registers`: those of its operands, by name."""
+        self.block, self.pc, self.d, self.registers = block, pc, d, registers
         self.operands = {name: descriptors.unpack(block.tds, register) for name, register in self.registers.items()}
 
     def check(self, context: Context) -> None:

@@ -7,6 +7,7 @@ operand in a read-only region, may be another number next time. All else that is
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from isa.encoding import Decoded
 from isa.spec import (
@@ -14,11 +15,9 @@ from isa.spec import (
     SMEM_BYTES,
     SMEM_WIDTHS,
     TD_FUNCTIONS,
-    TD_OPERANDS,
     Engine,
     Flag,
     Region,
-    used_fields,
 )
 from simulator.fast.descriptors import HIGHEST, LOWEST, LOWEST_BIT, MASK, WORD
 from simulator.fast.layout import FIRST_CONSTANT, MAX_ITEMS, MAX_TRACE_ENGINES, MAX_TRACES, Core, Ints, Td, Trace
@@ -37,8 +36,7 @@ class Refused(Exception):
     """There is something on the way that a trace cannot have."""
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(NamedTuple):
     """A number on the way: its value now, and the x-register it grew from by additions, if it may be another one next time."""
 
     value: int
@@ -63,8 +61,16 @@ class Way:
 class Recorder:
     """Follows one program from its registers as they are."""
 
-    def __init__(self, arrays: Arrays, block: Block, decoded: list[Decoded | None], smem: bytearray) -> None:
-        self._block, self._decoded, self._smem = block, decoded, smem
+    def __init__(
+        self,
+        arrays: Arrays,
+        block: Block,
+        decoded: list[Decoded | None],
+        operands: list[dict[str, int]],
+        smem: bytearray,
+    ) -> None:
+        """`operands`: by pc, the descriptor registers of engine instructions."""
+        self._block, self._decoded, self._operands, self._smem = block, decoded, operands, smem
         self._start: list[int] = arrays.values[:FIRST_CONSTANT].tolist()
         self._x = [Number(value, register) for register, value in enumerate(self._start)]
         self._x[0] = Number(0)
@@ -74,12 +80,16 @@ class Recorder:
         self.cuts = 0
         """Those that were reached."""
 
-    def record(self, pc: int, cuts: int) -> int:
-        """Adds the trace from pc on, to the end of the last of some cuts; returns its row and one, or 0 if there is none."""
+    def record(self, pc: int, cuts: int, engines: int) -> int:
+        """Adds the trace from pc on, to the last of some cuts; returns its row and one, or 0 if there is none, or none with at
+        least so many engine instructions.
+        """
         core = self._block.core
         try:
             end = self._follow(pc, cuts)
         except Refused:
+            return 0
+        if self._way.engines < engines:
             return 0
         items = self._lists()
         if core[Core.TRACES] == MAX_TRACES or core[Core.ITEMS] + sum(len(entries) for entries, _ in items) > MAX_ITEMS:
@@ -118,7 +128,7 @@ class Recorder:
                     if self.cuts == cuts:
                         return following
             elif d.row.engine != Engine.SEQ:
-                self._issue(d)
+                self._issue(d, self._operands[pc])
             elif mnemonic == "alu":
                 self._x[d.rd or DISCARD] = self._alu(d)
             elif mnemonic in ("tdset", "tdadd"):
@@ -221,14 +231,12 @@ class Recorder:
         self._way.smem_bytes += width
         return value
 
-    def _issue(self, d: Decoded) -> None:
+    def _issue(self, d: Decoded, operands: dict[str, int]) -> None:
         """An engine instruction. It is executed as usual before the trace is used, so it needs no check here."""
         if d.row.mnemonic == "vtopk" or self._way.engines == MAX_TRACE_ENGINES:
             raise Refused
-        used = used_fields(d.row, d.fl)
-        for name in TD_OPERANDS:
-            if name in used:
-                self._operand(int(getattr(d, name)))
+        for register in operands.values():
+            self._operand(register)
         self._way.engines += 1
 
     def _operand(self, register: int) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from isa.encoding import Decoded
 from isa.machine import Machine
-from isa.spec import SMEM_WIDTHS, TD_BYTES, Engine
+from isa.spec import SMEM_WIDTHS, TD_BYTES, TD_OPERANDS, Engine, used_fields
 from simulator.fast import loader, tables
 from simulator.fast.host_time import HostRow, HostTime, host_rows
 from simulator.fast.layout import FIRST_TOTAL, ByPc, Core, Cost, Form, Ints, Profile, Transition
@@ -32,6 +32,7 @@ class FastTiming:
         self.text = text
         self.costs = CostModel(machine)
         self.decoded = decoded_text(text)
+        self.operands = [_operands(d) if d else {} for d in self.decoded]
         self.arrays, self.block = tables.made(self.decoded, self.costs, machine.core.seq.queue_depth.value)
         self.known_costs: dict[tuple[int, ...], int] = {}
         self.events: list[Event] = []
@@ -186,6 +187,14 @@ class FastTiming:
             executions, busy, *actions = cast(list[int], counted[pc].tolist())
             profiles[pc] = PcProfile(int(self._engines[pc]), executions, busy, actions)
         return profiles
+
+
+def _operands(d: Decoded) -> dict[str, int]:
+    """The descriptor registers of an engine instruction, by the names of its operands."""
+    if d.row.engine == Engine.SEQ:
+        return {}
+    used = used_fields(d.row, d.fl)
+    return {name: int(getattr(d, name)) for name in TD_OPERANDS if name in used}
 
 
 def _smem_width(d: Decoded) -> int:
