@@ -11,6 +11,7 @@ from isa.spec import MAX_TOPK, TD_REGISTERS, X_REGISTERS, Region
 from simulator.fast.kernels.abi import Arg
 from simulator.fast.kernels.worker import Post
 from simulator.fast.layout import (
+    LIST_GAP,
     FIRST_TOTAL,
     LOG_ROWS,
     MAX_ACCESSES,
@@ -81,13 +82,13 @@ BLOCK_DTYPE = np.dtype(
             ("counters", (Transition.ACTIONS - Transition.COUNTERS,)),
             ("touched", (MAX_COSTS,)),  # rows of costs with NEW > 0
             ("log", (LOG_ROWS, FIRST_TOTAL + SNAPSHOT_LENGTH)),  # label, value and totals of each mark
-            ("access_stamps", (2, MAX_ACCESSES)),  # interlock.py
-            ("access_lows", (2, MAX_ACCESSES)),  # with the region above ADDRESS_BITS
-            ("access_highs", (2, MAX_ACCESSES)),
-            ("access_orders", (2, MAX_ACCESSES)),
-            ("share_ends", (2, MAX_SHARES)),
-            ("share_starts", (2, MAX_SHARES)),
-            ("shares", (2, MAX_SHARES)),
+            ("access_stamps", (2, MAX_ACCESSES + LIST_GAP)),  # interlock.py
+            ("access_lows", (2, MAX_ACCESSES + LIST_GAP)),  # with the region above ADDRESS_BITS
+            ("access_highs", (2, MAX_ACCESSES + LIST_GAP)),
+            ("access_orders", (2, MAX_ACCESSES + LIST_GAP)),
+            ("share_ends", (2, MAX_SHARES + LIST_GAP)),
+            ("share_starts", (2, MAX_SHARES + LIST_GAP)),
+            ("shares", (2, MAX_SHARES + LIST_GAP)),
         )
     ]
 )

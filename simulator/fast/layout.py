@@ -308,11 +308,13 @@ MAX_COUNT = 1 << 61
 MAX_NEW = 1 << 12
 """Executions of one instruction before its counts are added up: less than 2^48 each, they cannot overflow."""
 MAX_COST_CYCLES = 1 << 40
-MAX_FORMS, MAX_COSTS, MAX_PLACES, LOG_ROWS = 1 << 14, 1 << 15, 1 << 16, 1 << 10
+MAX_FORMS, MAX_COSTS, MAX_PLACES, LOG_ROWS = 1 << 14, 1 << 14, 1 << 14, 1 << 10
 MAX_ALIASES, MAX_WORKERS = 64, 63  # workers: one less than the threads of a session
 MAX_TRACES, MAX_ITEMS, MAX_STATES, MAX_TRANSITIONS = 1 << 12, 1 << 22, 1 << 14, 1 << 15
 MAX_STATE_WORDS, MAX_TRACE_ENGINES = 768, 1 << 12
 MAX_ACCESSES, MAX_SHARES, RECENT_TRANSFERS = 1 << 16, 1 << 16, 1 << 7
+LIST_GAP = 40
+"""Words between lists that are read side by side: places of one number are not to fall on the same lines of a cache."""
 ENGINE_COUNT, MAX_QUEUE_DEPTH = 4, 64
 FIRST_TOTAL = 2
 """Column of the log where the totals begin, behind label and value."""
