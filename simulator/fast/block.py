@@ -11,22 +11,16 @@ from isa.spec import MAX_TOPK, TD_REGISTERS, X_REGISTERS, Region
 from simulator.fast.kernels.abi import Arg
 from simulator.fast.kernels.worker import Post
 from simulator.fast.layout import (
-    LIST_GAP,
     FIRST_TOTAL,
+    LIST_GAP,
     LOG_ROWS,
     MAX_ACCESSES,
     MAX_ALIASES,
     MAX_COSTS,
     MAX_FORMS,
-    MAX_ITEMS,
     MAX_PLACES,
     MAX_QUEUE_DEPTH,
     MAX_SHARES,
-    MAX_STATE_WORDS,
-    MAX_STATES,
-    MAX_TRACE_ENGINES,
-    MAX_TRACES,
-    MAX_TRANSITIONS,
     MAX_WORKERS,
     RECENT_TRANSFERS,
     Alias,
@@ -35,6 +29,14 @@ from simulator.fast.layout import (
     Form,
     Profile,
     Td,
+)
+from simulator.fast.trace_layout import (
+    MAX_ITEMS,
+    MAX_STATE_WORDS,
+    MAX_STATES,
+    MAX_TRACE_ENGINES,
+    MAX_TRACES,
+    MAX_TRANSITIONS,
     Trace,
     Transition,
 )

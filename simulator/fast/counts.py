@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from simulator.fast.compiled import compiled, inlined
-from simulator.fast.layout import MAX_COUNT, MAX_NEW, MAX_TRACE_ENGINES, Block, Core, Cost, Profile
+from simulator.fast.layout import MAX_COUNT, MAX_NEW, Block, Core, Cost, Profile
+from simulator.fast.trace_layout import MAX_TRACE_ENGINES
 
 
 @compiled

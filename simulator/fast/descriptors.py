@@ -10,7 +10,8 @@ import numpy as np
 from isa.descriptor import Descriptor
 from isa.spec import ELEMENT_BITS, TD_FUNCTIONS, Region
 from simulator.fast.compiled import compiled, inlined
-from simulator.fast.layout import NO_TD, Ints, Td
+from simulator.fast.layout import Ints, Td
+from simulator.fast.program_layout import NO_TD
 from simulator.fast.raw import load_64
 from simulator.state import TD_RANGES
 

@@ -19,12 +19,14 @@ from isa.spec import TD_REGISTERS, Region
 from simulator.fast import descriptors, tables
 from simulator.fast.compiled import INTERPRETED
 from simulator.fast.kernels.abi import SCRATCH_BYTES
-from simulator.fast.layout import FIRST_CONSTANT, Core, Exit, Trace
+from simulator.fast.layout import Core, Exit
 from simulator.fast.learning import Lesson
 from simulator.fast.loader import execute
+from simulator.fast.program_layout import FIRST_CONSTANT
 from simulator.fast.recorder import Recorder
 from simulator.fast.threads import Workers, usable_threads
 from simulator.fast.timing import FastTiming
+from simulator.fast.trace_layout import Trace
 from simulator.reference.engine import (
     DEFAULT_OPTIONS,
     Event,
@@ -172,7 +174,9 @@ class FastEngine:
         core, traces = self.timing.block.core, self.timing.block.traces
         shorter = int(core[Core.GROWING])
         if shorter:
-            made = self._recorded(pc, GROWTH * int(traces[shorter - 1, Trace.CUTS]), int(traces[shorter - 1, Trace.ENGINES]) + 1)
+            made = self._recorded(
+                pc, GROWTH * int(traces[shorter - 1, Trace.CUTS]), int(traces[shorter - 1, Trace.ENGINES]) + 1
+            )
             traces[shorter - 1, Trace.LONGER] = made or -1
         else:
             made = next((made for cuts in FIRST_CUTS if (made := self._recorded(pc, cuts, LEAST_ENGINES))), 0)

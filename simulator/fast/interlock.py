@@ -80,7 +80,12 @@ def first_engine(s: Block, form: int, end: int) -> int:
 @inlined
 def oldest(s: Block, kind: int, low: int, high: int, end: int) -> int:
     """The place in the order, above the engine, of the oldest access to these bytes that is over at `end`; or NONE."""
-    stamps, lows, highs, orders = s.access_stamps[kind], s.access_lows[kind], s.access_highs[kind], s.access_orders[kind]
+    stamps, lows, highs, orders = (
+        s.access_stamps[kind],
+        s.access_lows[kind],
+        s.access_highs[kind],
+        s.access_orders[kind],
+    )
     first = NONE
     for at in range(s.access_use[kind, GROUPS] * GROUP):
         meets = (lows[at] < high) & (low < highs[at]) & (stamps[at] >> ENGINE_BITS == end)

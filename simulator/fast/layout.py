@@ -5,16 +5,8 @@ from __future__ import annotations
 from enum import IntEnum, auto
 from typing import Any
 
-import numpy as np
-
-from isa.spec import ALU, TD_REGISTERS
-from isa.spec import BRANCH as CONDITIONS
 from simulator.fast.kernels.abi import MAX_PARAMETERS
-from simulator.state import DISCARD
-from simulator.timing.actions import ACTIONS
 from simulator.timing.profile import ENGINE_SLOTS
-
-ACTION_COUNT = len(ACTIONS)
 
 # Numba checks the types of the compiled code; for pyright these are anything.
 Ints = Any
@@ -23,36 +15,6 @@ Program = Any
 """A record array of PROGRAM_DTYPE."""
 Block = Any
 """A record of BLOCK_DTYPE (block.py)."""
-
-# A decoded instruction, 16 bytes. `op` is one of Op or an ALU function; registers that are not used name a register that
-# is never written. `b` is a place in `values`: the second register, or a constant behind the registers.
-PROGRAM_DTYPE = np.dtype(
-    [(name, "u1") for name in ("op", "kind", "rd", "rs", "ta", "tb", "tc", "td")] + [("b", "<u4"), ("imm", "<i4")]
-)
-
-FIRST_CONSTANT = DISCARD + 1
-NO_TD = TD_REGISTERS
-"""The descriptor register behind the last one, for operands an instruction does not have."""
-
-
-class Op(IntEnum):
-    """What the loop does. ALU functions come first, in the order of isa.spec.ALU; div and rem are checked."""
-
-    BRANCH = len(ALU)  # .. eq ne lt ge
-    JAL = len(ALU) + len(CONDITIONS)
-    JALR = auto()
-    TDSET_BASE = auto()
-    TDSET = auto()
-    TDADD_BASE = auto()
-    TDADD = auto()
-    ENGINE = auto()
-    LDS = auto()
-    STS = auto()
-    TDLD = auto()
-    MARK = auto()
-    YIELD = auto()
-    HALT = auto()
-    FAULT = auto()  # trap, an illegal instruction, or the end of the text
 
 
 class Exit(IntEnum):
@@ -253,55 +215,6 @@ class ByPc(IntEnum):
     LENGTH = auto()
 
 
-class Trace(IntEnum):
-    """Columns of `traces`: a way from one place to the next, with what it needs and what it changes (replay.py). Lists are
-    places in `items` and lengths in entries.
-    """
-
-    FOLLOWING = 0  # the next trace with the same place in `trace_table` and one, or 0
-    SUCCESSOR = auto()  # the one that came after it last time and one, or 0
-    BEGIN = auto()  # pc
-    END = auto()  # the pc behind it
-    INSTRUCTIONS = auto()
-    ENGINES = auto()  # engine instructions
-    SMEM_BYTES = auto()
-    EPOCH = auto()  # of SMEM when its reads were compared
-    CREDIT = auto()  # so many transitions may still be noted
-    PASSES = auto()  # how often it was passed over
-    MISSES = auto()  # transitions that were not noted for want of credit
-    CUTS = auto()  # how many places it passes at which traces could begin, with its end
-    LONGER = auto()  # the trace that begins in the same way and one, 0 if there is none yet, -1 if there will be none
-    SHORTER = auto()  # the one of which it is the longer one, and one, or 0
-    IS_KNOWN = auto()  # whether it was executed, so that the limits of its sources are known
-    GUARDS = auto()  # .. x-register, value
-    SHAPES = GUARDS + 2  # .. descriptor register, whether the base counts, its words
-    READS = SHAPES + 2  # .. SMEM address, log2 of bytes, value
-    POINTERS = READS + 2  # .. number of the engine instruction, place of the source, what is added to it
-    SOURCES = POINTERS + 2  # .. x-register that pointers come from, its least and its greatest value
-    RESULTS = SOURCES + 2  # .. x-register, x-register or -1, what is added to it
-    DESCRIPTORS = RESULTS + 2  # .. descriptor register, x-register or -1, its words
-    FLOWS = DESCRIPTORS + 2  # .. pc, what is added to its flow
-    LENGTH = FLOWS + 2
-
-
-class Transition(IntEnum):
-    """Columns of `transitions`: what a trace with certain costs does to the clock in a certain state."""
-
-    STATE = 0
-    TRACE = auto()
-    NEXT = auto()  # state
-    CYCLES = auto()
-    FRONTIER = auto()  # from the beginning, or 0
-    USES = auto()  # .. since timing.py added up what they count
-    USED = auto()  # whether the trace was passed over with it
-    PLACES = auto()  # where in `items` the place of each source within a period is
-    WORK = auto()  # .. (cost, executions, busy cycles) for each cost
-    COSTS = auto()  # .. and how many these are
-    COUNTERS = auto()  # .. what is added to each
-    ACTIONS = COUNTERS + 1 + ENGINE_SLOTS + 4 * (3 + ENGINE_SLOTS)  # .. to each count
-    LENGTH = ACTIONS + ACTION_COUNT
-
-
 ADDRESS_BITS = 44
 MAX_CYCLE = 1 << 60
 MAX_COUNT = 1 << 61
@@ -310,8 +223,6 @@ MAX_NEW = 1 << 12
 MAX_COST_CYCLES = 1 << 40
 MAX_FORMS, MAX_COSTS, MAX_PLACES, LOG_ROWS = 1 << 14, 1 << 14, 1 << 14, 1 << 10
 MAX_ALIASES, MAX_WORKERS = 64, 63  # workers: one less than the threads of a session
-MAX_TRACES, MAX_ITEMS, MAX_STATES, MAX_TRANSITIONS = 1 << 12, 1 << 22, 1 << 14, 1 << 15
-MAX_STATE_WORDS, MAX_TRACE_ENGINES = 768, 1 << 12
 MAX_ACCESSES, MAX_SHARES, RECENT_TRANSFERS = 1 << 16, 1 << 16, 1 << 7
 LIST_GAP = 40
 """Words between lists that are read side by side: places of one number are not to fall on the same lines of a cache."""

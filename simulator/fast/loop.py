@@ -7,12 +7,14 @@ from typing import Any
 from simulator.fast.compiled import inlined
 from simulator.fast.descriptors import BASE_MASK, field_of, set_field
 from simulator.fast.issue import issue
-from simulator.fast.layout import Block, ByPc, Core, Exit, Ints, Op, Program, Td
+from simulator.fast.layout import Block, ByPc, Core, Exit, Ints, Program, Td
 from simulator.fast.lookup import learn
-from simulator.fast.replay import UNKNOWN, arrive, begin_observation
+from simulator.fast.observation import begin_observation
+from simulator.fast.program_layout import Op
+from simulator.fast.replay import UNKNOWN, arrive
 from simulator.fast.scalar import DIV, REM, alu, branches
-from simulator.fast.traces import enter_trace
 from simulator.fast.system import bring_up_to_date, system
+from simulator.fast.traces import enter_trace
 
 DONE, FAULT, WATCHDOG = int(Exit.HOST), int(Exit.FAULT), int(Exit.WATCHDOG)
 

@@ -11,9 +11,10 @@ import numpy as np
 from simulator.fast.compiled import compiled, inlined
 from simulator.fast.descriptors import mixed
 from simulator.fast.interlock import ENGINE_BITS, LOW_BITS
-from simulator.fast.layout import ENGINE_COUNT, MAX_STATE_WORDS, MAX_STATES, Block, Core, Ints, Profile
+from simulator.fast.layout import ENGINE_COUNT, Block, Core, Ints, Profile
 from simulator.fast.sharing import promise
 from simulator.fast.slots import GROUP, GROUPS, NEXT, slot
+from simulator.fast.trace_layout import MAX_STATE_WORDS, MAX_STATES
 from simulator.fast.turnaround import END, MASK, ORDER, START, is_last, remember_transfer
 
 FIRST_ENGINE = 1

@@ -8,7 +8,8 @@ from simulator.fast.compiled import compiled
 from simulator.fast.counts import bring_up_to_date
 from simulator.fast.descriptors import load_descriptor
 from simulator.fast.interlock import ENGINE_BITS, READS, WRITES, latest
-from simulator.fast.layout import ADDRESS_BITS, FIRST_TOTAL, LOG_ROWS, Block, Core, Exit, Ints, Op, Profile
+from simulator.fast.layout import ADDRESS_BITS, FIRST_TOTAL, LOG_ROWS, Block, Core, Exit, Ints, Profile
+from simulator.fast.program_layout import Op
 from simulator.fast.scalar import load, smem_place, store
 from simulator.fast.schedule import SMEM
 from simulator.reference.scalar import TD_LD_ALIGNMENT

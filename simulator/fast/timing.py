@@ -12,8 +12,9 @@ from isa.machine import Machine
 from isa.spec import SMEM_WIDTHS, TD_BYTES, TD_OPERANDS, Engine, used_fields
 from simulator.fast import loader, tables
 from simulator.fast.host_time import HostRow, HostTime, host_rows
-from simulator.fast.layout import FIRST_TOTAL, ByPc, Core, Cost, Form, Ints, Profile, Transition
+from simulator.fast.layout import FIRST_TOTAL, ByPc, Core, Cost, Form, Ints, Profile
 from simulator.fast.predecode import decoded_text
+from simulator.fast.trace_layout import Transition
 from simulator.timing.actions import ACTIONS
 from simulator.timing.costs import CostModel
 from simulator.timing.model import MAX_EVENTS

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from simulator.fast.compiled import compiled, inlined
 from simulator.fast.descriptors import BASE_MASK, mixed
-from simulator.fast.layout import MAX_TRACES, Block, ByPc, Core, Form, Ints, Operand, Td, Trace
+from simulator.fast.layout import Block, ByPc, Core, Form, Ints, Operand, Td
 from simulator.fast.scalar import load
 from simulator.fast.schedule import SMEM
+from simulator.fast.trace_layout import MAX_TRACES, Trace
 from simulator.timing.actions import ACTION_INDEX
 
 SMEM_ACTION = ACTION_INDEX["smem"]
@@ -153,7 +154,11 @@ def reach(s: Block, form: int) -> tuple[int, int, int]:
     forms, at = s.forms, Form.OPERAND
     while forms[form, at + Operand.REGISTER] != forms[form, Form.DRAM]:
         at += Operand.LENGTH
-    return forms[form, at + Operand.LOW], forms[form, at + Operand.HIGH], s.memories[forms[form, at + Operand.REGION], 1]
+    return (
+        forms[form, at + Operand.LOW],
+        forms[form, at + Operand.HIGH],
+        s.memories[forms[form, at + Operand.REGION], 1],
+    )
 
 
 @compiled

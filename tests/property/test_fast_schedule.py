@@ -45,7 +45,15 @@ def block() -> SimpleNamespace:
     """The fields these functions use, empty; lists are shorter."""
     names = ("core", "lows", "highs", "access_use", "share_use", "transfers", "transfer_count")
     made = SimpleNamespace(**{name: np.zeros(BLOCK_DTYPE[name].shape, np.int64) for name in names})
-    for name in ("access_stamps", "access_lows", "access_highs", "access_orders", "share_ends", "share_starts", "shares"):
+    for name in (
+        "access_stamps",
+        "access_lows",
+        "access_highs",
+        "access_orders",
+        "share_ends",
+        "share_starts",
+        "shares",
+    ):
         setattr(made, name, np.zeros((2, LENGTH), np.int64))
     made.forms = np.zeros((1, Form.LENGTH), np.int64)
     return made
