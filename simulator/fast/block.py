@@ -12,29 +12,31 @@ from simulator.fast.kernels.abi import Arg
 from simulator.fast.kernels.worker import Post
 from simulator.fast.layout import (
     FIRST_TOTAL,
+    LIST_GAP,
     LOG_ROWS,
+    MAX_ACCESSES,
     MAX_ALIASES,
     MAX_COSTS,
     MAX_FORMS,
-    MAX_ITEMS,
+    MAX_PLACES,
     MAX_QUEUE_DEPTH,
-    MAX_RING,
-    MAX_STATE_WORDS,
-    MAX_STATES,
-    MAX_STEPS,
-    MAX_TRACE_ENGINES,
-    MAX_TRACES,
-    MAX_TRANSFERS,
-    MAX_TRANSITIONS,
+    MAX_SHARES,
     MAX_WORKERS,
-    RINGS,
-    Access,
+    RECENT_TRANSFERS,
     Alias,
     Core,
     Cost,
     Form,
     Profile,
     Td,
+)
+from simulator.fast.trace_layout import (
+    MAX_ITEMS,
+    MAX_STATE_WORDS,
+    MAX_STATES,
+    MAX_TRACE_ENGINES,
+    MAX_TRACES,
+    MAX_TRANSITIONS,
     Trace,
     Transition,
 )
@@ -51,10 +53,10 @@ BLOCK_DTYPE = np.dtype(
             ("memories", (len(Region), 2)),  # address or 0, size in bytes
             ("profile", (ENGINE_SLOTS, Profile.LENGTH)),
             ("starts", (ENGINE_SLOTS, MAX_QUEUE_DEPTH)),  # of the last instructions in a queue
-            ("ring_ends", (RINGS,)),  # accesses so far
-            ("ring_peaks", (RINGS,)),  # the latest finish
-            ("steps", (2, 2)),  # first and end of those in use; of SRAM, of DRAM
-            ("transfer_count", (2,)),  # in use, and how many there may be before they are looked through
+            ("access_use", (2, 2)),  # of the lists of accesses in flight: reads, writes
+            ("share_use", (2, 2)),  # of the lists of promised shares: of SRAM, of DRAM
+            ("transfer_count", (2,)),  # loads and stores so far
+            ("transfers", (2, RECENT_TRANSFERS, 3)),  # start, end, order
             ("lows", (4,)),  # the operands of the instruction at hand: rounded outwards, the region above ADDRESS_BITS
             ("highs", (4,)),
             ("actions", (len(ACTIONS),)),
@@ -65,8 +67,9 @@ BLOCK_DTYPE = np.dtype(
             ("forms", (MAX_FORMS, Form.LENGTH)),
             ("form_table", (2 * MAX_FORMS,)),  # by hash: a row and one, or 0
             ("costs", (MAX_COSTS, Cost.LENGTH)),
-            ("cost_table", (2 * MAX_COSTS,)),
+            ("cost_table", (2 * MAX_PLACES, 2)),  # a key, or 0, and a row of `costs`
             ("traces", (MAX_TRACES, Trace.LENGTH)),
+            ("trace_table", (2 * MAX_TRACES,)),  # by hash: the newest trace and one, or 0
             ("items", (MAX_ITEMS,)),
             ("states", (MAX_STATES, MAX_STATE_WORDS)),  # length, then words
             ("state_table", (2 * MAX_STATES,)),
@@ -74,15 +77,20 @@ BLOCK_DTYPE = np.dtype(
             ("transitions", (MAX_TRANSITIONS, Transition.LENGTH)),
             ("transition_table", (2 * MAX_TRANSITIONS,)),
             ("noted", (3, MAX_TRACE_ENGINES)),  # form, cost and busy cycles of what is observed
-            ("chosen", (MAX_TRACE_ENGINES,)),  # the costs of the pointers of a trace, where they are now
+            ("tally", (MAX_COSTS,)),  # by cost: its place in the WORK that is being added up and one, else 0
+            ("observed_places", (X_REGISTERS,)),  # ... of the one that is observed
+            ("places", (X_REGISTERS,)),  # of the sources of a trace, within a period
             ("results", (X_REGISTERS,)),
             ("counters", (Transition.ACTIONS - Transition.COUNTERS,)),
             ("touched", (MAX_COSTS,)),  # rows of costs with NEW > 0
             ("log", (LOG_ROWS, FIRST_TOTAL + SNAPSHOT_LENGTH)),  # label, value and totals of each mark
-            ("times", (2, MAX_STEPS)),
-            ("loads", (2, MAX_STEPS)),
-            ("transfers", (MAX_TRANSFERS, 3)),  # start, end, write
-            ("accesses", (RINGS, MAX_RING, Access.LENGTH)),
+            ("access_stamps", (2, MAX_ACCESSES + LIST_GAP)),  # interlock.py
+            ("access_lows", (2, MAX_ACCESSES + LIST_GAP)),  # with the region above ADDRESS_BITS
+            ("access_highs", (2, MAX_ACCESSES + LIST_GAP)),
+            ("access_orders", (2, MAX_ACCESSES + LIST_GAP)),
+            ("share_ends", (2, MAX_SHARES + LIST_GAP)),
+            ("share_starts", (2, MAX_SHARES + LIST_GAP)),
+            ("shares", (2, MAX_SHARES + LIST_GAP)),
         )
     ]
 )

@@ -20,8 +20,9 @@ from simulator.fast.target import processor
 CACHE_SETTING = "NUMBA_CACHE_DIR"
 KEPT_VERSIONS = 8
 LOOP_MODULES = (
-    "aliases", "block", "compiled", "counts", "descriptors", "effects", "execution", "issue", "layout", "lookup", "loop", "raw",
-    "replay", "scalar", "schedule", "sharing", "states", "system", "traces", "turnaround",
+    "aliases", "block", "compiled", "counts", "descriptors", "effects", "execution", "interlock", "issue", "layout",
+    "lookup", "loop", "observation", "program_layout", "raw", "replay", "scalar", "schedule", "sharing", "slots", "states",
+    "system", "trace_layout", "traces", "turnaround",
 )  # fmt: skip
 SOURCES: dict[str, dict[str, tuple[str, ...]]] = {
     "loop": {

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from simulator.fast.compiled import compiled, inlined
-from simulator.fast.layout import MAX_COUNT, MAX_NEW, MAX_TRACE_ENGINES, Block, Core, Cost, Profile
+from simulator.fast.layout import MAX_COUNT, MAX_NEW, Block, Core, Cost, Profile
+from simulator.fast.trace_layout import MAX_TRACE_ENGINES
 
 
 @compiled
@@ -41,11 +42,7 @@ def note(s: Block, cost: int, busy: int) -> None:
     """For the transition that is observed; replay.py compares how many there were."""
     number = s.core[Core.NOTED]
     if number < MAX_TRACE_ENGINES:
-        s.noted[0, number], s.noted[1, number], s.noted[2, number] = (
-            s.costs[cost, Cost.FORM],
-            s.costs[cost, Cost.SAME],
-            busy,
-        )
+        s.noted[0, number], s.noted[1, number], s.noted[2, number] = s.costs[cost, Cost.FORM], cost, busy
     s.core[Core.NOTED] = number + 1
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 
 import numpy as np
 
 from isa.descriptor import Descriptor
 from isa.spec import ELEMENT_BITS, TD_FUNCTIONS, Region
 from simulator.fast.compiled import compiled, inlined
-from simulator.fast.layout import NO_TD, Ints, Td
+from simulator.fast.layout import Ints, Td
+from simulator.fast.program_layout import NO_TD
 from simulator.fast.raw import load_64
 from simulator.state import TD_RANGES
 
@@ -48,7 +50,11 @@ def pack(d: Descriptor) -> list[int]:
 
 def unpack(tds: Ints, register: int) -> Descriptor:
     """The value of a descriptor register."""
-    base, kind, *others = tds[register, : Td.LENGTH].tolist()
+    return _unpacked(*tds[register, : Td.LENGTH].tolist())
+
+
+@lru_cache(maxsize=1 << 12)
+def _unpacked(base: int, kind: int, *others: int) -> Descriptor:
     return Descriptor.unpack(_PACKED.pack(base | kind << BASE_BITS, *others))
 
 

@@ -19,12 +19,14 @@ from isa.spec import TD_REGISTERS, Region
 from simulator.fast import descriptors, tables
 from simulator.fast.compiled import INTERPRETED
 from simulator.fast.kernels.abi import SCRATCH_BYTES
-from simulator.fast.layout import FIRST_CONSTANT, Core, Exit
+from simulator.fast.layout import Core, Exit
 from simulator.fast.learning import Lesson
 from simulator.fast.loader import execute
+from simulator.fast.program_layout import FIRST_CONSTANT
 from simulator.fast.recorder import Recorder
 from simulator.fast.threads import Workers, usable_threads
 from simulator.fast.timing import FastTiming
+from simulator.fast.trace_layout import Trace
 from simulator.reference.engine import (
     DEFAULT_OPTIONS,
     Event,
@@ -40,6 +42,10 @@ from simulator.state import State
 from simulator.traps import Fault, LimitError
 
 CACHE_LINE_BYTES = 64
+GROWTH = 4
+"""A longer trace has so many times as many cuts, if it can."""
+LEAST_ENGINES, FIRST_CUTS = 4, (1, 4)
+"""To pass over a trace takes as long as to execute some engine instructions: the fewest a trace has, if one of so many cuts does."""
 
 
 class FastEngine:
@@ -136,11 +142,11 @@ class FastEngine:
             self._record(pc)
         elif code == Exit.LOG:
             self.timing.read_log()
-        elif code == Exit.LIMIT or (code == Exit.GROW and not tables.grow(self.timing.block)):
+        elif code == Exit.LIMIT:
             raise LimitError(
                 f"more cycles, counts or accesses in flight than the fast engine holds, at pc {pc}: take the reference engine"
             )
-        elif code != Exit.GROW:
+        else:
             self._trap(pc, watchdog_fault(self.options.watchdog) if code == Exit.WATCHDOG else None)
 
     def _teach(self, pc: int) -> None:
@@ -151,7 +157,7 @@ class FastEngine:
             return
         d = self.timing.decoded[pc]
         assert d is not None
-        lesson = Lesson(block, pc, d)
+        lesson = Lesson(block, pc, d, self.timing.operands[pc])
         form = int(block.core[Core.FORM]) - 1
         if form < 0:
             try:
@@ -161,19 +167,38 @@ class FastEngine:
         cost = lesson.price(self.timing.costs)
         if form < 0:
             form = lesson.add_form(cost, self.state.memory, self.options.timing_only)
-        lesson.add_cost(form, cost, self.timing.same_costs)
+        lesson.add_cost(form, cost, self.timing.known_costs)
 
     def _record(self, pc: int) -> None:
-        """Makes a trace of what comes next, if one can be made."""
+        """Makes a trace of what comes next, if one can be made: one that is long enough, or longer than another one."""
+        core, traces = self.timing.block.core, self.timing.block.traces
+        shorter = int(core[Core.GROWING])
+        if shorter:
+            made = self._recorded(
+                pc, GROWTH * int(traces[shorter - 1, Trace.CUTS]), int(traces[shorter - 1, Trace.ENGINES]) + 1
+            )
+            traces[shorter - 1, Trace.LONGER] = made or -1
+        else:
+            made = next((made for cuts in FIRST_CUTS if (made := self._recorded(pc, cuts, LEAST_ENGINES))), 0)
+        if made:
+            traces[made - 1, Trace.SHORTER] = shorter
+        core[Core.MADE] = made
+
+    def _recorded(self, pc: int, cuts: int, engines: int) -> int:
+        """The row and one of a trace from pc on with at most so many cuts and at least so many engine instructions; or 0."""
+        recorder = self._recorder()
+        made = recorder.record(pc, cuts, engines)
+        return made or (self._recorder().record(pc, recorder.cuts, engines) if 0 < recorder.cuts < cuts else 0)
+
+    def _recorder(self) -> Recorder:
         timing = self.timing
-        recorder = Recorder(timing.arrays, timing.block, timing.decoded, self.state.memory.smem)
-        timing.block.core[Core.MADE] = recorder.record(pc)
+        return Recorder(timing.arrays, timing.block, timing.decoded, timing.operands, self.state.memory.smem)
 
     def _compute(self, pc: int) -> None:
         """What the reference computes for an instruction without a kernel."""
         d = self.timing.decoded[pc]
         assert d is not None
-        issue = Lesson(self.timing.block, pc, d).issue(self.timing.arrays.values)
+        issue = Lesson(self.timing.block, pc, d, self.timing.operands[pc]).issue(self.timing.arrays.values)
         with np.errstate(all="ignore"):
             KERNELS[d.row.mnemonic].execute(self._context, issue)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from isa.spec import TD_OPERANDS
 from simulator.fast.compiled import compiled, inlined
 from simulator.fast.effects import copy, invent
 from simulator.fast.execution import execute
@@ -11,6 +12,7 @@ from simulator.fast.layout import ADDRESS_BITS, Block, ByPc, Core, Effect, Exit,
 from simulator.fast.lookup import find_cost, find_form
 from simulator.fast.schedule import schedule
 
+MAX_OPERANDS = len(TD_OPERANDS)
 LEARN, FAULT = int(Exit.LEARN), int(Exit.FAULT)
 
 
@@ -45,7 +47,9 @@ def issue(s: Block, values: Ints, by_pc: Ints, i: Any, pc: int) -> int:
 
 @inlined
 def fits(s: Block, form: int) -> bool:
-    """The checks that depend on bases: alignment, bounds, overlap. Notes where the operands are."""
+    """The checks that depend on bases: alignment, bounds, overlap. Notes where the operands are; those the interlock does not
+    look at are empty.
+    """
     forms = s.forms
     for number in range(forms[form, Form.OPERANDS]):
         at = Form.OPERAND + number * Operand.LENGTH
@@ -56,6 +60,8 @@ def fits(s: Block, form: int) -> bool:
         granule = forms[form, at + Operand.GRANULE]
         s.lows[number] = low & -granule | region << ADDRESS_BITS
         s.highs[number] = high + granule - 1 & -granule | region << ADDRESS_BITS
+    for number in range(forms[form, Form.OPERANDS], MAX_OPERANDS):
+        s.lows[number] = s.highs[number] = 0
     for number in range(forms[form, Form.PAIRS]):
         at = Form.PAIR + number * Pair.LENGTH
         one = Form.OPERAND + forms[form, at + Pair.DESTINATION] * Operand.LENGTH

@@ -5,16 +5,8 @@ from __future__ import annotations
 from enum import IntEnum, auto
 from typing import Any
 
-import numpy as np
-
-from isa.spec import ALU, TD_REGISTERS
-from isa.spec import BRANCH as CONDITIONS
 from simulator.fast.kernels.abi import MAX_PARAMETERS
-from simulator.state import DISCARD
-from simulator.timing.actions import ACTIONS
 from simulator.timing.profile import ENGINE_SLOTS
-
-ACTION_COUNT = len(ACTIONS)
 
 # Numba checks the types of the compiled code; for pyright these are anything.
 Ints = Any
@@ -23,36 +15,6 @@ Program = Any
 """A record array of PROGRAM_DTYPE."""
 Block = Any
 """A record of BLOCK_DTYPE (block.py)."""
-
-# A decoded instruction, 16 bytes. `op` is one of Op or an ALU function; registers that are not used name a register that
-# is never written. `b` is a place in `values`: the second register, or a constant behind the registers.
-PROGRAM_DTYPE = np.dtype(
-    [(name, "u1") for name in ("op", "kind", "rd", "rs", "ta", "tb", "tc", "td")] + [("b", "<u4"), ("imm", "<i4")]
-)
-
-FIRST_CONSTANT = DISCARD + 1
-NO_TD = TD_REGISTERS
-"""The descriptor register behind the last one, for operands an instruction does not have."""
-
-
-class Op(IntEnum):
-    """What the loop does. ALU functions come first, in the order of isa.spec.ALU; div and rem are checked."""
-
-    BRANCH = len(ALU)  # .. eq ne lt ge
-    JAL = len(ALU) + len(CONDITIONS)
-    JALR = auto()
-    TDSET_BASE = auto()
-    TDSET = auto()
-    TDADD_BASE = auto()
-    TDADD = auto()
-    ENGINE = auto()
-    LDS = auto()
-    STS = auto()
-    TDLD = auto()
-    MARK = auto()
-    YIELD = auto()
-    HALT = auto()
-    FAULT = auto()  # trap, an illegal instruction, or the end of the text
 
 
 class Exit(IntEnum):
@@ -64,7 +26,6 @@ class Exit(IntEnum):
     FAULT = auto()  # it traps: the reference engine says why
     WATCHDOG = auto()
     LEARN = auto()  # the checks and cost of an engine instruction with these shapes are not known yet
-    GROW = auto()  # the rings of accesses are too short
     LOG = auto()  # the log of marks is full
     TRACE = auto()  # a trace from here on is worth making
     LIMIT = auto()  # numbers beyond what 64 bits hold
@@ -83,13 +44,14 @@ class Core(IntEnum):
     EVENT_KIND = auto()
     EVENT_VALUE = auto()
     SEQUENCE = auto()  # accesses so far
-    RING_MASK = auto()  # the length of the rings that is in use, less one
     QUEUE_DEPTH = auto()
     FORM = auto()  # with LEARN: the row and one of the form, or 0 if that is what is missing
     FORMS = auto()  # rows in use
     COSTS = auto()
     NEW_FORM = auto()  # a row and one that the host has filled and the loop has not hashed, or 0
     NEW_COST = auto()
+    NEW_KEY = auto()  # ... for this key of `cost_table`
+    PLACES = auto()  # keys in use
     TOUCHED = auto()
     LOGGED = auto()
     INVENTED = auto()  # lists of vtopk so far
@@ -121,6 +83,8 @@ class Core(IntEnum):
     OBSERVED_FROM = auto()  # ... the state it began in
     OBSERVED_AT = auto()  # ... the cycle
     OBSERVED_FRONTIER = auto()
+    OBSERVED_CUTS = auto()  # ... how many places are to come until its end
+    GROWING = auto()  # with TRACE: the row and one of the trace that a longer one is wanted of, or 0
     NOTED = auto()  # engine instructions noted
     PASSED = auto()  # instructions that were not executed, so far
     QUEUE_FULL = auto()  # .. by engine
@@ -200,20 +164,17 @@ class Effect(IntEnum):
 
 
 class Cost(IntEnum):
-    """Columns of `costs`: what one form costs, for one place of its DRAM operand; and how often it was executed."""
+    """Columns of `costs`: what a form costs, for some places of its DRAM operand; and how often it was executed."""
 
     FORM = 0
-    RESIDUE = auto()
     CYCLES = auto()
     LEAD = auto()  # cycles before the unit computes
     FILL = auto()  # ... for which it computes after the end
     SRAM_SHARE = auto()
     DRAM_SHARE = auto()
-    DRAM_WRITE = auto()
     NEW = auto()  # executions since the totals were brought up to date
     EXECUTIONS = auto()  # ... before
     BUSY = auto()
-    SAME = auto()  # the first row with equal numbers
     ACTIONS = auto()  # how many
     ACTION = auto()  # .. index and count of each
     LENGTH = ACTION + 12
@@ -241,82 +202,30 @@ class Alias(IntEnum):
     LENGTH = auto()
 
 
-class Access(IntEnum):
-    """Columns of `accesses`, by ring: engine and whether it reads. Addresses have the region above ADDRESS_BITS."""
-
-    FINISH = 0
-    PEAK = auto()  # the latest finish up to here
-    LOW = auto()
-    HIGH = auto()
-    ORDER = auto()
-    LENGTH = auto()
-
-
 class ByPc(IntEnum):
     """Columns of what is known by pc."""
 
     FLOW = 0  # the running sum is how often an instruction was executed
     NANOSECONDS = auto()  # of this computer, in its kernel, if they are measured
     FORM = auto()  # the form that was executed last, or 0
-    TRACE = auto()  # the first trace that begins here and one, or 0
+    TRACE = auto()  # the first trace that was made here and one, or 0: by its guards the others are found
     VISITS = auto()
     CREDIT = auto()  # so many traces may still be made
+    GROWN = auto()  # how many longer traces were made that have not proved useful
     LENGTH = auto()
 
 
-class Trace(IntEnum):
-    """Columns of `traces`: a way from one place to the next, with what it needs and what it changes (replay.py). Lists are
-    places in `items` and lengths in entries.
-    """
-
-    FOLLOWING = 0  # the next trace from the same place and one, or 0
-    SUCCESSOR = auto()  # the one that came after it last time and one, or 0
-    BEGIN = auto()  # pc
-    END = auto()  # the pc behind it
-    INSTRUCTIONS = auto()
-    ENGINES = auto()  # engine instructions
-    SMEM_BYTES = auto()
-    EPOCH = auto()  # of SMEM when its reads were compared
-    CREDIT = auto()  # so many transitions may still be noted
-    FORMS = auto()  # place of the forms of its pointers, or -1 before it was executed
-    GUARDS = auto()  # .. x-register, value
-    SHAPES = GUARDS + 2  # .. descriptor register, whether the base counts, its words
-    READS = SHAPES + 2  # .. SMEM address, log2 of bytes, value
-    POINTERS = READS + 2  # .. number of the engine instruction, x-register, what is added to it
-    RESULTS = POINTERS + 2  # .. x-register, x-register or -1, what is added to it
-    DESCRIPTORS = RESULTS + 2  # .. descriptor register, x-register or -1, its words
-    FLOWS = DESCRIPTORS + 2  # .. pc, what is added to its flow
-    LENGTH = FLOWS + 2
-
-
-class Transition(IntEnum):
-    """Columns of `transitions`: what a trace with certain costs does to the clock in a certain state."""
-
-    STATE = 0
-    TRACE = auto()
-    NEXT = auto()  # state
-    CYCLES = auto()
-    FRONTIER = auto()  # from the beginning, or 0
-    USES = auto()  # .. since timing.py added up what they count
-    CHOSEN = auto()  # place of the cost of each pointer of the trace
-    WORK = auto()  # .. of (cost, busy cycles) of each engine instruction
-    COUNTERS = auto()  # .. what is added to each
-    ACTIONS = COUNTERS + 1 + ENGINE_SLOTS + 4 * (3 + ENGINE_SLOTS)  # .. to each count
-    LENGTH = ACTIONS + ACTION_COUNT
-
-
 ADDRESS_BITS = 44
-MAX_CYCLE = 1 << 61
+MAX_CYCLE = 1 << 60
 MAX_COUNT = 1 << 61
 MAX_NEW = 1 << 12
 """Executions of one instruction before its counts are added up: less than 2^48 each, they cannot overflow."""
 MAX_COST_CYCLES = 1 << 40
-MAX_FORMS, MAX_COSTS, LOG_ROWS = 1 << 14, 1 << 16, 1 << 10
+MAX_FORMS, MAX_COSTS, MAX_PLACES, LOG_ROWS = 1 << 14, 1 << 14, 1 << 14, 1 << 10
 MAX_ALIASES, MAX_WORKERS = 64, 63  # workers: one less than the threads of a session
-MAX_TRACES, MAX_ITEMS, MAX_STATES, MAX_TRANSITIONS = 1 << 12, 1 << 21, 1 << 12, 1 << 14
-MAX_STATE_WORDS, MAX_TRACE_ENGINES = 768, 256
-MAX_RING, MAX_STEPS, MAX_TRANSFERS = 1 << 17, 1 << 16, 1 << 12
+MAX_ACCESSES, MAX_SHARES, RECENT_TRANSFERS = 1 << 16, 1 << 16, 1 << 7
+LIST_GAP = 40
+"""Words between lists that are read side by side: places of one number are not to fall on the same lines of a cache."""
 ENGINE_COUNT, MAX_QUEUE_DEPTH = 4, 64
-RINGS = 2 * ENGINE_COUNT
 FIRST_TOTAL = 2
 """Column of the log where the totals begin, behind label and value."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from isa.descriptor import Descriptor
 from isa.encoding import Decoded
-from isa.spec import DRAM_REGIONS, ELEMENT_BITS, PACKED_4BIT, TD_OPERANDS, Flag, Region, used_fields
+from isa.spec import DRAM_REGIONS, ELEMENT_BITS, PACKED_4BIT, TD_OPERANDS, Flag, Region
 from simulator.fast import descriptors
 from simulator.fast.compiled import INTERPRETED
 from simulator.fast.kernels import store
@@ -45,10 +45,9 @@ APART: dict[str, tuple[tuple[str, str, bool], ...]] = {
 class Lesson:
     """An engine instruction with its descriptors as they are."""
 
-    def __init__(self, block: Block, pc: int, d: Decoded) -> None:
-        self.block, self.pc, self.d = block, pc, d
-        used = used_fields(d.row, d.fl)
-        self.registers = {name: int(getattr(d, name)) for name in TD_OPERANDS if name in used}
+    def __init__(self, block: Block, pc: int, d: Decoded, registers: dict[str, int]) -> None:
+        """`registers`: those of its operands, by name."""
+        self.block, self.pc, self.d, self.registers = block, pc, d, registers
         self.operands = {name: descriptors.unpack(block.tds, register) for name, register in self.registers.items()}
 
     def check(self, context: Context) -> None:
@@ -98,29 +97,30 @@ class Lesson:
         block.core[Core.FORMS] = block.core[Core.NEW_FORM] = row + 1
         return row
 
-    def add_cost(self, form: int, cost: costs.Cost, same: dict[tuple[int, ...], int]) -> None:
-        """A new row of `costs`: of the form wherever its operands lie, or with the operand in DRAM where it lies now.
-        `same`: the first rows with these numbers.
+    def add_cost(self, form: int, cost: costs.Cost, known: dict[tuple[int, ...], int]) -> None:
+        """What a form costs, wherever its operands lie, or with the operand in DRAM where it lies now. `known`: rows of `costs`
+        by what they hold.
         """
-        block = self.block
-        outside = next((d for d in self.operands.values() if d.region in DRAM_REGIONS), None)
-        row = int(block.core[Core.COSTS])
+        block, core = self.block, self.block.core
         target = [0] * Cost.LENGTH
         target[Cost.FORM] = form
-        target[Cost.CYCLES], target[Cost.DRAM_WRITE] = cost.cycles, cost.dram_write
-        target[Cost.LEAD], target[Cost.FILL] = cost.lead, cost.fill
+        target[Cost.CYCLES], target[Cost.LEAD], target[Cost.FILL] = cost.cycles, cost.lead, cost.fill
         target[Cost.SRAM_SHARE], target[Cost.DRAM_SHARE] = cost.sram_share, cost.dram_share
         pairs = [number for action in cost.actions for number in action]
         target[Cost.ACTIONS] = len(cost.actions)
         target[Cost.ACTION : Cost.ACTION + len(pairs)] = pairs
-        target[Cost.SAME] = same.setdefault(tuple(target), row)
+        row = known.setdefault(tuple(target), int(core[Core.COSTS]))
+        if row == core[Core.COSTS]:
+            block.costs[row] = target
+            core[Core.COSTS] = row + 1
+        outside = next((d for d in self.operands.values() if d.region in DRAM_REGIONS), None)
         if outside is None:
             block.forms[form, Form.COST] = row + 1
-        else:
-            target[Cost.RESIDUE] = outside.base & int(block.core[Core.PERIOD_MASK])
-            block.core[Core.NEW_COST] = row + 1
-        block.costs[row] = target
-        block.core[Core.COSTS] = row + 1
+            return
+        mask = int(core[Core.PERIOD_MASK])
+        core[Core.NEW_KEY] = (form + 1) * (mask + 1) + (outside.base & mask)
+        core[Core.NEW_COST] = row + 1
+        core[Core.PLACES] += 1
 
     def _effect(self, form: list[int]) -> Effect:
         """Also writes the kernel into the form."""

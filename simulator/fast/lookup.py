@@ -6,7 +6,10 @@ from typing import Any
 
 from simulator.fast.compiled import compiled, inlined
 from simulator.fast.descriptors import hash_shape, mixed
-from simulator.fast.layout import Block, Core, Cost, Form, Ints, Operand, Program, Td
+from simulator.fast.layout import MAX_PLACES, Block, Core, Form, Ints, Operand, Program, Td
+
+KEY, ROW = 0, 1  # columns of `cost_table`
+PLACES = 2 * MAX_PLACES
 
 
 @inlined
@@ -60,15 +63,33 @@ def find_cost(s: Block, form: int) -> int:
 @compiled
 def find_cost_at(s: Block, form: int, base: int) -> int:
     """... with its DRAM operand at a base."""
-    residue = base & s.core[Core.PERIOD_MASK]
-    table = s.cost_table
-    place = mixed(form, residue) & table.size - 1
-    while table[place] > 0:
-        row = table[place] - 1
-        if s.costs[row, Cost.FORM] == form and s.costs[row, Cost.RESIDUE] == residue:
-            break
-        place = place + 1 & table.size - 1
-    return table[place]
+    key = cost_key(s, form, base)
+    place = first_place(s, key)
+    while s.cost_table[place, KEY] != key:
+        if s.cost_table[place, KEY] == 0:
+            return 0
+        place = place + 1 & PLACES - 1
+    return s.cost_table[place, ROW]
+
+
+@inlined
+def cost_key(s: Block, form: int, base: int) -> int:
+    """A form, and the place of its operand in DRAM within a period; not 0."""
+    return (form + 1) * (s.core[Core.PERIOD_MASK] + 1) + (base & s.core[Core.PERIOD_MASK])
+
+
+@inlined
+def first_place(s: Block, key: int) -> int:
+    """Where to look for a key in `cost_table`."""
+    return mixed(0, key) & PLACES - 1
+
+
+@compiled
+def enter_cost(s: Block, key: int, row: int) -> None:
+    place = first_place(s, key)
+    while s.cost_table[place, KEY] != 0:
+        place = place + 1 & PLACES - 1
+    s.cost_table[place, KEY], s.cost_table[place, ROW] = key, row + 1
 
 
 @compiled
@@ -81,7 +102,7 @@ def learn(s: Block, program: Program) -> None:
         s.core[Core.NEW_FORM] = 0
     row = s.core[Core.NEW_COST] - 1
     if row >= 0:
-        enter(s.cost_table, mixed(s.costs[row, Cost.FORM], s.costs[row, Cost.RESIDUE]), row)
+        enter_cost(s, s.core[Core.NEW_KEY], row)
         s.core[Core.NEW_COST] = 0
 
 

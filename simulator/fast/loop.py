@@ -7,11 +7,14 @@ from typing import Any
 from simulator.fast.compiled import inlined
 from simulator.fast.descriptors import BASE_MASK, field_of, set_field
 from simulator.fast.issue import issue
-from simulator.fast.layout import Block, ByPc, Core, Exit, Ints, Op, Program, Td
+from simulator.fast.layout import Block, ByPc, Core, Exit, Ints, Program, Td
 from simulator.fast.lookup import learn
-from simulator.fast.replay import UNKNOWN, arrive, begin_observation
+from simulator.fast.observation import begin_observation
+from simulator.fast.program_layout import Op
+from simulator.fast.replay import UNKNOWN, arrive
 from simulator.fast.scalar import DIV, REM, alu, branches
 from simulator.fast.system import bring_up_to_date, system
+from simulator.fast.traces import enter_trace
 
 DONE, FAULT, WATCHDOG = int(Exit.HOST), int(Exit.FAULT), int(Exit.WATCHDOG)
 
@@ -22,7 +25,8 @@ def run(s: Block, program: Program, values: Ints, by_pc: Ints) -> int:
     pc, now, steps, instructions = core[Core.PC], core[Core.NOW], core[Core.STEPS], program.size - 1
     learn(s, program)
     if core[Core.MADE] > 0:
-        begin_observation(s, core[Core.MADE] - 1, UNKNOWN)
+        enter_trace(s, values, by_pc, core[Core.MADE] - 1)
+        begin_observation(s, values, core[Core.MADE] - 1, UNKNOWN)
         core[Core.MADE] = 0
     code = 0
     while code == 0:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from isa.encoding import Decoded, DecodeError, decode
 from isa.spec import SMEM_WIDTHS, TD_BYTES, TD_FUNCTIONS, TD_OPERANDS, Engine, Flag, used_fields
 from simulator.fast.compiled import INTERPRETED
-from simulator.fast.layout import FIRST_CONSTANT, NO_TD, PROGRAM_DTYPE, Ints, Op, Program
+from simulator.fast.layout import Ints, Program
+from simulator.fast.program_layout import FIRST_CONSTANT, NO_TD, PROGRAM_DTYPE, Op
 from simulator.state import DISCARD
 
 _PLAIN = {

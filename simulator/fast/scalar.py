@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from isa.spec import ALU, BRANCH, SMEM_BYTES
 from simulator.fast.compiled import compiled, inlined
-from simulator.fast.layout import Op
+from simulator.fast.program_layout import Op
 from simulator.fast.raw import load_8, load_16, load_32, load_64, store_8, store_16, store_32, store_64
 
 ADD, SUB, MUL, DIV, REM, AND, OR, XOR, SLL, SRL, SRA, MIN, MAX, SLT = range(len(ALU))

@@ -1,133 +1,98 @@
-"""SRAM banks and the DRAM, shared by all engines: the rules of simulator/timing/resource.py, in another form.
+"""SRAM banks and the DRAM, shared by all engines: the rules of simulator/timing/resource.py on arrays.
 
-What older instructions were promised of a resource is a function of time that changes in steps. Step k has a share of
-`loads[k]` taken from `times[k]` to `times[k + 1]`; nothing is taken behind the last one.
+What older instructions were promised of a resource is a list of shares from one cycle to another.
 """
 
 from __future__ import annotations
 
 from simulator.fast.compiled import compiled, inlined
-from simulator.fast.layout import MAX_STEPS, Block, Ints
+from simulator.fast.layout import MAX_SHARES, Block
+from simulator.fast.slots import GROUP, GROUPS, slot
 from simulator.timing.resource import WHOLE
 
 SRAM, DRAM = 0, 1
-FIRST, END = 0, 1  # columns of `steps`: those in use
-COMPACT_AT = 512
 NEVER = 1 << 62
 
 
-@compiled
-def has_room(s: Block, now: int) -> bool:
-    """Forgets steps that are over. False if there is no room for the borders that one instruction adds."""
-    used = 0
-    for resource in (SRAM, DRAM):
-        first, end, times = s.steps[resource, FIRST], s.steps[resource, END], s.times[resource]
-        while first + 1 < end and times[first + 1] <= now:
-            first += 1
-        s.steps[resource, FIRST] = first
-        if first >= COMPACT_AT:
-            compact(times, s.loads[resource], first, end)
-            s.steps[resource, FIRST], s.steps[resource, END] = 0, end - first
-        used += s.steps[resource, END]
-    return 2 * used + 4 <= MAX_STEPS
-
-
-@compiled
-def compact(times: Ints, loads: Ints, first: int, end: int) -> None:
-    """Moves the steps to the beginning."""
-    for step in range(first, end):
-        times[step - first], loads[step - first] = times[step], loads[step]
+@inlined
+def has_room(s: Block) -> bool:
+    """Whether there is room for what one instruction may be promised: one share more than promises begin or end."""
+    groups = s.share_use[SRAM, GROUPS] + s.share_use[DRAM, GROUPS]
+    return 3 * GROUP * (groups + 1) <= MAX_SHARES
 
 
 @inlined
-def step_at(s: Block, resource: int, time: int) -> int:
-    """The step that contains a time, which is not before the first one."""
-    step = s.steps[resource, END] - 1
-    while s.times[resource, step] > time:
-        step -= 1
-    return step
+def taken(s: Block, resource: int, start: int, end: int) -> int:
+    """The sum of the shares that somebody has at any time from start to end: at least what is taken at one time."""
+    ends, starts, shares, total = s.share_ends[resource], s.share_starts[resource], s.shares[resource], 0
+    for at in range(s.share_use[resource, GROUPS] * GROUP):
+        share = shares[at]
+        total += share if (ends[at] > start) & (starts[at] < end) else 0
+    return total
 
 
 @compiled
-def begin_step(s: Block, resource: int, step: int, time: int) -> int:
-    """Makes a step begin at a time within `step`; returns it."""
-    times, loads = s.times[resource], s.loads[resource]
-    if times[step] == time:
-        return step
-    end = s.steps[resource, END]
-    for place in range(end, step + 1, -1):
-        times[place], loads[place] = times[place - 1], loads[place - 1]
-    times[step + 1], loads[step + 1] = time, loads[step]
-    s.steps[resource, END] = end + 1
-    return step + 1
-
-
-@inlined
-def is_free(s: Block, resource: int, step: int, end: int, share: int) -> bool:
-    """Whether a share can be had from `step` on until the cycle `end`."""
-    while step < s.steps[resource, END] and s.times[resource, step] < end:
-        if s.loads[resource, step] + share > WHOLE:
-            return False
-        step += 1
-    return True
+def promise(s: Block, resource: int, start: int, end: int, share: int, now: int) -> None:
+    """Takes a share from start to end. Nothing is placed before `now` any more."""
+    at = slot(s.share_ends[resource], s.share_use[resource], now)
+    s.share_ends[resource, at], s.share_starts[resource, at], s.shares[resource, at] = end, start, share
 
 
 @compiled
-def promise(s: Block, resource: int, step: int, start: int, end: int, share: int) -> None:
-    """Takes a share from start, in `step`, to end."""
-    step = begin_step(s, resource, step, start)
-    while step + 1 < s.steps[resource, END] and s.times[resource, step + 1] <= end:
-        s.loads[resource, step] += share
-        step += 1
-    if s.times[resource, step] < end:
-        begin_step(s, resource, step, end)
-        s.loads[resource, step] += share
-
-
-@compiled
-def place(s: Block, start: int, cycles: int, sram_share: int, dram_share: int) -> int:
+def place(s: Block, start: int, cycles: int, sram_share: int, dram_share: int, now: int) -> int:
     """Runs `cycles` of work from `start` on with these shares at full speed; returns the cycle it is done."""
     end = start + cycles
-    sram, dram = step_at(s, SRAM, start), step_at(s, DRAM, start)
-    if (sram_share > 0 and not is_free(s, SRAM, sram, end, sram_share)) or (
-        dram_share > 0 and not is_free(s, DRAM, dram, end, dram_share)
+    if (sram_share > 0 and taken(s, SRAM, start, end) + sram_share > WHOLE) or (
+        dram_share > 0 and taken(s, DRAM, start, end) + dram_share > WHOLE
     ):
-        return place_slowed(s, start, cycles, sram_share, dram_share)
-    if sram_share > 0:
-        promise(s, SRAM, sram, start, end, sram_share)
-    if dram_share > 0:
-        promise(s, DRAM, dram, start, end, dram_share)
+        return place_slowed(s, start, cycles, sram_share, dram_share, now)
+    promise_both(s, start, end, sram_share, dram_share, WHOLE, now)
     return end
 
 
+@inlined
+def promise_both(s: Block, start: int, end: int, sram_share: int, dram_share: int, rate: int, now: int) -> None:
+    """What work at this rate takes of both resources."""
+    if sram_share > 0:
+        promise(s, SRAM, start, end, (sram_share * rate + WHOLE - 1) // WHOLE, now)
+    if dram_share > 0:
+        promise(s, DRAM, start, end, (dram_share * rate + WHOLE - 1) // WHOLE, now)
+
+
 @compiled
-def place_slowed(s: Block, start: int, cycles: int, sram_share: int, dram_share: int) -> int:
-    """`place` where a resource is scarce: stretch by stretch between the borders of the steps of both."""
-    time, work = start, cycles * WHOLE
+def place_slowed(s: Block, start: int, cycles: int, sram_share: int, dram_share: int, now: int) -> int:
+    """`place` where a resource may be scarce: stretch by stretch between the cycles where promises of it begin or end."""
+    time, work, since, before = start, cycles * WHOLE, start, 0
+    sram_is_scarce = sram_share > 0 and taken(s, SRAM, start, NEVER) + sram_share > WHOLE
+    dram_is_scarce = dram_share > 0 and taken(s, DRAM, start, NEVER) + dram_share > WHOLE
     while work > 0:
-        sram, dram = step_at(s, SRAM, time), step_at(s, DRAM, time)
         rate, end = WHOLE, NEVER
-        if sram_share > 0:
-            rate, end = rate_in(s, SRAM, sram, sram_share, rate, end)
-        if dram_share > 0:
-            rate, end = rate_in(s, DRAM, dram, dram_share, rate, end)
+        if sram_is_scarce:
+            rate, end = rate_at(s, SRAM, time, sram_share, rate, end)
+        if dram_is_scarce:
+            rate, end = rate_at(s, DRAM, time, dram_share, rate, end)
+        if rate != before:
+            if before > 0:
+                promise_both(s, since, time, sram_share, dram_share, before, now)
+            since, before = time, rate
         if rate > 0:
             end = min(end, time + (work + rate - 1) // rate)
-            if sram_share > 0:
-                promise(s, SRAM, sram, time, end, (sram_share * rate + WHOLE - 1) // WHOLE)
-            if dram_share > 0:
-                promise(s, DRAM, dram, time, end, (dram_share * rate + WHOLE - 1) // WHOLE)
             work -= (end - time) * rate
         time = end
+    promise_both(s, since, time, sram_share, dram_share, before, now)
     return time
 
 
 @inlined
-def rate_in(s: Block, resource: int, step: int, share: int, rate: int, end: int) -> tuple[int, int]:
-    """The rate of work in a step and its end, if they are below `rate` and `end`."""
-    free = max(0, WHOLE - s.loads[resource, step])
+def rate_at(s: Block, resource: int, time: int, share: int, rate: int, end: int) -> tuple[int, int]:
+    """The rate of work at a time, and the cycle until which nothing changes, if they are below `rate` and `end`."""
+    ends, starts, shares, load = s.share_ends[resource], s.share_starts[resource], s.shares[resource], 0
+    for at in range(s.share_use[resource, GROUPS] * GROUP):
+        one, two, part = starts[at], ends[at], shares[at]
+        load += part if (one <= time) & (time < two) else 0
+        border = one if one > time else two
+        end = min(end, border if border > time else NEVER)
+    free = max(0, WHOLE - load)
     if free < share:
         rate = min(rate, free * WHOLE // share)
-    if step + 1 < s.steps[resource, END]:
-        end = min(end, s.times[resource, step + 1])
     return rate, end

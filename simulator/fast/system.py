@@ -7,9 +7,11 @@ from typing import Any
 from simulator.fast.compiled import compiled
 from simulator.fast.counts import bring_up_to_date
 from simulator.fast.descriptors import load_descriptor
-from simulator.fast.layout import ADDRESS_BITS, FIRST_TOTAL, LOG_ROWS, Block, Core, Exit, Ints, Op, Profile
+from simulator.fast.interlock import ENGINE_BITS, READS, WRITES, latest
+from simulator.fast.layout import ADDRESS_BITS, FIRST_TOTAL, LOG_ROWS, Block, Core, Exit, Ints, Profile
+from simulator.fast.program_layout import Op
 from simulator.fast.scalar import load, smem_place, store
-from simulator.fast.schedule import SMEM, blocked
+from simulator.fast.schedule import SMEM
 from simulator.reference.scalar import TD_LD_ALIGNMENT
 from simulator.timing.actions import ACTION_INDEX
 from simulator.timing.costs import SMEM_GRANULE_BYTES
@@ -56,17 +58,20 @@ def access_smem(s: Block, values: Ints, i: Any) -> int:
         s.core[Core.EPOCH] += 1
     s.actions[SMEM_ACTION] += width
     if s.core[Core.SMEM_HORIZON] > s.core[Core.NOW]:
-        wait_for_smem(s, place, width, i.op == Op.STS)
+        wait_for_smem(s, place, width, 1 if i.op == Op.STS else 0)
     return 0
 
 
 @compiled
-def wait_for_smem(s: Block, place: int, width: int, write: bool) -> None:
+def wait_for_smem(s: Block, place: int, width: int, write: int) -> None:
     """Stalls SEQ until nobody older accesses these bytes in a conflicting way."""
     low = place & -SMEM_GRANULE_BYTES
     high = place + width + SMEM_GRANULE_BYTES - 1 & -SMEM_GRANULE_BYTES
-    now = s.core[Core.NOW]
-    until, _ = blocked(s, low | SMEM << ADDRESS_BITS, high | SMEM << ADDRESS_BITS, write, now, -1)
+    low, high, now = low | SMEM << ADDRESS_BITS, high | SMEM << ADDRESS_BITS, s.core[Core.NOW]
+    stamp, _ = latest(s, WRITES, low, high)
+    if write != 0:
+        stamp = max(stamp, latest(s, READS, low, high)[0])
+    until = max(now, stamp >> ENGINE_BITS)
     s.core[Core.SMEM_WAIT] += until - now
     s.core[Core.NOW] = until
 

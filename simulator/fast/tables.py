@@ -14,8 +14,7 @@ from simulator.fast.compiled import INTERPRETED
 from simulator.fast.layout import (
     MAX_COSTS,
     MAX_FORMS,
-    MAX_RING,
-    RINGS,
+    MAX_PLACES,
     Block,
     ByPc,
     Core,
@@ -23,11 +22,8 @@ from simulator.fast.layout import (
     Program,
 )
 from simulator.fast.predecode import predecoded
-from simulator.fast.sharing import END
-from simulator.fast.turnaround import FEW, PRUNE_AT
 from simulator.timing.costs import CostModel
 
-FIRST_RING = 256
 HOT_VISITS = 256
 """A trace is made from a place that the program comes to more often."""
 
@@ -50,10 +46,8 @@ def made(instructions: Sequence[Decoded | None], model: CostModel, queue_depth: 
     core[Core.PERIOD_MASK] = model.dram.period_bytes - 1
     core[Core.READ_TO_WRITE], core[Core.WRITE_TO_READ] = model.dram.read_to_write, model.dram.write_to_read
     core[Core.READ_REFRESH], core[Core.WRITE_REFRESH], core[Core.REFRESH_INTERVAL] = model.dram.refresh
-    core[Core.RING_MASK], core[Core.QUEUE_DEPTH] = FIRST_RING - 1, queue_depth
+    core[Core.QUEUE_DEPTH] = queue_depth
     core[Core.HOT_VISITS] = HOT_VISITS
-    block.steps[:, END] = 1  # nothing is taken from cycle 0 on
-    block.transfer_count[PRUNE_AT] = FEW
     by_pc = np.zeros((len(program), ByPc.LENGTH), np.int64)
     return Arrays(block if INTERPRETED else record, program, values, by_pc), block
 
@@ -64,28 +58,16 @@ def forget(block: Block, by_pc: Ints) -> None:
         return
     for table in (block.form_table, block.cost_table):
         table[:] = 0
-    for table in (block.state_table, block.transition_table):
+    for table in (block.trace_table, block.state_table, block.transition_table):
         table[:] = 0
     by_pc[:, ByPc.FORM :] = 0
     for place in (Core.TRACES, Core.ITEMS, Core.STATES, Core.TRANSITIONS, Core.OBSERVED, Core.MADE):
         block.core[place] = 0
-    for place in (Core.FORMS, Core.COSTS, Core.TOUCHED, Core.NEW_FORM, Core.NEW_COST):
+    for place in (Core.FORMS, Core.COSTS, Core.PLACES, Core.TOUCHED, Core.NEW_FORM, Core.NEW_COST):
         block.core[place] = 0
 
 
 def is_full(block: Block) -> bool:
     """Whether there is no room for one more form and cost."""
-    return bool(block.core[Core.FORMS] == MAX_FORMS or block.core[Core.COSTS] == MAX_COSTS)
-
-
-def grow(block: Block) -> bool:
-    """Twice the room for accesses, or False. Each access keeps its number; its place is the number modulo the length."""
-    length = int(block.core[Core.RING_MASK]) + 1
-    if 2 * length > MAX_RING:
-        return False
-    for ring in range(RINGS):
-        end, kept = int(block.ring_ends[ring]), block.accesses[ring, :length].copy()
-        for number in range(max(0, end - length), end):
-            block.accesses[ring, number % (2 * length)] = kept[number % length]
-    block.core[Core.RING_MASK] = 2 * length - 1
-    return True
+    core = block.core
+    return bool(core[Core.FORMS] == MAX_FORMS or core[Core.COSTS] == MAX_COSTS or core[Core.PLACES] == MAX_PLACES)

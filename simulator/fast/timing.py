@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from isa.encoding import Decoded
 from isa.machine import Machine
-from isa.spec import SMEM_WIDTHS, TD_BYTES, Engine
+from isa.spec import SMEM_WIDTHS, TD_BYTES, TD_OPERANDS, Engine, used_fields
 from simulator.fast import loader, tables
 from simulator.fast.host_time import HostRow, HostTime, host_rows
-from simulator.fast.layout import FIRST_TOTAL, ByPc, Core, Cost, Form, Ints, Profile, Trace, Transition
+from simulator.fast.layout import FIRST_TOTAL, ByPc, Core, Cost, Form, Ints, Profile
 from simulator.fast.predecode import decoded_text
+from simulator.fast.trace_layout import Transition
 from simulator.timing.actions import ACTIONS
 from simulator.timing.costs import CostModel
 from simulator.timing.model import MAX_EVENTS
@@ -32,8 +33,9 @@ class FastTiming:
         self.text = text
         self.costs = CostModel(machine)
         self.decoded = decoded_text(text)
+        self.operands = [_operands(d) if d else {} for d in self.decoded]
         self.arrays, self.block = tables.made(self.decoded, self.costs, machine.core.seq.queue_depth.value)
-        self.same_costs: dict[tuple[int, ...], int] = {}
+        self.known_costs: dict[tuple[int, ...], int] = {}
         self.events: list[Event] = []
         self.host_time = HostTime()
         self._parts = Parts()
@@ -96,7 +98,7 @@ class FastTiming:
     def forget(self) -> None:
         """Makes room in the tables of forms and costs; what was counted stays."""
         self._by_pc = self._counted_by_pc()
-        self.same_costs.clear()
+        self.known_costs.clear()
         tables.forget(self.block, self.arrays.by_pc)
 
     def records(self) -> Records:
@@ -174,11 +176,9 @@ class FastTiming:
             uses = int(transition[Transition.USES])
             if uses:
                 at = int(transition[Transition.WORK])
-                work = block.items[at : at + 2 * block.traces[transition[Transition.TRACE], Trace.ENGINES]].reshape(
-                    -1, 2
-                )
-                np.add.at(block.costs[:, Cost.EXECUTIONS], work[:, 0], uses)
-                np.add.at(block.costs[:, Cost.BUSY], work[:, 0], uses * work[:, 1])
+                work = block.items[at : at + 3 * transition[Transition.COSTS]].reshape(-1, 3)
+                block.costs[work[:, 0], Cost.EXECUTIONS] += uses * work[:, 1]
+                block.costs[work[:, 0], Cost.BUSY] += uses * work[:, 2]
                 transition[Transition.USES] = 0
 
     def _per_pc(self) -> dict[int, PcProfile]:
@@ -188,6 +188,14 @@ class FastTiming:
             executions, busy, *actions = cast(list[int], counted[pc].tolist())
             profiles[pc] = PcProfile(int(self._engines[pc]), executions, busy, actions)
         return profiles
+
+
+def _operands(d: Decoded) -> dict[str, int]:
+    """The descriptor registers of an engine instruction, by the names of its operands."""
+    if d.row.engine == Engine.SEQ:
+        return {}
+    used = used_fields(d.row, d.fl)
+    return {name: int(getattr(d, name)) for name in TD_OPERANDS if name in used}
 
 
 def _smem_width(d: Decoded) -> int:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from simulator.fast.compiled import compiled
-from simulator.fast.layout import Block, ByPc, Core, Cost, Form, Ints, Operand, Td, Trace
-from simulator.fast.lookup import find_cost_at
+from simulator.fast.compiled import compiled, inlined
+from simulator.fast.descriptors import BASE_MASK, mixed
+from simulator.fast.layout import Block, ByPc, Core, Form, Ints, Operand, Td
 from simulator.fast.scalar import load
 from simulator.fast.schedule import SMEM
+from simulator.fast.trace_layout import MAX_TRACES, Trace
 from simulator.timing.actions import ACTION_INDEX
 
 SMEM_ACTION = ACTION_INDEX["smem"]
 WORDS = int(Td.LENGTH)
+TABLE_MASK = 2 * MAX_TRACES - 1
 SHAPE_ITEMS, DESCRIPTOR_ITEMS = 2 + WORDS, 2 + WORDS
 
 
@@ -20,12 +22,63 @@ def find_trace(s: Block, values: Ints, by_pc: Ints, pc: int, before: int) -> int
     likely = s.traces[before - 1, Trace.SUCCESSOR] if before > 0 else 0
     if likely > 0 and s.traces[likely - 1, Trace.BEGIN] == pc and applies(s, values, likely - 1):
         return likely
-    name = by_pc[pc, ByPc.TRACE]
-    while name > 0 and not applies(s, values, name - 1):
-        name = s.traces[name - 1, Trace.FOLLOWING]
+    first, name = by_pc[pc, ByPc.TRACE], 0
+    if first > 0:
+        name = first_of(s, values, pc, s.trace_table[place_of_values(s, values, pc, first - 1)])
+        if name == 0:
+            name = first_of(s, values, pc, s.trace_table[place_of_pc(pc)])
     if before > 0:
         s.traces[before - 1, Trace.SUCCESSOR] = name
     return name
+
+
+@compiled
+def first_of(s: Block, values: Ints, pc: int, name: int) -> int:
+    """The first trace of a list that the program goes from here on, or 0."""
+    while name > 0 and (s.traces[name - 1, Trace.BEGIN] != pc or not applies(s, values, name - 1)):
+        name = s.traces[name - 1, Trace.FOLLOWING]
+    return name
+
+
+@compiled
+def enter_trace(s: Block, values: Ints, by_pc: Ints, row: int) -> None:
+    """Enters a trace that begins at the place the program has come to. Traces that need as many registers as the first one are
+    found by the values of these, others only by the place.
+    """
+    pc = s.traces[row, Trace.BEGIN]
+    if by_pc[pc, ByPc.TRACE] == 0:
+        by_pc[pc, ByPc.TRACE] = row + 1
+    first = by_pc[pc, ByPc.TRACE] - 1
+    place = place_of_values(s, values, pc, first) if has_guards_of(s, row, first) else place_of_pc(pc)
+    s.traces[row, Trace.FOLLOWING] = s.trace_table[place]
+    s.trace_table[place] = row + 1
+
+
+@inlined
+def place_of_pc(pc: int) -> int:
+    return mixed(0, pc) & TABLE_MASK
+
+
+@compiled
+def place_of_values(s: Block, values: Ints, pc: int, first: int) -> int:
+    """By the values of the registers that a trace needs."""
+    at, state = s.traces[first, Trace.GUARDS], mixed(1, pc)
+    for number in range(s.traces[first, Trace.GUARDS + 1]):
+        state = mixed(state, values[s.items[at + 2 * number]])
+    return state & TABLE_MASK
+
+
+@compiled
+def has_guards_of(s: Block, row: int, other: int) -> bool:
+    """Whether a trace needs all registers that another one needs."""
+    at, guards = s.traces[row, Trace.GUARDS], s.traces[row, Trace.GUARDS + 1]
+    for number in range(s.traces[other, Trace.GUARDS + 1]):
+        register, found = s.items[s.traces[other, Trace.GUARDS] + 2 * number], 0
+        while found < guards and s.items[at + 2 * found] != register:
+            found += 1
+        if found == guards:
+            return False
+    return True
 
 
 @compiled
@@ -68,34 +121,43 @@ def reads_alike(s: Block, row: int) -> bool:
 
 
 @compiled
-def choose_costs(s: Block, values: Ints, row: int) -> bool:
-    """Writes the costs of its pointers to `chosen`; False if one is not known, or an operand may not lie there."""
-    forms, at = s.traces[row, Trace.FORMS], s.traces[row, Trace.POINTERS]
-    for number in range(s.traces[row, Trace.POINTERS + 1]):
-        base, form = values[s.items[at + 1]] + s.items[at + 2], s.items[forms + number]
-        if not may_lie(s, form, base):
+def find_places(s: Block, values: Ints, row: int) -> bool:
+    """Writes the places of its sources within a period to `places`; False if a pointer may not lie where it would."""
+    at, mask = s.traces[row, Trace.SOURCES], s.core[Core.PERIOD_MASK]
+    for number in range(s.traces[row, Trace.SOURCES + 1]):
+        value = values[s.items[at]]
+        if value < s.items[at + 1] or value > s.items[at + 2]:
             return False
-        cost = find_cost_at(s, form, base)
-        if cost == 0:
-            return False
-        s.chosen[number] = s.costs[cost - 1, Cost.SAME]
+        s.places[number] = value & mask
         at += 3
     return True
 
 
 @compiled
-def may_lie(s: Block, form: int, base: int) -> bool:
-    """The checks of the operand in a read-only region: alignment and bounds."""
+def limit_sources(s: Block, row: int) -> None:
+    """Notes between which values the sources of a trace may be: where its pointers, with the forms that were observed, are in
+    bounds. Alignment is that of the place in a period.
+    """
+    items, at = s.items, s.traces[row, Trace.POINTERS]
+    for _ in range(s.traces[row, Trace.POINTERS + 1]):
+        source, added = s.traces[row, Trace.SOURCES] + 3 * items[at + 1], items[at + 2]
+        low, high, size = reach(s, s.noted[0, items[at]])
+        items[source + 1] = max(items[source + 1], -added - min(low, 0))
+        items[source + 2] = min(items[source + 2], min(size - high, BASE_MASK) - added)
+        at += 3
+    s.traces[row, Trace.IS_KNOWN] = 1
+
+
+@inlined
+def reach(s: Block, form: int) -> tuple[int, int, int]:
+    """Where its operand in DRAM begins and ends, from the base on, and the size of the region."""
     forms, at = s.forms, Form.OPERAND
     while forms[form, at + Operand.REGISTER] != forms[form, Form.DRAM]:
         at += Operand.LENGTH
-    size = s.memories[forms[form, at + Operand.REGION], 1]
     return (
-        base & forms[form, at + Operand.ALIGNMENT] == 0
-        and base >= 0
-        and base + forms[form, at + Operand.LOW] >= 0
-        and base + forms[form, at + Operand.HIGH] <= size
-        and base >> 40 == 0
+        forms[form, at + Operand.LOW],
+        forms[form, at + Operand.HIGH],
+        s.memories[forms[form, at + Operand.REGION], 1],
     )
 
 

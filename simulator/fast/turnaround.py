@@ -1,33 +1,43 @@
-"""Cycles lost between DRAM transfers: the rules of simulator/timing/turnaround.py on arrays."""
+"""Cycles lost between DRAM transfers: the rules of simulator/timing/turnaround.py on arrays.
+
+Each direction has an engine of its own, which works in order: its transfers begin and end one after the other.
+"""
 
 from __future__ import annotations
 
 from simulator.fast.compiled import compiled, inlined
-from simulator.fast.layout import MAX_TRANSFERS, Block, Core
+from simulator.fast.layout import RECENT_TRANSFERS, Block, Core
 
-START, END, WRITE = 0, 1, 2  # columns of a transfer
-IN_USE, PRUNE_AT = 0, 1  # columns of `transfer_count`
-FEW = 4
-"""So many transfers are looked at rather than thinned out."""
+START, END, ORDER = 0, 1, 2  # columns of a transfer
+MASK = RECENT_TRANSFERS - 1
+"""Later than any time that is asked about there begin at most as many transfers as a queue holds, and older ones than the one
+before these do not matter.
+"""
 
 
 @compiled
 def extra_cycles(s: Block, start: int, write: int) -> int:
     """What a transfer that begins at `start` takes longer because of the one before it and the one after it."""
-    before, after = -1, -1
-    transfers = s.transfers
-    for row in range(s.transfer_count[IN_USE]):
-        if transfers[row, START] <= start:
-            if before < 0 or transfers[row, END] > transfers[before, END]:
-                before = row
-        elif after < 0 or transfers[row, START] < transfers[after, START]:
-            after = row
-    idle = max(0, start - transfers[before, END]) if before >= 0 else refresh_cycles(s, write)
-    turns = before >= 0 and transfers[before, WRITE] != write
+    transfers, own, other = s.transfers, s.transfer_count[write], s.transfer_count[1 - write]
+    at = other - 1
+    while at >= 0 and transfers[1 - write, at & MASK, START] > start:
+        at -= 1
+    turns, idle = False, refresh_cycles(s, write)
+    if own > 0:
+        idle = max(0, start - transfers[write, own - 1 & MASK, END])
+    if at >= 0 and (own == 0 or is_last(s, 1 - write, at, own - 1)):
+        turns, idle = True, max(0, start - transfers[1 - write, at & MASK, END])
     extra = max(0, gap(s, write) - idle) if turns else refresh_wait(s, write, idle)
-    if after >= 0 and transfers[after, WRITE] != write:
+    if at + 1 < other:
         extra += gap(s, 1 - write)
     return extra
+
+
+@inlined
+def is_last(s: Block, direction: int, one: int, two: int) -> bool:
+    """Whether a transfer in this direction is over later than one in the other, or as late and is the older one."""
+    first, second = s.transfers[direction, one & MASK], s.transfers[1 - direction, two & MASK]
+    return first[END] > second[END] or (first[END] == second[END] and first[ORDER] < second[ORDER])
 
 
 @inlined
@@ -52,35 +62,8 @@ def refresh_wait(s: Block, write: int, idle: int) -> int:
 
 @inlined
 def remember_transfer(s: Block, start: int, end: int, write: int) -> None:
-    """`transfers_have_room` has made room."""
-    row = s.transfer_count[IN_USE]
-    s.transfers[row, START], s.transfers[row, END], s.transfers[row, WRITE] = start, end, write
-    s.transfer_count[IN_USE] = row + 1
-
-
-@inlined
-def transfers_have_room(s: Block, now: int) -> bool:
-    """Forgets transfers now and then. False if there is no room for one more."""
-    if s.transfer_count[IN_USE] > s.transfer_count[PRUNE_AT]:
-        drop_transfers(s, now)
-    return s.transfer_count[IN_USE] < MAX_TRANSFERS
-
-
-@compiled
-def drop_transfers(s: Block, now: int) -> None:
-    """Nothing begins before `now` any more: of the transfers that are over, only the last one can still matter."""
-    transfers = s.transfers
-    kept, last = 0, -1
-    for row in range(s.transfer_count[IN_USE]):
-        place = kept
-        if transfers[row, END] <= now:
-            if last < 0:
-                last = kept
-            elif transfers[row, END] <= transfers[last, END]:
-                continue
-            place = last
-        for column in range(3):
-            transfers[place, column] = transfers[row, column]
-        kept += place == kept
-    s.transfer_count[IN_USE] = kept
-    s.transfer_count[PRUNE_AT] = max(FEW, 2 * kept)
+    """The newest one of its direction."""
+    number = s.transfer_count[write]
+    s.transfers[write, number & MASK, START], s.transfers[write, number & MASK, END] = start, end
+    s.transfers[write, number & MASK, ORDER] = s.transfer_count[0] + s.transfer_count[1]
+    s.transfer_count[write] = number + 1

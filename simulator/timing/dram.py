@@ -18,6 +18,7 @@ from simulator.timing.sram import Runs, ceil_div, runs_of
 
 # Transfers of more runs than this are counted on the first ones and extended in proportion.
 MAX_COUNTED_RUNS = 256
+MAX_MEMOISED = 1 << 12
 PICOSECONDS_PER_SECOND = 1_000_000_000_000
 
 
@@ -73,17 +74,29 @@ class Dram:
         )
         self.period_bytes = self._channels * max(self._interleave, memory.row_bytes.value * self._groups)
         """A transfer that lies this much higher in memory uses other banks in the same way, and the same channels."""
+        self._memo: dict[object, Transfer] = {}
 
     def cycles_of_ps(self, picoseconds: int) -> int:
         """Rounded up to whole cycles."""
         return ceil_div(picoseconds * self._clock_hz, PICOSECONDS_PER_SECOND)
 
     def transfer(self, td: Descriptor, *, write: bool) -> Transfer:
-        """The cost of reading or writing all elements of a tensor, run by run in ascending dimensions."""
+        """The cost of reading or writing all elements of a tensor, run by run in ascending dimensions.
+
+        Whole periods before the base change nothing; keys and values, say, are alike.
+        """
+        key = td.base % self.period_bytes, td.dtype, td.extents, td.strides, td.glog2, td.fmt, write
+        found = self._memo.get(key)
+        if found is None:
+            if len(self._memo) >= MAX_MEMOISED:
+                self._memo.clear()
+            found = self._memo[key] = self._computed(td, write)
+        return found
+
+    def _computed(self, td: Descriptor, write: bool) -> Transfer:
         runs = runs_of(td)
         channels = self._idle_channels(write)
         counted = min(runs.count, MAX_COUNTED_RUNS)
-        # Whole periods before the base change nothing, and costs are memoised without them.
         skipped = td.base - td.base % self.period_bytes
         sent = 0
         for start in _starts(td, runs, counted):

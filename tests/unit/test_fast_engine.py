@@ -15,7 +15,8 @@ from isa.machine import Machine, load_machine
 from isa.spec import Dtype, Region, Trap
 from simulator.fast import tables
 from simulator.fast.engine import FastEngine
-from simulator.fast.layout import LOG_ROWS, MAX_COST_CYCLES, Core
+from simulator.fast.layout import LOG_ROWS, MAX_ACCESSES, MAX_COST_CYCLES, Core
+from simulator.fast.slots import GROUP, GROUPS
 from simulator.fast.timing import FastTiming
 from simulator.memory import Memory
 from simulator.reference.engine import Options, ReferenceEngine
@@ -27,7 +28,6 @@ from tests.property.lockstep import Outcome, assert_same_records, run_both
 EDGE = load_machine("edge")
 SIZES = {Region.SRAM: 1 << 20, Region.KV: 1 << 16, Region.IO: 1 << 12, Region.SCRATCH: 1 << 12}
 TIMING_ONLY = Options(timing_only=True)
-GROW = tables.grow
 
 
 def vector(base: int, region: Region, count: int, dtype: Dtype = Dtype.F32) -> Descriptor:
@@ -54,7 +54,7 @@ def changed_machine(**values: int) -> Machine:
     return Machine.from_canonical(data)
 
 
-def test_rings_of_accesses_grow_while_nothing_finishes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lists_of_accesses_grow_while_nothing_finishes() -> None:
     """Results are visible 100,000 cycles after they are computed: thousands of accesses are in flight."""
     machine = changed_machine(vpu__latency=100_000)
     source = """
@@ -68,11 +68,9 @@ def test_rings_of_accesses_grow_while_nothing_finishes(monkeypatch: pytest.Monke
             lds.4   x6, 1024(x0)
             halt
     """
-    grown: list[int] = []
-    monkeypatch.setattr(tables, "grow", lambda block: grown.append(1) or GROW(block))
     descriptors = vector(0, Region.SRAM, 1), vector(1 << 19, Region.SRAM, 1), vector(1024, Region.SMEM, 1)
     outcome = both(source, *descriptors, machine=machine)
-    assert outcome.records.cycles > 200_000 and len(grown) == 3
+    assert outcome.records.cycles > 200_000
 
 
 def test_a_full_log_of_marks_is_read_and_goes_on() -> None:
@@ -286,10 +284,11 @@ class TestLimits:
         with pytest.raises(LimitError, match="at pc 0"):
             list(engine.run(0))
 
-    def test_more_in_flight_than_the_rings_hold(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(tables, "MAX_RING", tables.FIRST_RING)
+    def test_more_in_flight_than_the_lists_hold(self) -> None:
         text = decode_text(assemble("loop: vun.mov t0, t1\n tdadd t0.base, 64\n jal x0, loop").text)
         clock = FastTiming(changed_machine(vpu__latency=100_000), text)
+        clock.block.access_use[:, GROUPS] = MAX_ACCESSES // GROUP - 2
+        clock.block.access_stamps[:, : MAX_ACCESSES - 2 * GROUP] = 1 << 50  # they are not over
         state = state_with(vector(0, Region.SRAM, 1), vector(1 << 12, Region.SMEM, 1))
         with pytest.raises(LimitError):
             list(FastEngine(state, clock, TIMING_ONLY).run(0))
