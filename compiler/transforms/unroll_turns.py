@@ -7,7 +7,7 @@ so is all that follows from it: views of the halves stay as they are.
     }                                                         body(%i + 64, 0)
                                                             }
 Of an odd number of iterations the first one stands in front: where a loop works on one strip and loads the next, that is the small one.
-A loop of a few iterations disappears. Loops that end who knows when stay as they are, and so do long bodies and loops around loops.
+An innermost loop of a few iterations disappears. Loops that end who knows when stay as they are, and so do long bodies.
 Runs when buffers have their places: all copies have the same.
 """
 
@@ -28,7 +28,7 @@ from compiler.scalars import ARITHMETIC, compared, constant_of, trips_of
 
 MOST_OPS = 400
 MOST_WHOLE = 4
-"""Iterations of a loop that disappears altogether."""
+"""Iterations of a loop that disappears altogether, if it has no loop inside: of those the copies would cost more than they save."""
 TRIPS_ATTRIBUTE = "tile.trips"
 """On a loop: how often it ran before it was unrolled."""
 
@@ -184,11 +184,12 @@ class Unrolling:
             Rewriter.insert_op(alloc, InsertPoint.before(loop))
         carried = [loop.iter_args[n] for n in self.others]
         first, second = self.starts, self.flipped
-        for _ in range(self.trips if self.trips <= MOST_WHOLE else self.trips % 2):
+        whole = self.trips <= MOST_WHOLE and not has_loops(loop)
+        for _ in range(self.trips if whole else self.trips % 2):
             carried = self.copy(self.before, self.constant(low, self.before), carried, first)
             first, second = second, first
             low += self.step
-        if self.trips > MOST_WHOLE:
+        if not whole:
             carried = self.loop_of_two(low, carried, first, second)
         ends = self.flipped if self.trips % 2 else self.starts
         results = {**ends, **dict(zip(self.others, carried, strict=True))}
@@ -213,10 +214,8 @@ class Unrolling:
         return new.results
 
 
-def may_be_unrolled(loop: scf.ForOp) -> bool:
-    """Only what has no loop inside: of another one the copies would cost more than they save."""
-    inside = [op for op in loop.walk() if op is not loop]
-    return len(inside) <= MOST_OPS and not any(isinstance(op, scf.ForOp | scf.WhileOp) for op in inside)
+def has_loops(loop: scf.ForOp) -> bool:
+    return any(isinstance(op, scf.ForOp | scf.WhileOp) for op in loop.body.walk())
 
 
 @dataclass(frozen=True)
@@ -230,5 +229,5 @@ class UnrollTurnsPass(ModulePass):
         for found in reversed(loops):
             loop = drop_unchanged(found)
             turns, trips = turns_of(loop), trips_of(loop)
-            if turns and trips is not None and trips > 1 and may_be_unrolled(loop):
+            if turns and trips is not None and trips > 1 and sum(1 for _ in loop.walk()) <= MOST_OPS:
                 Unrolling(loop, turns, trips).run()

@@ -226,7 +226,7 @@ def test_every_pass_keeps_the_bits(machine: str, chunk: int) -> None:
     verifier = StageVerifier(model, 300, VOCABULARY)
     verifier.prompt, verifier.count = prompt_of(255, VOCABULARY), 3
     lower(model, options(machine, SCHEME, 300, chunk), observe=verifier)
-    assert verifier.checked[-1] == "allocate-sram"
+    assert {"double-buffer", "allocate-sram", "unroll-turns", "simplify-indices"} <= set(verifier.checked)
 
 
 def kv_bytes(built: Executable, turns: list[tuple[int, int]]) -> dict[str, int]:

@@ -125,7 +125,7 @@ def test_too_many_layers_for_smem():
 
 def test_too_many_descriptors_for_smem(monkeypatch):
     """Kinds of layers multiply them; a small SMEM is quicker than many kinds."""
-    monkeypatch.setattr("compiler.selection.selector.SMEM_BYTES", 2048)
+    monkeypatch.setattr("compiler.selection.descriptors.SMEM_BYTES", 2048)
     with pytest.raises(CompileError, match="the program needs more than 2048 bytes of SMEM") as caught:
         lower(tiny_program(), options("edge", "fp32", 32, chunk=8))
     assert caught.value.hint == SMEM_HINT

@@ -421,4 +421,4 @@ def test_passes_are_verified_across_the_original_length() -> None:
     model = program(6)
     verifier = StageVerifier(model, CONTEXT, VOCABULARY)
     lower(model, options("tiny", "w8a8", CONTEXT, CHUNK), observe=verifier)
-    assert verifier.checked[-1] == "allocate-sram"
+    assert {"double-buffer", "allocate-sram", "unroll-turns", "simplify-indices"} <= set(verifier.checked)

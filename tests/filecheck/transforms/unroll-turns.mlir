@@ -88,18 +88,23 @@ func.func @few() {
 }
 
 // -----
-// Loops that end who knows when stay, and so do loops around them.
+// A loop that ends who knows when stays; the loop around it has two of them, although it has few iterations.
 // CHECK: func.func @unknown() {
-// CHECK: scf.for %i = %{{.*}} to %{{.*}} step %{{.*}} iter_args(%t = %{{.*}}) -> (index) {
-// CHECK: scf.for %j = %{{.*}} to %{{.*}} step %{{.*}} iter_args(%u = %{{.*}}) -> (index) {
-// CHECK-NOT: tile.trips
+// CHECK: scf.for %{{.*}} = %{{.*}} to %{{.*}} step %{{.*}} {
+// CHECK: scf.for %{{.*}} = %{{.*}} to %{{.*}} step %{{.*}} iter_args(%[[U:.*]] = %{{.*}}) -> (index) {
+// CHECK-NEXT: tile.event 1 %[[U]]
+// CHECK: tile.event 2
+// CHECK: scf.for %{{.*}} = %{{.*}} to %{{.*}} step %{{.*}} iter_args(%[[V:.*]] = %{{.*}}) -> (index) {
+// CHECK-NEXT: tile.event 1 %[[V]]
+// CHECK: tile.event 2
+// CHECK-NEXT: } {tile.trips = 4 : i64}
 func.func @unknown() {
   %c0 = arith.constant 0 : index
-  %c8 = arith.constant 8 : index
+  %c4 = arith.constant 4 : index
   %c1 = arith.constant 1 : index
   %c64 = arith.constant 64 : index
   %n = tile.lds 8 + 40 : index
-  %turn = scf.for %i = %c0 to %c8 step %c1 iter_args(%t = %c0) -> (index) {
+  %turn = scf.for %i = %c0 to %c4 step %c1 iter_args(%t = %c0) -> (index) {
     %inner = scf.for %j = %c0 to %n step %c1 iter_args(%u = %c0) -> (index) {
       tile.event 1 %u
       %next = arith.subi %c64, %u : index
