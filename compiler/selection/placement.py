@@ -124,6 +124,7 @@ class Placer:
             self.users[around][form] = None
 
     def choose(self) -> None:
+        """Moves descriptors outwards, block by block from inside."""
         for block in self.nest.order:
             self.pressure.update([inner for op in block.ops for region in op.regions for inner in region.blocks], block)
             gains: list[tuple[float, int, Placement, list[Placement]]] = []
@@ -140,6 +141,7 @@ class Placer:
         return any(around is block for around, _ in self.nest.out(placement.uses[0]))
 
     def joined(self, form: Form, block: Block, inside: list[Placement]) -> Placement:
+        """One placement in `block` for the uses of some that lie in it."""
         uses = tuple(use for each in inside for use in each.uses)
         places = [self.nest.position[self.nest.holder(use, block)] for use in uses]
         return Placement(form, block, min(places), max(places), uses)
@@ -151,8 +153,8 @@ class Placer:
             self.replace([together], inside, together.block)
 
     def replace(self, old: list[Placement], new: list[Placement], top: Block) -> None:
-        kept = [each for each in self.chosen[(old or new)[0].form] if each not in old]
-        self.chosen[new[0].form] = kept + new
+        form = new[0].form
+        self.chosen[form] = [each for each in self.chosen[form] if each not in old] + new
         for each in old:
             self.pressure.change(each, -1)
         for each in new:

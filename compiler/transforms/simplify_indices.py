@@ -77,7 +77,7 @@ class SubtractConstant(RewritePattern):
 
 
 class AddTwice(RewritePattern):
-    """(x + a) + b -> x + (a + b); (x + a) + y -> (x + y) + a"""
+    """(x + a) + b -> x + (a + b)"""
 
     @op_type_rewrite_pattern
     def match_and_rewrite(self, op: arith.AddiOp, rewriter: PatternRewriter) -> None:
