@@ -59,11 +59,14 @@ def form_of(view: tile.ViewOp) -> Form:
     fields: list[Field] = []
 
     def constant(name: str, value: int | SSAValue, missing: int, plus: int = 0) -> int:
-        known = value if isinstance(value, int) else constant_of(value)
-        if known is not None:
+        if isinstance(value, int):
+            return value + plus
+        known, (low, high) = constant_of(value), FIELD_RANGES[name]
+        if known is not None and low <= known + plus <= high:
             return known + plus
-        assert isinstance(value, SSAValue)
-        fields.append(Field(name, value, plus))
+        fields.append(
+            Field(name, value, plus)
+        )  # also a number that does not fit: the program never comes there, or traps
         return missing
 
     def quad(letter: str, values: tuple[int | SSAValue, ...], missing: int) -> tuple[int, int, int, int]:

@@ -15,6 +15,7 @@ from xdsl.pattern_rewriter import PatternRewriter, RewritePattern, op_type_rewri
 from compiler.dialects import tile
 from compiler.locations import replace_keep_loc
 from compiler.scalars import constant_of
+from compiler.selection.views import FIELD_RANGES
 
 
 def constant_part(value: SSAValue) -> tuple[SSAValue | None, int]:
@@ -31,9 +32,15 @@ def constant_part(value: SSAValue) -> tuple[SSAValue | None, int]:
     return (value, number) if known is None else (None, number + known)
 
 
-def numbers_of(values: Sequence[int | SSAValue]) -> list[int | SSAValue]:
-    known = [value if isinstance(value, int) else constant_of(value) for value in values]
-    return [value if number is None else number for value, number in zip(values, known, strict=True)]
+def numbers_of(letter: str, values: Sequence[int | SSAValue]) -> list[int | SSAValue]:
+    """With numbers for what is known. What no view can have stays an operand: it stands where the program never comes."""
+    found: list[int | SSAValue] = []
+    for position, value in enumerate(values):
+        known = value if isinstance(value, int) else constant_of(value)
+        low, high = FIELD_RANGES[f"{letter}{position}"]
+        fits = known is not None and max(low, 1 if letter == "e" else low) <= known <= high
+        found.append(known if fits and known is not None else value)
+    return found
 
 
 class FoldView(RewritePattern):
@@ -42,7 +49,9 @@ class FoldView(RewritePattern):
     @op_type_rewrite_pattern
     def match_and_rewrite(self, op: tile.ViewOp, rewriter: PatternRewriter) -> None:
         base, number = constant_part(op.base) if op.base is not None else (None, 0)
-        extents, strides = numbers_of(op.full_extents()), numbers_of(op.full_strides())
+        if base is None and op.static_base.value.data + number < 0:
+            base, number = op.base, 0
+        extents, strides = numbers_of("e", op.full_extents()), numbers_of("s", op.full_strides())
         if (base, extents, strides) == (op.base, list(op.full_extents()), list(op.full_strides())):
             return
         properties: dict[str, Attribute] = {

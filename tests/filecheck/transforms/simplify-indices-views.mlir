@@ -16,3 +16,15 @@ func.func @generate() {
   tile.load %a, %b
   func.return
 }
+
+// -----
+// What no view can have stays an operand: a view that says so stands where the program never comes.
+// CHECK: %{{.*}} = tile.view weight + %{{.*}} + 4 as f32 [%{{.*}}, %{{.*}}, 1, 1] strides [4, 16, 0, 0]
+func.func @generate() {
+  %none = arith.constant 0 : index
+  %many = arith.constant 1048576 : index
+  %before = arith.constant -64 : index
+  %a = tile.view weight + %before + 4 as f32 [%none, %many, 1, 1] strides [4, 16, 0, 0]
+  tile.load %a, %a
+  func.return
+}
