@@ -30,7 +30,7 @@ REWARD, MAX_CREDIT = 2, 64
 USEFUL = 8
 """A trace that was passed over so often was worth its making."""
 GROW_AT, MAX_GROWN = 16, 4
-"""A longer trace is made of one that was passed over so often, and as often as it has instructions: making one takes the time of
+"""A longer trace is made of one that was passed over so often, and twice as often as it has instructions: making one takes the time of
 many passes, so it must be a part of the program that comes by more often than once in a token.
 """
 UNKNOWN = -1
@@ -105,7 +105,7 @@ def find_known(s: Block, values: Ints, name: int, state: int) -> tuple[int, int]
 @inlined
 def is_to_grow(s: Block, by_pc: Ints, row: int) -> bool:
     """A trace that is passed over often is to become longer, once; at each place a few, more as these prove useful."""
-    pc, wanted = s.traces[row, Trace.BEGIN], max(GROW_AT, s.traces[row, Trace.INSTRUCTIONS])
+    pc, wanted = s.traces[row, Trace.BEGIN], max(GROW_AT, 2 * s.traces[row, Trace.INSTRUCTIONS])
     if s.traces[row, Trace.LONGER] != 0 or s.traces[row, Trace.PASSES] < wanted or by_pc[pc, ByPc.GROWN] >= MAX_GROWN:
         return False
     by_pc[pc, ByPc.GROWN] += 1
