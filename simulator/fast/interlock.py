@@ -77,7 +77,7 @@ def first_engine(s: Block, form: int, end: int) -> int:
     return 0
 
 
-@inlined
+@compiled
 def oldest(s: Block, kind: int, low: int, high: int, end: int) -> int:
     """The place in the order, above the engine, of the oldest access to these bytes that is over at `end`; or NONE."""
     stamps, lows, highs, orders = (

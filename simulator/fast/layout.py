@@ -73,6 +73,8 @@ class Core(IntEnum):
     PROFILES = auto()  # whether the time that kernels take on this computer is measured
     EXTRAPOLATES = auto()  # whether traces are made and used (replay.py)
     HOT_VISITS = auto()  # ... from places that were visited so often
+    GROW_AT = auto()  # a trace that was passed over so often becomes longer
+    PASSES_AN_INSTRUCTION = auto()  # ... and so many times as often as it has instructions
     MADE = auto()  # the row and one of a trace that the host has just made
     EPOCH = auto()  # changes of SMEM so far
     TRACES = auto()  # rows in use

@@ -29,10 +29,8 @@ TRACE = int(Exit.TRACE)
 REWARD, MAX_CREDIT = 2, 64
 USEFUL = 8
 """A trace that was passed over so often was worth its making."""
-GROW_AT, MAX_GROWN = 16, 4
-"""A longer trace is made of one that was passed over so often, and as often as it has instructions: making one takes the time of
-many passes, so it must be a part of the program that comes by more often than once in a token.
-"""
+MAX_GROWN = 4
+"""So many longer traces are made at a place before one is known to be useful."""
 UNKNOWN = -1
 
 
@@ -105,8 +103,10 @@ def find_known(s: Block, values: Ints, name: int, state: int) -> tuple[int, int]
 @inlined
 def is_to_grow(s: Block, by_pc: Ints, row: int) -> bool:
     """A trace that is passed over often is to become longer, once; at each place a few, more as these prove useful."""
-    pc, wanted = s.traces[row, Trace.BEGIN], max(GROW_AT, s.traces[row, Trace.INSTRUCTIONS])
-    if s.traces[row, Trace.LONGER] != 0 or s.traces[row, Trace.PASSES] < wanted or by_pc[pc, ByPc.GROWN] >= MAX_GROWN:
+    core, pc, passes = s.core, s.traces[row, Trace.BEGIN], s.traces[row, Trace.PASSES]
+    if s.traces[row, Trace.LONGER] != 0 or by_pc[pc, ByPc.GROWN] >= MAX_GROWN or passes < core[Core.GROW_AT]:
+        return False
+    if passes < core[Core.PASSES_AN_INSTRUCTION] * s.traces[row, Trace.INSTRUCTIONS]:
         return False
     by_pc[pc, ByPc.GROWN] += 1
     return True

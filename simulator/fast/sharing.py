@@ -21,7 +21,7 @@ def has_room(s: Block) -> bool:
     return 3 * GROUP * (groups + 1) <= MAX_SHARES
 
 
-@inlined
+@compiled
 def taken(s: Block, resource: int, start: int, end: int) -> int:
     """The sum of the shares that somebody has at any time from start to end: at least what is taken at one time."""
     ends, starts, shares, total = s.share_ends[resource], s.share_starts[resource], s.shares[resource], 0
@@ -50,7 +50,7 @@ def place(s: Block, start: int, cycles: int, sram_share: int, dram_share: int, n
     return end
 
 
-@inlined
+@compiled
 def promise_both(s: Block, start: int, end: int, sram_share: int, dram_share: int, rate: int, now: int) -> None:
     """What work at this rate takes of both resources."""
     if sram_share > 0:
@@ -83,7 +83,7 @@ def place_slowed(s: Block, start: int, cycles: int, sram_share: int, dram_share:
     return time
 
 
-@inlined
+@compiled
 def rate_at(s: Block, resource: int, time: int, share: int, rate: int, end: int) -> tuple[int, int]:
     """The rate of work at a time, and the cycle until which nothing changes, if they are below `rate` and `end`."""
     ends, starts, shares, load = s.share_ends[resource], s.share_starts[resource], s.shares[resource], 0

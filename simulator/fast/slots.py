@@ -48,7 +48,7 @@ def trimmed(ends: Ints, use: Ints, now: int) -> int:
     return groups
 
 
-@inlined
+@compiled
 def is_over(ends: Ints, first: int, now: int) -> bool:
     """Whether a group is over."""
     latest = now

@@ -95,7 +95,7 @@ def describe_shares(s: Block, resource: int, now: int, at: int) -> int:
     return at
 
 
-@inlined
+@compiled
 def insert_share(words: Ints, first: int, at: int, start: int, end: int, share: int) -> int:
     """Keeps shares in an order that does not depend on their places; returns where they end."""
     place = at
@@ -144,7 +144,7 @@ def describe_transfers(s: Block, now: int, at: int) -> int:
     return at
 
 
-@inlined
+@compiled
 def first_in_flight(s: Block, write: int, now: int) -> int:
     """The number of the first transfer in a direction that is not over."""
     number = s.transfer_count[write]

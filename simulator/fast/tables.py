@@ -26,6 +26,10 @@ from simulator.timing.costs import CostModel
 
 HOT_VISITS = 256
 """A trace is made from a place that the program comes to more often."""
+GROW_AT, PASSES_AN_INSTRUCTION = 16, 2
+"""A longer trace is made of one that was passed over so often, and so many times as often as it has instructions: making one takes
+the time of many passes, so it must be a part of the program that comes by more often than once in a token.
+"""
 
 
 class Arrays(NamedTuple):
@@ -47,7 +51,8 @@ def made(instructions: Sequence[Decoded | None], model: CostModel, queue_depth: 
     core[Core.READ_TO_WRITE], core[Core.WRITE_TO_READ] = model.dram.read_to_write, model.dram.write_to_read
     core[Core.READ_REFRESH], core[Core.WRITE_REFRESH], core[Core.REFRESH_INTERVAL] = model.dram.refresh
     core[Core.QUEUE_DEPTH] = queue_depth
-    core[Core.HOT_VISITS] = HOT_VISITS
+    core[Core.HOT_VISITS], core[Core.GROW_AT] = HOT_VISITS, GROW_AT
+    core[Core.PASSES_AN_INSTRUCTION] = PASSES_AN_INSTRUCTION
     by_pc = np.zeros((len(program), ByPc.LENGTH), np.int64)
     return Arrays(block if INTERPRETED else record, program, values, by_pc), block
 

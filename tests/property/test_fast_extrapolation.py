@@ -15,6 +15,7 @@ from simulator.fast import tables
 from simulator.fast.engine import FastEngine
 from simulator.fast.layout import Core
 from simulator.fast.timing import FastTiming
+from simulator.fast.trace_layout import Trace
 from simulator.reference.engine import Options
 from simulator.state import State
 from simulator.traps import TrapError
@@ -62,8 +63,8 @@ def loop(rng: random.Random, program: Program) -> bytes:
     return b"".join(words)
 
 
-def run_loop(seed: int) -> int:
-    """Compares; returns how many instructions were passed over."""
+def run_loop(seed: int) -> tuple[int, int]:
+    """Compares; returns how many instructions were passed over, and the most cuts of a trace that was passed over."""
     rng = random.Random(seed)
     program = random_program(rng, rng.randint(3, 14))
     text, machine, step = loop(rng, program), random_machine(rng), rng.choice((0, 0, 4, 64, 128))
@@ -74,28 +75,31 @@ def run_loop(seed: int) -> int:
             del memory.arrays[region]
         made = State(memory, 0)
         made.x[: len(X_VALUES)] = X_VALUES
-        made.x[LIMIT], made.x[STEP], made.x[15] = ITERATIONS, step, 4
+        made.x[LIMIT], made.x[STEP], made.x[15] = ITERATIONS, step, 8
         for register, d in enumerate(program.tds):
             made.set_descriptor(register, d)
         return made
 
-    with patch.object(tables, "HOT_VISITS", 1):
+    with patch.multiple(tables, HOT_VISITS=1, GROW_AT=2, PASSES_AN_INSTRUCTION=0):
         run_both(text, machine, state, seed=seed)
         return passed(text, machine, state())
 
 
-def passed(text: bytes, machine: Machine, state: State) -> int:
+def passed(text: bytes, machine: Machine, state: State) -> tuple[int, int]:
     decoded = decode_text(text)
     state.instructions = len(decoded)
     clock = FastTiming(machine, decoded)
     with contextlib.suppress(TrapError):
         list(FastEngine(state, clock, Options(Feature.SPARSE, timing_only=True)).run(0))
-    return int(clock.block.core[Core.PASSED])
+    traces = clock.block.traces
+    return int(clock.block.core[Core.PASSED]), int(traces[traces[:, Trace.PASSES] > 0, Trace.CUTS].max(initial=0))
 
 
 def test_loops_take_the_same_time_if_most_of_them_is_passed_over() -> None:
-    counts = [run_loop(seed) for seed in range(60)]
-    assert sum(count > 0 for count in counts) > 30
+    """Some with traces of several turns."""
+    results = [run_loop(seed) for seed in range(60)]
+    assert sum(count > 0 for count, _ in results) > 30
+    assert sum(cuts > 4 for _, cuts in results) > 5
 
 
 @pytest.mark.long
