@@ -48,6 +48,7 @@ class Ahead:
         self.group: tuple[slmq.StripsOp, StripStreams] | None = None
         self.selected: Ahead | None = None
         self.given: list[Turns] = []
+        self.is_loaded = False
         for position, op in enumerate(ops):
             if isinstance(op, slmq.RowsOp):
                 self.add_norms(op)
@@ -100,6 +101,7 @@ class Ahead:
 
     def load(self) -> None:
         low, b = self.low, self.b
+        self.is_loaded = True
         for ((weight, offset), (norm, _)), room in zip(self.vectors.items(), self.given, strict=True):
             with located(low, norm):
                 load_to(low, room.place(b, 0), vector_place(low, weight, offset), prod(weight.shape))

@@ -12,7 +12,7 @@ from xdsl.dialects.builtin import DenseArrayBase, DictionaryAttr, IntegerAttr, i
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from compiler.dialects import slm, slmq
-from compiler.dialects.slm import EXPERT, LAYER, RotaryAttr, has_tokens, row_shape
+from compiler.dialects.slm import EXPERT, LAYER, RotaryAttr, WeightAttr, has_tokens, row_shape
 from compiler.emit.recipes import Recipe
 from compiler.lowering.builder import Index, Place, TileBuilder, element_bytes
 from compiler.lowering.plan import TilePlan
@@ -20,7 +20,7 @@ from compiler.lowering.plan import TilePlan
 if TYPE_CHECKING:
     from compiler.lowering.strips import StripStreams
 
-VectorKey = tuple[Attribute, float]
+VectorKey = tuple[WeightAttr, float]
 """A weight, and the constant that is added to it."""
 
 

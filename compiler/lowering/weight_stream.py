@@ -145,8 +145,8 @@ class WeightStream:
         self.load_header(offset, strip)
         offset = b.add(offset, self.layout.header_bytes)
         for index, first in enumerate(range(0, min(self.total, TILE_TURNS * self.most), self.most)):
-            size_bytes = self.stored(strip) * self.units(first) * self.form.row_bytes(self.unit)
-            assert self.tiles is not None and isinstance(size_bytes, int)
+            size_bytes = b.mul(b.mul(self.units(first), self.form.row_bytes(self.unit)), self.stored(strip))
+            assert self.tiles is not None
             self.load(self.tiles.place(b, index), offset, size_bytes)
             offset = b.add(offset, size_bytes)
 

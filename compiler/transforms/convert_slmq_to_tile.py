@@ -109,9 +109,9 @@ def look_ahead(low: Lowering, op: Operation, ahead: Ahead) -> None:
     ahead.allocate()
     low.upcoming = ahead
     lower_op(low, op)
-    if low.upcoming is None:
-        ahead.hand_over()
     low.upcoming = None
+    if ahead.is_loaded:
+        ahead.hand_over()
 
 
 def lower_op(low: Lowering, op: Operation) -> None:
