@@ -13,13 +13,14 @@ from xdsl.dialects.builtin import DictionaryAttr, IntegerAttr, ModuleOp, i64
 from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
-from compiler.analysis.buffer_lifetimes import buffer_lifetimes
-from compiler.analysis.sram_solver import Placement, check, solve
+from compiler.analysis.buffer_lifetimes import Lifetime, buffer_lifetimes
+from compiler.analysis.sram_solver import Placement, check, kept_longer, solve
 from compiler.errors import SMEM_HINT, CompileError
 from compiler.sizes import to_granules
 from isa.abi import SMEM_IMAGE_OFFSET
 from isa.spec import SMEM_BYTES
 
+KEPT_OPS = (60, 30, 15)
 USAGE_ATTRIBUTE = "tile.sram_usage"
 SMEM_TOP_ATTRIBUTE = "tile.smem_top"
 
@@ -43,7 +44,7 @@ class AllocateSramPass(ModulePass):
 
     def allocate_sram(self, function: FuncOp) -> Placement:
         allocs, lifetimes = buffer_lifetimes(function, "sram")
-        placement = solve(lifetimes)
+        placement = self.place(lifetimes)
         check(lifetimes, placement)
         if placement.size_bytes > self.size_bytes:
             raise CompileError(
@@ -52,6 +53,14 @@ class AllocateSramPass(ModulePass):
         for alloc, offset in zip(allocs, placement.offsets, strict=True):
             alloc.properties["offset"] = IntegerAttr(offset, i64)
         return placement
+
+    def place(self, lifetimes: list[Lifetime]) -> Placement:
+        """Where there is room, buffers are kept for some ops: engines run behind, and what is written to memory that they still use waits."""
+        for ops in KEPT_OPS:
+            placement = solve(kept_longer(lifetimes, ops, self.size_bytes * 3 // 4))
+            if placement.size_bytes <= self.size_bytes:
+                return placement
+        return solve(lifetimes)
 
     def allocate_smem(self, function: FuncOp) -> int:
         """SMEM buffers are few and small: one after the other, the layer table first, behind the mailbox. Their end."""
