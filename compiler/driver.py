@@ -36,6 +36,7 @@ from compiler.transforms.add_sampling import AddSamplingPass
 from compiler.transforms.allocate_dram import AllocateDramPass
 from compiler.transforms.allocate_registers import AllocateRegistersPass
 from compiler.transforms.allocate_sram import AllocateSramPass
+from compiler.transforms.choose_single import ChooseSinglePass
 from compiler.transforms.choose_tiling import ChooseTilingPass
 from compiler.transforms.convert_slm_to_slmq import ConvertSlmToSlmqPass
 from compiler.transforms.convert_slmq_to_tile import ConvertSlmqToTilePass
@@ -58,7 +59,8 @@ PASSES: dict[str, type[ModulePass]] = {
     for made in (
         CanonicalizePass, CommonSubexpressionElimination, LoopInvariantCodeMotionPass, SplitLayersPass,
         ConvertSlmToSlmqPass,
-        AddSamplingPass, HoistFromMixturesPass, CutRowsPass, FuseStripsPass, GroupRowsPass, ChooseTilingPass, ConvertSlmqToTilePass,
+        AddSamplingPass, HoistFromMixturesPass, CutRowsPass, FuseStripsPass, GroupRowsPass, ChooseTilingPass, ChooseSinglePass,
+        ConvertSlmqToTilePass,
         AllocateDramPass, DoubleBufferPass, AllocateSramPass, UnrollTurnsPass, SimplifyIndicesPass,
         ConvertTileToIsaPass,
         AllocateRegistersPass,
@@ -120,6 +122,7 @@ def pipeline(options: Options, rules: tuple[str, ...] = ()) -> tuple[Stage, ...]
                 ChooseTilingPass(
                     sram_bytes, options.machine.mxu_rows, options.context, options.chunk, balance_of(options.machine)
                 ),
+                ChooseSinglePass(sram_bytes),
                 ConvertSlmqToTilePass(),
                 AllocateDramPass(),
                 DoubleBufferPass(),

@@ -115,14 +115,16 @@ class Walk:
         self.values.update(zip(op.results, carried, strict=True))
 
     def layers(self, op: scf.ForOp) -> None:
-        """A layer behind one of the same kind as before takes as long as the first such layer."""
+        """A layer behind one of the same kind as before takes as long as the first such layer; the last one does not, where layers
+        load the first weights of the next one."""
         known: dict[object, tuple[LoopState, LoopState]] = {}
-        before, name = None, self.name(op)
+        before, name, argument = None, self.name(op), op.body.block.args[0]
+        looks_ahead = any(isinstance(use.operation, arith.AddiOp) for use in argument.uses)
         low, high, step = (self.values[value] for value in (op.lb, op.ub, op.step))
         self.settings(self.scalars.entering.get(op, ()))
         for index in range(low, high, step):
-            self.values[op.body.block.args[0]] = index
-            kind = self.kind(op, index)
+            self.values[argument] = index
+            kind = (self.kind(op, index), looks_ahead and index + step >= high)
             start = LoopState(self.timeline, ())
             if (before, kind) in known:
                 first, second = known[before, kind]
@@ -222,12 +224,14 @@ class LoopState:
 
 
 def affine(value: SSAValue, argument: SSAValue, index: int) -> int:
-    """A product of constants and the loop's index."""
+    """A product or sum of constants and the loop's index."""
     constant = constant_of(value)
     if constant is not None:
         return constant
     if isinstance(value.owner, arith.MuliOp):
         return affine(value.owner.lhs, argument, index) * affine(value.owner.rhs, argument, index)
+    if isinstance(value.owner, arith.AddiOp):
+        return affine(value.owner.lhs, argument, index) + affine(value.owner.rhs, argument, index)
     return index if value is argument else 0
 
 

@@ -16,9 +16,10 @@ from compiler.dialects import slm, slmq, tile
 from compiler.lowering.attention_blocks import Cache, CacheRows, HeadRows, QueryRows, Shape
 from compiler.lowering.attention_int4 import AttendInt4
 from compiler.lowering.attention_loops import Attend
+from compiler.lowering.attention_single import AttendSingle
 from compiler.lowering.builder import Index, Place, element_bytes, place_of
 from compiler.lowering.int4_cache import Int4Cache, Int4Layout
-from compiler.lowering.plan import KEY_TILES, strip_shapes
+from compiler.lowering.plan import strip_shapes
 from compiler.lowering.row_regions import rows_of
 from compiler.lowering.spilling import blocks_view, load_rows, new_spilled, staging
 from compiler.lowering.values import Lowering, Tensor
@@ -27,8 +28,6 @@ from isa.spec import KV_BLOCK
 
 AttendRows = Callable[[Lowering, Shape, HeadRows, HeadRows, Index], list[QueryRows]]
 """Attends tokens to a group of key-value heads: what is known of them, sizes, q, result, first head. Returns the parts of the rows."""
-SINGLE_KEYS = 64
-"""Keys at once, at least, of the groups of heads that one token is attended to."""
 
 
 def shape_of(low: Lowering, op: slmq.AttentionOp) -> Shape:
@@ -79,23 +78,19 @@ def lower_attention(low: Lowering, op: slmq.AttentionOp) -> None:
 
     q = low.values[op.q]
     if low.plan.spills:
-        tiles, single = QueryTiles(low, shape, q, out, attend), QueryTiles(low, of_single(shape), q, out, attend)
-        is_single = low.builder.compare("eq", low.rows, 1)
-        low.builder.when(is_single, single.one, tiles.run)
-    else:
+        QueryTiles(low, shape, q, out, attend).run()
+        return
+    if low.rows == 1:
+        rows = QueryRows(low, shape, HeadRows(q, 0), HeadRows(out, 0), 0)
+        single = AttendSingle(low, shape, cache, rows, softcap_of(op))
+        if single.overlaps:
+            single.run()
+            return
 
-        def all_tokens(head: Index) -> None:
-            attend(low, shape, HeadRows(q, head), HeadRows(out, head), head)
+    def all_tokens(head: Index) -> None:
+        attend(low, shape, HeadRows(q, head), HeadRows(out, head), head)
 
-        for_heads(low, shape, all_tokens)
-
-
-def of_single(shape: Shape) -> Shape:
-    """For one token: more heads at once, and as many fewer keys, so that the engines wait less often for a group to end."""
-    most = max(shape.group * shape.tile_keys // SINGLE_KEYS, shape.group)
-    group = max(n for n in range(1, shape.kv_heads + 1) if shape.kv_heads % n == 0 and n <= most)
-    keys = shape.tile_keys * shape.group // group
-    return replace(shape, group=group, key_tile=max((t for t in KEY_TILES if t <= keys), default=KEY_TILES[-1]))
+    for_heads(low, shape, all_tokens)
 
 
 def lower_int4(low: Lowering, op: slmq.AttentionOp, shape: Shape) -> None:
@@ -219,12 +214,6 @@ class QueryTiles:
             return []
 
         self.b.loop(0, self.low.rows, self.most, tokens)
-
-    def one(self) -> None:
-        """For a chunk of one token."""
-        self.most = 1
-        part = self.low.some_rows(0, 1, self.most)
-        for_heads(part, self.shape, lambda head: self.turn(part, 0, head))
 
     def turn(self, part: Lowering, first: Index, head: Index) -> None:
         """The queries of the key-value heads from `head` on."""

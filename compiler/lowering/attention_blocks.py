@@ -124,6 +124,13 @@ class QueryRows:
         self.running = Place("sram", self.b.alloc("running", rows * RUNNING_BYTES))
         self.inverses = Place("sram", self.b.alloc("inverses", rows * 4))
 
+    def at(self, head: Index) -> QueryRows:
+        """Those of other heads, in the same buffers."""
+        rows = copy(self)
+        rows.head = head
+        rows.query_rows, rows.out_rows = replace(self.query_rows, first=head), replace(self.out_rows, first=head)
+        return rows
+
     def of(self, part: Part) -> QueryRows:
         """Views of a part, in the same buffers."""
         rows = copy(self)

@@ -32,6 +32,11 @@ class Attend:
         else:
             self.start()
         self.blocks(first, end)
+        if self.shape.group == self.shape.kv_heads:
+            self.low.look_ahead()
+        self.finish()
+
+    def finish(self) -> None:
         for rows in self.parts:
             rows.finish()
 
@@ -93,9 +98,7 @@ class Attend:
         )
         # A queue does not hold the vector instructions of both parts: a load behind them would wait for the scores.
         ahead = self.load_values(slot, 0, keys) if self.shape.key_tile >= KV_BLOCK else None
-        for rows in self.parts:
-            self.softmax(rows, start, keys, k_scales, v_scales)
-            rows.rescale()
+        self.finish_scores(start, keys, k_scales, v_scales)
         if ahead is not None:
             self.add_values(ahead, 0, keys)
             return
@@ -125,16 +128,29 @@ class Attend:
         b.when(b.compare("eq", before, first), self.start)
         k_scales, v_scales = (place for _, place in bases) if bases else (None, None)
 
-        def finish_scores() -> None:
-            for rows in self.parts:
-                self.softmax(rows, b.value(before), keys, k_scales, v_scales)
-                rows.rescale()
-
-        b.when(is_before, finish_scores)
+        b.when(is_before, lambda: self.finish_scores(b.value(before), keys, k_scales, v_scales))
         for rows in self.parts:
             b.when(is_block, lambda rows=rows: self.scores_of(rows, new, 0, count))
             b.when(is_before, lambda rows=rows: self.values_of(rows, old, 0, keys))
         return []
+
+    def block_scales(self) -> tuple[Place | None, Place | None]:
+        """Buffers for the scales of a block's keys and values."""
+        k, v = (None if base is None else self.new_scales() for base in (self.cache.k_scale, self.cache.v_scale))
+        return k, v
+
+    def load_before(self, place: Place, scales: tuple[Place | None, Place | None], start: Index, keys: Index) -> None:
+        """What a block needs behind its scores: its values, and all scales."""
+        slot = self.shape.slot(self.b, start)
+        self.load_entries(place, self.cache.v, slot, 0, keys)
+        for base, target in zip((self.cache.k_scale, self.cache.v_scale), scales, strict=True):
+            if base is not None and target is not None:
+                self.load_scales(target, base, slot, keys)
+
+    def finish_scores(self, start: SSAValue, keys: Index, k_scales: Place | None, v_scales: Place | None) -> None:
+        for rows in self.parts:
+            self.softmax(rows, start, keys, k_scales, v_scales)
+            rows.rescale()
 
     def softmax(
         self, rows: QueryRows, start: SSAValue, keys: Index, k_scales: Place | None, v_scales: Place | None

@@ -92,11 +92,11 @@ class TileBuilder:
             return b if a == 1 else a
         return self._binary(arith.MuliOp, a, b)
 
-    def div(self, a: Index, b: int) -> Index:
+    def div(self, a: Index, b: Index) -> Index:
         """Of numbers that are not negative."""
         if b == 1:
             return a
-        return a // b if isinstance(a, int) else self._binary(arith.DivSIOp, a, b)
+        return a // b if isinstance(a, int) and isinstance(b, int) else self._binary(arith.DivSIOp, a, b)
 
     def rem(self, a: Index, b: int) -> Index:
         return a % b if isinstance(a, int) else self._binary(arith.RemSIOp, a, b)

@@ -18,7 +18,8 @@ from compiler.dialects.slm import shape_of
 from compiler.lowering.builder import Index, Place, element_bytes
 from compiler.lowering.full_attention import lower_full_attention
 from compiler.lowering.images import image_rows_place
-from compiler.lowering.layers import OUTSIDE, kind_chain
+from compiler.lowering.kinds import kind_chain
+from compiler.lowering.layers import OUTSIDE
 from compiler.lowering.spilling import value_name
 from compiler.lowering.values import Lowering, Tensor, dies_at
 

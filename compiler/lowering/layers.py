@@ -2,38 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from xdsl.dialects.builtin import IndexType
-from xdsl.ir import Block, SSAValue
+from xdsl.ir import Block, Operation, SSAValue
 
-from compiler.dialects import slm, tile
+from compiler.dialects import slm
+from compiler.lowering.ahead import NextLayer
 from compiler.lowering.builder import Index
+from compiler.lowering.kinds import kind_chain, layers_of
 from compiler.lowering.spilling import copy_spilled, new_spilled
 from compiler.lowering.tensors import on_chip
-from compiler.lowering.values import Lowering, Tensor, dies_at
+from compiler.lowering.values import Lowering, Tensor, Upcoming, dies_at
 
 MARK_LAYER = 0
 OUTSIDE = -1  # marks the end of the layers
 
 
-def lower_layers(low: Lowering, op: slm.LayersOp, lower_block: Callable[[Lowering, Block], None]) -> None:
-    """Layer i reads and writes the same buffers; a body whose result is elsewhere copies it there.
+LowerBlock = Callable[[Lowering, Block, Upcoming | None], None]
+
+
+def lower_layers(low: Lowering, op: slm.LayersOp, following: Sequence[Operation], lower_block: LowerBlock) -> None:
+    """Layer i reads and writes the same buffers; a body whose result is elsewhere copies it there. `following`: the ops behind.
 
     Each layer is marked for the profile; the mark behind the last one ends it.
     """
     b, count = low.builder, len(op.layer_kinds)
     carried = [carried_tensor(low, op, value) for value in op.values]
+    ahead = NextLayer.of(low, op, following) if low.plan.ahead else None
+    if ahead is not None:
+        ahead.load_first()
 
     def layer(index: SSAValue, _: list[SSAValue]) -> list[Index]:
         low.layer = index
         b.mark(MARK_LAYER, index)
-        kind_chain(low, op, index, lambda kind: lower_kind(low, op, kind, carried, lower_block))
+        kind_chain(low, op, index, lambda kind: lower_kind(low, op, kind, carried, ahead, lower_block))
         return []
 
     b.loop(0, count, 1, layer)
     b.mark(MARK_LAYER, OUTSIDE)
     low.layer = None
+    if ahead is not None:
+        ahead.behind.hand_over()
     for out, tensor in zip(op.outs, carried, strict=True):
         low.values[out] = tensor
 
@@ -52,32 +61,18 @@ def carried_tensor(low: Lowering, op: slm.LayersOp, value: SSAValue) -> Tensor:
     return copy
 
 
-def kind_chain(low: Lowering, op: slm.LayersOp, layer: SSAValue, body: Callable[[int], None]) -> None:
-    """Runs the body of the layer's kind: a chain of comparisons; the last kind needs none."""
-    b = low.builder
-    if len(op.kinds) == 1:
-        body(0)
-        return
-    what = {"group": op.group, "kinds": op.order}
-    value = b.insert(tile.KindOp(operands=[layer], properties=what, result_types=[IndexType()])).results[0]
-
-    def choose(kind: int) -> None:
-        if kind == len(op.kinds) - 1:
-            body(kind)
-        else:
-            b.when(b.compare("eq", value, kind), lambda: body(kind), lambda: choose(kind + 1))
-
-    choose(0)
-
-
 def lower_kind(
-    low: Lowering, op: slm.LayersOp, kind: int, carried: list[Tensor], lower_block: Callable[[Lowering, Block], None]
+    low: Lowering, op: slm.LayersOp, kind: int, carried: list[Tensor], ahead: NextLayer | None, lower_block: LowerBlock
 ) -> None:
     body = op.body(kind)
-    low.layers = tuple(layer for layer, its_kind in enumerate(op.layer_kinds) if its_kind == kind)
+    low.layers = layers_of(op, kind)
     for arg, tensor in zip(body.args, carried, strict=True):
         low.values[arg] = tensor
-    lower_block(low, body)
+    if ahead is not None:
+        ahead.begin(kind)
+    lower_block(low, body, ahead)
+    if ahead is not None and not ahead.is_loaded:
+        ahead.load()
     end = body.last_op
     yielded = [on_chip(low, value) for value in end.operands] if end is not None else []
     hand_over(low, carried, yielded, list(end.operands) if end is not None else [])

@@ -6,86 +6,32 @@ k-tiles, and the products accumulate.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from xdsl.ir import SSAValue
 
-from compiler.dialects import slmq
-from compiler.emit.strip_layout import (
-    HALF_BYTES,
-    WORD_BYTES,
-    StripLayout,
-    stored_columns,
-    stored_row_bytes,
-    stored_rows,
-)
+from compiler.emit.strip_layout import HALF_BYTES, WORD_BYTES
 from compiler.formats import WeightFormat
 from compiler.lowering.builder import Index, Place, element_bytes
-from compiler.lowering.plan import StripShape
 from compiler.lowering.spilling import blocks_view, staged_view
 from compiler.lowering.values import Lowering, Tensor
+from compiler.lowering.weight_stream import Strip, Tile, Turns, WeightStream
 from compiler.sizes import to_granules
 from isa.spec import BLOCK_ROWS
 
-SPARSE_UNIT = 8
-"""Columns of 2:4 sparse rows whose values and positions are whole bytes."""
-
-
-@dataclass(frozen=True)
-class Turns:
-    """A buffer with room for each turn."""
-
-    alloc: SSAValue
-    size_bytes: int
-
-
-@dataclass(frozen=True)
-class Tile:
-    """Columns of a strip in SRAM: the first one and how many, of how many groups, `start` bytes into a buffer, `row_bytes` a row."""
-
-    place: Place
-    start: int
-    first: Index
-    count: Index
-    groups: Index
-    row_bytes: Index
-
-
-@dataclass(frozen=True)
-class Strip:
-    """The columns of one iteration: the first one and how many, at most `rows`. `turn`: which half of the buffers it has, 0 or 1."""
-
-    rows: int
-    first: Index
-    count: Index
-    turn: Index
-
-
-def layout_of(op: slmq.MatmulOp, rows: int) -> StripLayout:
-    """Of strips of so many rows."""
-    return StripLayout(op.weight_format, rows, op.columns, op.bias is not None)
-
 
 class Product:
-    """One matmul of a loop over strips. `turns`: how many strips are worked on at once, 1 or 2; each has buffers of its own.
+    """One matmul of a loop over strips; each strip that is worked on at once has buffers of its own.
 
     multiply streams a strip in and multiplies; finish makes its columns of the products, while the next strip comes.
     """
 
-    def __init__(self, low: Lowering, op: slmq.MatmulOp, shape: StripShape, turns: int):
-        self.low, self.b, self.op, self.shape = low, low.builder, op, shape
-        self.x = low.values[op.x]
-        self.form: WeightFormat = op.weight_format
-        self.layout = layout_of(op, shape.rows)
+    def __init__(self, low: Lowering, stream: WeightStream):
+        self.low, self.b, self.stream, self.turns = low, low.builder, stream, stream.turns
+        self.op, self.shape, self.layout = stream.op, stream.shape, stream.layout
+        self.x = low.values[self.op.x]
+        self.form: WeightFormat = stream.form
         self.integer = self.form.per_row and self.x.dtype == "i8"
-        self.is_whole = shape.k_tile == op.columns
-        self.turns = turns
-        self.sums = self.buffer("products", low.most_rows * shape.rows * WORD_BYTES)
-        streamed = self.layout.strip_bytes if self.is_whole else self.layout.header_bytes
-        label = "weights" if self.is_whole else "strip_header"
-        self.streamed = (
-            self.buffer(label, streamed) if streamed else self.sums
-        )  # without a header nothing is read there
+        self.sums = self.buffer("products", low.most_rows * self.shape.rows * WORD_BYTES)
+        stream.hold()
 
     @property
     def steps(self) -> int:
@@ -97,33 +43,27 @@ class Product:
         size_bytes = to_granules(size_bytes)
         return Turns(self.b.alloc(label, self.turns * size_bytes), size_bytes)
 
-    def place(self, buffer: Turns, strip: Strip) -> Place:
-        return Place("sram", buffer.alloc, self.b.mul(strip.turn, buffer.size_bytes))
+    def header(self, strip: Strip) -> Place:
+        """Without a header nothing is read there."""
+        place = self.stream.held_place(strip.turn)
+        return self.sums.place(self.b, strip.turn) if place is None else place
 
     def products(self, strip: Strip, dtype: str = "f32") -> SSAValue:
         """The buffer of the products, [rows of the strip, tokens]."""
         strides: list[Index] = [WORD_BYTES, strip.rows * WORD_BYTES]
-        return self.b.view(self.place(self.sums, strip), dtype, [strip.count, self.low.rows], strides)
-
-    def stored(self, strip: Strip) -> Index:
-        """Rows of the strip with those that fill its last block."""
-        total = stored_rows(self.form, self.op.rows)
-        return strip.rows if total % strip.rows == 0 else self.b.least(self.b.sub(total, strip.first), strip.rows)
+        return self.b.view(self.sums.place(self.b, strip.turn), dtype, [strip.count, self.low.rows], strides)
 
     def multiply(self, offset: SSAValue, strip: Strip, final: SSAValue | None) -> None:
         """The products of a strip, in their buffer, or in `final` if nothing is to be done to them."""
         current = self.products(strip, "i32" if self.integer else "f32") if self.steps or final is None else final
-        if self.is_whole:
-            self.whole_rows(offset, strip, current)
-            return
-        if self.layout.header_bytes:
-            size_bytes = self.layout.header_bytes
-            self.load(self.place(self.streamed, strip), offset, size_bytes)
-        self.accumulate_tiles(self.b.add(offset, self.layout.header_bytes), strip, current)
+        if self.stream.is_whole:
+            self.product(current, self.stream.whole(offset, strip), strip)
+        else:
+            self.stream.each_tile(offset, strip, lambda tile, unit: self.product(current, tile, strip, unit))
 
     def finish(self, strip: Strip, final: SSAValue | None) -> SSAValue:
         """The strip's columns as f32, in `final` if it is given."""
-        b, header = self.b, self.place(self.streamed, strip)
+        b, header = self.b, self.header(strip)
         if not self.steps:
             return final if final is not None else self.products(strip)
         if self.op.sums is not None:
@@ -153,38 +93,6 @@ class Product:
         if op.bias is not None:
             found.append(("add", b.view(header, "f32", extents, [WORD_BYTES, 0], self.layout.bias_offset)))
         return found
-
-    def load(self, target: Place, offset: Index, size_bytes: Index) -> None:
-        """A contiguous run of WEIGHT."""
-        b, source = self.b, Place("weight", offset=offset)
-        b.load(b.view(target, "u8", [size_bytes], [1]), b.view(source, "u8", [size_bytes], [1]))
-
-    def whole_rows(self, offset: SSAValue, strip: Strip, products: SSAValue) -> None:
-        """One load brings header and rows, one contiguous run in DRAM."""
-        b, row_bytes = self.b, stored_row_bytes(self.form, self.op.columns)
-        place, header_bytes = self.place(self.streamed, strip), self.layout.header_bytes
-        self.load(place, offset, b.add(b.mul(self.stored(strip), row_bytes), header_bytes))
-        self.product(products, Tile(place, header_bytes, 0, self.op.columns, self.layout.groups, row_bytes), strip)
-
-    def accumulate_tiles(self, offset: Index, strip: Strip, products: SSAValue) -> None:
-        """The first k-tile starts the sums, the others add to them. Loops over units: the fewest columns of whole bytes."""
-        b, columns, k_tile = self.b, self.op.columns, self.shape.k_tile
-        unit = self.form.group or (SPARSE_UNIT if self.form.sparse else 1)
-        unit_bytes = self.form.row_bytes(unit)
-        most, total = k_tile // unit, stored_columns(self.form, columns) // unit
-
-        def tile(first: SSAValue, offsets: list[SSAValue]) -> list[Index]:
-            units = most if total % most == 0 else b.least(b.sub(total, first), most)
-            row_bytes = b.mul(units, unit_bytes)
-            size_bytes = b.mul(row_bytes, self.stored(strip))
-            place = Place("sram", b.alloc("weights", self.shape.rows * most * unit_bytes, stream=True))
-            self.load(place, offsets[0], size_bytes)
-            start = b.mul(first, unit)
-            count = b.mul(units, unit) if total * unit == columns else b.least(b.sub(columns, start), k_tile)
-            self.product(products, Tile(place, 0, start, count, units, row_bytes), strip, first)
-            return [b.add(offsets[0], size_bytes)]
-
-        b.loop(0, total, most, tile, [offset])
 
     def product(self, products: SSAValue, tile: Tile, strip: Strip, unit: SSAValue | None = None) -> None:
         """products (+)= x * the rows of a tile. Sums start at +0 if there is no counter of units, or where it is 0; a unit of a
@@ -231,7 +139,7 @@ class Product:
 
     def group_scales(self, strip: Strip, first: Index, count: Index) -> SSAValue:
         """The blocked scales of `count` groups from the first, [groups, rows of the strip]."""
-        b, header, block_bytes = self.b, self.place(self.streamed, strip), BLOCK_ROWS * self.form.scale_size_bytes
+        b, header, block_bytes = self.b, self.header(strip), BLOCK_ROWS * self.form.scale_size_bytes
         strides: list[Index] = [0, self.layout.groups * block_bytes]
         offset = b.add(b.mul(first, block_bytes), self.layout.group_scales_offset)
         return b.view(header, self.form.scale_element, [count, strip.count], strides, offset, blocked=True)

@@ -59,7 +59,9 @@ class Norm:
     def vector(self, weight: slm.WeightAttr, label: str, offset: float = 0.0) -> SSAValue:
         """A weight in f32, plus a constant, loaded into SRAM and broadcast over the rows."""
         b = self.low.builder
-        place = self.low.vectors.get((weight, offset)) or load_norm_vector(self.low, weight, label, offset)
+        key = (weight, offset)
+        place = self.low.vectors.get(key) or self.low.vectors_ahead.pop(key, None)
+        place = place or load_norm_vector(self.low, weight, label, offset)
         strides = [4, *[0] * (len(self.shape) - 1), 0]
         if self.owners > 1:
             strides[1] = self.size * 4

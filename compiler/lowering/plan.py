@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import lcm, prod
 
 from xdsl.dialects.builtin import DictionaryAttr, IntegerAttr, ModuleOp, i64
@@ -17,6 +17,7 @@ from compiler.sizes import padded
 from isa.spec import SUM_QUANTUM
 
 PLAN_ATTRIBUTE = "tile.plan"
+SINGLE_ATTRIBUTE = "tile.single"
 ROW_TILES = (16, 8, 4, 2, 1)
 """More rows take longer to come before the first of them is worked on; fewer take longer in the latencies of the vector unit."""
 KEY_TILES = (256, 128, 64, 32)
@@ -39,6 +40,8 @@ class TilePlan:
 
     stream_bytes: inputs of products that take more than this come from DRAM again for each strip, which has stream_rows rows then;
     0: none do. image_chunk: rows of an image that its encoder works on at once; 0: as many as tokens.
+
+    ahead: 1 if first weights are loaded while what comes before them is finished (compiler/lowering/ahead.py), else 0.
     """
 
     context: int
@@ -54,6 +57,7 @@ class TilePlan:
     stream_bytes: int = 0
     stream_rows: int = 0
     image_chunk: int = 0
+    ahead: int = 0
 
     @property
     def spills(self) -> bool:
@@ -68,14 +72,35 @@ class TilePlan:
     def to_attribute(self) -> DictionaryAttr:
         return DictionaryAttr({name: IntegerAttr(value, i64) for name, value in vars(self).items()})
 
+    def for_one_token(self, kv_heads: int, key_tile: int, ahead: int) -> TilePlan:
+        """For chunks of one token, of the same strips: its values are all in SRAM."""
+        return replace(
+            self, chunk=1, kv_heads=kv_heads, key_tile=key_tile, ahead=ahead, spill_bytes=0,
+            stream_bytes=self.stream_bytes // self.chunk,
+        )  # fmt: skip
+
     @staticmethod
     def of(module: ModuleOp) -> TilePlan:
         """The plan recorded on a module. Raises CompileError if choose-tiling has not run."""
-        attribute = module.attributes.get(PLAN_ATTRIBUTE)
-        if not isinstance(attribute, DictionaryAttr):
+        plan = plan_in(module, PLAN_ATTRIBUTE)
+        if plan is None:
             raise CompileError(f"the module has no {PLAN_ATTRIBUTE}", hint="run choose-tiling first")
-        numbers = {name: value.value.data for name, value in attribute.data.items() if isinstance(value, IntegerAttr)}
-        return TilePlan(**numbers)
+        return plan
+
+    @staticmethod
+    def of_single(module: ModuleOp) -> TilePlan | None:
+        """The plan for chunks of one token, if these have instructions of their own: choose-single has found one."""
+        return plan_in(module, SINGLE_ATTRIBUTE)
+
+
+def plan_in(module: ModuleOp, name: str) -> TilePlan | None:
+    """The plan in an attribute of a module, if it has one."""
+    attribute = module.attributes.get(name)
+    if not isinstance(attribute, DictionaryAttr):
+        return None
+    return TilePlan(
+        **{key: value.value.data for key, value in attribute.data.items() if isinstance(value, IntegerAttr)}
+    )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import prod
 
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.ir import Operation, SSAValue
 
 from compiler.dialects import slmq
 from compiler.dialects.slm import row_shape
@@ -18,10 +18,10 @@ from compiler.dialects.slm.norms import NormBase
 from compiler.lowering.builder import Index, Place, element_bytes
 from compiler.lowering.norms import load_norm_vector, norm_vectors
 from compiler.lowering.spilling import fill_rows, new_spilled, staging, store_rows
-from compiler.lowering.values import Lowering, Tensor, dies_at
+from compiler.lowering.values import Lowering, Tensor, VectorKey, dies_at
 from compiler.sizes import to_granules
 
-Vectors = dict[tuple[Attribute, float], Place]
+Vectors = dict[VectorKey, Place]
 LOADED, MADE = "loaded_rows", "made_rows"
 LowerOp = Callable[[Lowering, Operation], None]
 

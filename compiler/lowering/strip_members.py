@@ -11,12 +11,12 @@ from compiler.dialects import slm, slmq
 from compiler.lowering.attention_blocks import CacheRows
 from compiler.lowering.builder import Index, Place, element_bytes, place_of
 from compiler.lowering.elementwise import apply
-from compiler.lowering.matmul import Strip
 from compiler.lowering.rows import rotate
 from compiler.lowering.sampling import sample_strip
 from compiler.lowering.spilling import blocks_view, staged_view
 from compiler.lowering.tensors import columns_on_chip
 from compiler.lowering.values import Lowering, Tensor, dies_at
+from compiler.lowering.weight_stream import Strip
 
 
 @dataclass(frozen=True)

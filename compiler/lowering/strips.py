@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from xdsl.dialects.builtin import IntegerAttr, StringAttr, i64
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from compiler.dialects import slmq, tile
 from compiler.lowering.attention import appended
 from compiler.lowering.builder import Index
-from compiler.lowering.matmul import Product, Strip
+from compiler.lowering.matmul import Product
 from compiler.lowering.plan import StripShape, strip_shapes
 from compiler.lowering.sampling import finish_sampling, start_sampling
 from compiler.lowering.spilling import new_spilled
 from compiler.lowering.strip_members import Results, StripMembers
 from compiler.lowering.values import Lowering, Tensor, dies_at
+from compiler.lowering.weight_stream import Room, Strip, Turns, WeightStream
 
 
 def lower_strips(low: Lowering, op: slmq.StripsOp) -> None:
@@ -28,7 +31,8 @@ def lower_strips(low: Lowering, op: slmq.StripsOp) -> None:
     for member in members:
         if isinstance(member, slmq.SampleOp):
             start_sampling(low)
-    StripLoop(low, op, members, results).run()
+    streams = low.streams.pop(op, None) or StripStreams(low, op)
+    StripLoop(low, streams, members, results).run()
     for member in members:
         if isinstance(member, slmq.SampleOp):
             finish_sampling(low)
@@ -40,26 +44,62 @@ def lower_strips(low: Lowering, op: slmq.StripsOp) -> None:
             low.appended.add(out)
 
 
+class StripStreams:
+    """The weights of a group: `rows` columns of the result are a strip, `turns` of them are worked on at once."""
+
+    def __init__(self, low: Lowering, op: slmq.StripsOp):
+        self.low, self.columns = low, op.columns.value.data
+        shapes = strip_shapes(low.plan, op)
+        self.rows = next(iter(shapes.values())).rows
+        self.strips = -(-self.columns // self.rows)
+        self.turns = 2 if low.plan.buffers == 2 and self.strips > 1 else 1
+        self.of = {m: WeightStream(low.builder, m, shape, self.turns) for m, shape in shapes.items()}
+
+    def bases(self) -> list[SSAValue]:
+        """Where each weight begins in DRAM."""
+        return [
+            self.low.place(tile.WeightOp, recipe(m, stream.shape), m.weight.key.data) for m, stream in self.of.items()
+        ]
+
+    def rooms(self) -> list[Room]:
+        """What `go_ahead` is given, in this order."""
+        return [room for stream in self.of.values() for room in stream.rooms()]
+
+    def go_ahead(self, given: Sequence[Turns]) -> None:
+        """The first loads will be on their way before the loop begins."""
+        for stream in self.of.values():
+            count = len(stream.rooms())
+            stream.go_ahead(given[:count])
+            given = given[count:]
+
+    def load_ahead(self) -> None:
+        """See WeightStream.load_ahead; in the order in which they are multiplied."""
+        pairs = list(zip(self.of.values(), self.bases(), strict=True))
+        for number in range(self.turns):
+            for stream, base in pairs:
+                if number < stream.strips_ahead():
+                    stream.load_ahead(base, number)
+
+
 class StripLoop:
     """The loop of a group: each turn multiplies one strip and finishes the one before.
 
     An engine takes few instructions ahead of time. If a strip's vector instructions came before the next strip's load, the load
-    would not be issued before the product is done, and DRAM would wait for it.
+    would not be issued before the product is done, and DRAM would wait for it. What comes behind the loop is loaded before the last
+    strip is finished, for the same reason.
     """
 
-    def __init__(self, low: Lowering, op: slmq.StripsOp, members: list[Operation], results: Results):
-        self.low, self.b, self.members, self.results = low, low.builder, members, results
-        self.columns = op.columns.value.data
-        shapes = strip_shapes(low.plan, op)
-        self.rows = next(iter(shapes.values())).rows
-        strips = -(-self.columns // self.rows)
-        self.turns = 2 if low.plan.buffers == 2 and strips > 1 else 1
-        self.products = {m: Product(low, m, shape, self.turns) for m, shape in shapes.items()}
-        self.bases = [low.place(tile.WeightOp, recipe(m, shape), m.weight.key.data) for m, shape in shapes.items()]
-        self.end = strips * self.rows
+    def __init__(self, low: Lowering, streams: StripStreams, members: list[Operation], results: Results):
+        self.low, self.b, self.members, self.results, self.streams = low, low.builder, members, results, streams
+        self.columns, self.rows, self.turns = streams.columns, streams.rows, streams.turns
+        self.products = {m: Product(low, stream) for m, stream in streams.of.items()}
+        self.bases = streams.bases()
+        self.end = streams.strips * self.rows
 
     def run(self) -> None:
-        if self.turns == 1:
+        if self.streams.strips == 1:
+            self.one_by_one(0, self.bases)
+        elif self.turns == 1:
             self.b.loop(0, self.columns, self.rows, self.one_by_one, self.bases)
         else:
             with self.b.keeping_buffers():
@@ -73,15 +113,19 @@ class StripLoop:
         sizes = [product.layout.strip_bytes for product in self.products.values()]
         return [self.b.add(offset, size) for offset, size in zip(offsets, sizes, strict=True)]
 
-    def one_by_one(self, first: SSAValue, offsets: list[SSAValue]) -> list[Index]:
+    def one_by_one(self, first: Index, offsets: list[SSAValue]) -> list[Index]:
         strip = self.strip(first, 0)
         self.multiply(strip, offsets)
+        if self.streams.strips == 1:
+            self.low.look_ahead()
         self.finish(strip)
         return self.following(offsets)
 
     def overlapped(self, first: SSAValue, carried: list[SSAValue]) -> list[Index]:
         b, (*offsets, turn) = self.b, carried
-        b.when(b.compare("slt", first, self.end), lambda: self.multiply(self.strip(first, turn), offsets))
+        is_strip = b.compare("slt", first, self.end)
+        behind = None if self.low.upcoming is None else self.low.look_ahead
+        b.when(is_strip, lambda: self.multiply(self.strip(first, turn), offsets), behind)
         other = b.sub(1, turn)
         b.when(b.compare("ne", first, 0), lambda: self.finish(self.strip(b.sub(first, self.rows), other)))
         return [*self.following(offsets), other]

@@ -28,8 +28,13 @@ def vector_place(low: Lowering, weight: WeightAttr, offset: float = 0.0) -> Plac
 def load_vector(low: Lowering, source: Place, size: int, label: str) -> Place:
     """`size` f32 elements, brought to SRAM."""
     target = Place("sram", low.builder.alloc(label, size * 4))
-    low.builder.load(low.builder.view(target, "f32", [size]), low.builder.view(source, "f32", [size]))
+    load_to(low, target, source, size)
     return target
+
+
+def load_to(low: Lowering, target: Place, source: Place, size: int) -> None:
+    """`size` f32 elements."""
+    low.builder.load(low.builder.view(target, "f32", [size]), low.builder.view(source, "f32", [size]))
 
 
 def lower_tensor(low: Lowering, op: slmq.TensorOp) -> None:

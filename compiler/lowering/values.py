@@ -6,15 +6,28 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
 from math import prod
+from typing import TYPE_CHECKING, Protocol
 
 from xdsl.dialects.builtin import DenseArrayBase, DictionaryAttr, IntegerAttr, i64
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from compiler.dialects import slm, slmq
-from compiler.dialects.slm import EXPERT, LAYER, RotaryAttr, has_tokens, row_shape
+from compiler.dialects.slm import EXPERT, LAYER, RotaryAttr, WeightAttr, has_tokens, row_shape
 from compiler.emit.recipes import Recipe
 from compiler.lowering.builder import Index, Place, TileBuilder, element_bytes
 from compiler.lowering.plan import TilePlan
+
+if TYPE_CHECKING:
+    from compiler.lowering.strips import StripStreams
+
+VectorKey = tuple[WeightAttr, float]
+"""A weight, and the constant that is added to it."""
+
+
+class Upcoming(Protocol):
+    """Loads of what comes behind an op, which can be issued before that op is done."""
+
+    def load(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -64,6 +77,8 @@ class Lowering:
     have room for. spilled: the values that lie in DRAM, and the columns of their blocks. targets: where results are wanted.
     appended: keys and values that are in the cache already.
     vectors: weights of norms that are in SRAM already. names: numbers that make names of places differ.
+    upcoming: what can be loaded before the op that is lowered is done. vectors_ahead: of the norm that needs them first, and streams:
+    groups whose first weights are on their way already.
     """
 
     builder: TileBuilder
@@ -85,11 +100,20 @@ class Lowering:
     spilled: Mapping[SSAValue, int] = field(default_factory=dict[SSAValue, int])
     appended: set[SSAValue] = field(default_factory=set[SSAValue])
     targets: dict[SSAValue, Tensor] = field(default_factory=dict[SSAValue, Tensor])
-    vectors: Mapping[tuple[Attribute, float], Place] = field(default_factory=dict[tuple[Attribute, float], Place])
+    vectors: Mapping[VectorKey, Place] = field(default_factory=dict[VectorKey, Place])
     names: Iterator[int] = field(default_factory=count)
+    upcoming: Upcoming | None = None
+    vectors_ahead: dict[VectorKey, Place] = field(default_factory=dict[VectorKey, Place])
+    streams: dict[slmq.StripsOp, StripStreams] = field(default_factory=dict[slmq.StripsOp, "StripStreams"])
 
     def __post_init__(self) -> None:
         self.most_rows = self.most_rows or self.plan.chunk
+
+    def look_ahead(self) -> None:
+        """Issues the loads of what comes next, where the engines have been given what they need for long enough."""
+        upcoming, self.upcoming = self.upcoming, None
+        if upcoming is not None:
+            upcoming.load()
 
     def some_rows(self, first: Index, count: Index, most: int) -> Lowering:
         """For some of these rows, at most `most`; it knows the same values."""

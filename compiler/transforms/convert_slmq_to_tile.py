@@ -7,7 +7,7 @@ compiler/lowering.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +23,9 @@ from compiler.dialects import slm, slmq
 from compiler.errors import CompileError
 from compiler.interpreters.rotary import restart_lengths
 from compiler.locations import named, source_of
+from compiler.lowering.ahead import Ahead, located
 from compiler.lowering.attention import lower_attention
-from compiler.lowering.builder import TileBuilder
+from compiler.lowering.builder import Index, TileBuilder
 from compiler.lowering.elementwise import lower_elementwise, lower_group_sums, lower_quantize, lower_round
 from compiler.lowering.encoder import Encoder
 from compiler.lowering.generate import build_generate
@@ -41,7 +42,7 @@ from compiler.lowering.rows import load_rotary_tables, lower_embed, lower_rope, 
 from compiler.lowering.sampling import chosen_rows, lower_sample, read_sampler
 from compiler.lowering.strips import lower_strips
 from compiler.lowering.tensors import lower_tensor
-from compiler.lowering.values import Lowering
+from compiler.lowering.values import Lowering, Upcoming
 from compiler.program import ENCODER
 from isa.abi import EVENT_IMAGE
 
@@ -70,62 +71,102 @@ LOWERINGS: dict[type[Operation], Callable[[Lowering, Any], None]] = {
     **dict.fromkeys((slmq.ScaleOp, slmq.OffsetOp, slmq.ActivationOp, *slmq.BINARY_FUNCTIONS), lower_elementwise),
 }
 
+LOOKING_AHEAD = (slmq.StripsOp, slmq.AttentionOp)
+"""Ops that keep DRAM busy, and know where in them the loads of others can begin."""
 
-def lower_block(low: Lowering, block: Block) -> None:
-    """The ops of a layer or function body, in order; those behind select_rows run only if rows are wanted."""
-    ops = [op for op in block.ops if not isinstance(op, slm.YieldOp | ReturnOp)]
+
+def lower_block(low: Lowering, block: Block, then: Upcoming | None = None) -> None:
+    """The ops of a layer or function body, in order; those behind select_rows run only if rows are wanted. `then`: what is loaded
+    behind them."""
+    lower_ops(low, [op for op in block.ops if not isinstance(op, slm.YieldOp | ReturnOp)], then)
+
+
+def lower_ops(
+    low: Lowering, ops: Sequence[Operation], then: Upcoming | None = None, wanted: Index | None = None
+) -> None:
+    """`wanted`: how many rows are selected, where that is known to be some."""
     for position, op in enumerate(ops):
+        rest = ops[position + 1 :]
         if isinstance(op, slmq.SelectRowsOp):
-            lower_selected(low, op, ops[position + 1 :])
-            return
+            if wanted is None:
+                lower_selected(low, op, ops[position:])
+                return
+            lower_select_rows(low, op, wanted)
+        elif isinstance(op, slm.LayersOp):
+            with located(low, op):
+                lower_layers(low, op, rest, lower_block)
+        elif low.plan.ahead and isinstance(op, LOOKING_AHEAD):
+            look_ahead(low, op, Ahead(low, rest, then))
+        else:
+            lower_op(low, op)
+
+
+def look_ahead(low: Lowering, op: Operation, ahead: Ahead) -> None:
+    """An op that issues loads of others, if it comes to the place for that."""
+    if ahead.is_empty:
         lower_op(low, op)
+        return
+    ahead.allocate()
+    low.upcoming = ahead
+    lower_op(low, op)
+    low.upcoming = None
+    if ahead.is_loaded:
+        ahead.hand_over()
 
 
 def lower_op(low: Lowering, op: Operation) -> None:
-    outer, low.builder.location = low.builder.location, named(op.name.split(".", 1)[1], op.location)
-    if isinstance(op, slm.LayersOp):
-        lower_layers(low, op, lower_block)
-    elif isinstance(op, slmq.RowsOp):
-        lower_rows(low, op, lower_op)
-    elif isinstance(op, slm.MixtureOp):
-        lower_mixture(low, op, lower_block)
-    elif type(op) in LOWERINGS:
-        LOWERINGS[type(op)](low, op)
-    else:
-        raise CompileError(f"{op.name} has no lowering to tiles", source_of(op.location))
-    low.builder.location = outer
+    with located(low, op):
+        if isinstance(op, slmq.RowsOp):
+            lower_rows(low, op, lower_op)
+        elif isinstance(op, slm.MixtureOp):
+            lower_mixture(low, op, lower_block)
+        elif type(op) in LOWERINGS:
+            LOWERINGS[type(op)](low, op)
+        else:
+            raise CompileError(f"{op.name} has no lowering to tiles", source_of(op.location))
 
 
-def lower_selected(low: Lowering, op: slmq.SelectRowsOp, rest: list[Operation]) -> None:
+def lower_selected(low: Lowering, op: slmq.SelectRowsOp, ops: Sequence[Operation]) -> None:
+    """`ops`: from the first one that selects rows on."""
     b = low.builder
     b.location = named("select_rows", op.location)
     wanted = chosen_rows(low)
-
-    def work() -> None:
-        lower_select_rows(low, op, wanted)
-        for following in rest:
-            if isinstance(following, slmq.SelectRowsOp):
-                lower_select_rows(low, following, wanted)
-            else:
-                lower_op(low, following)
-
-    b.when(b.compare("ne", wanted, 0), work)
+    rows: Index = 1 if low.rows == 1 else wanted
+    b.when(b.compare("ne", wanted, 0), lambda: lower_ops(low, ops, wanted=rows))
 
 
-def lower_function(function: FuncOp, plan: TilePlan) -> FuncOp:
-    """The device program of one step function."""
-    body = Block()
+def lower_step(low: Lowering, body: Block, rotaries: Sequence[slm.RotaryAttr]) -> None:
+    """All ops on a chunk of tokens."""
+    for rotary in rotaries:
+        load_rotary_tables(low, rotary)
+    lower_block(low, body)
+
+
+def lower_function(function: FuncOp, plan: TilePlan, single: TilePlan | None) -> FuncOp:
+    """The device program of one step function. `single`: the plan for chunks of one token, which have instructions of their own."""
+    body, steps = Block(), function.body.block
     location = named("program", function.location)
     builder = TileBuilder(body, location)
-    rotaries = dict.fromkeys(op.rotary for op in function.walk() if isinstance(op, slmq.RopeOp))
+    rotaries = list(dict.fromkeys(op.rotary for op in function.walk() if isinstance(op, slmq.RopeOp)))
 
     def step(tokens: SSAValue, position: SSAValue, rows: SSAValue, available: SSAValue) -> SSAValue:
         sampler = read_sampler(builder)
-        spilled = spilled_values(function, plan)
-        low = Lowering(builder, plan, position, rows, rows, available, tokens, sampler, spilled=spilled)
-        for rotary in rotaries:
-            load_rotary_tables(low, rotary)
-        lower_block(low, function.body.block)
+
+        def some() -> None:
+            spilled = spilled_values(function, plan)
+            low = Lowering(builder, plan, position, rows, rows, available, tokens, sampler, spilled=spilled)
+            lower_step(low, steps, rotaries)
+
+        def one() -> None:
+            low = Lowering(builder, single or plan, position, 1, 1, available, tokens, sampler)
+            lower_step(low, steps, rotaries)
+
+        if plan.chunk == 1:
+            one()
+        elif single is None:
+            some()
+        else:
+            builder.when(builder.compare("ne", rows, 1), some, one)
         return sampler.candidates
 
     build_generate(builder, plan, restart_lengths(rotaries, plan.context), step)
@@ -156,9 +197,9 @@ class ConvertSlmqToTilePass(ModulePass):
     name = "convert-slmq-to-tile"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        plan = TilePlan.of(op)
+        plan, single = TilePlan.of(op), TilePlan.of_single(op)
         for function in [f for f in op.walk() if isinstance(f, FuncOp)]:
-            lower = lower_encoder if function.sym_name.data == ENCODER else lower_function
-            program = lower(function, plan)
+            is_encoder = function.sym_name.data == ENCODER
+            program = lower_encoder(function, plan) if is_encoder else lower_function(function, plan, single)
             Rewriter.insert_op(program, InsertPoint.before(function))
             Rewriter.erase_op(function)

@@ -13,7 +13,7 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Operation, Region, SSAValue
 
 from compiler.analysis.buffer_lifetimes import Lifetime, buffer_lifetimes
-from compiler.analysis.sram_solver import GRANULE_BYTES, check, lower_bound, solve
+from compiler.analysis.sram_solver import GRANULE_BYTES, check, kept_longer, lower_bound, solve
 from compiler.dialects import tile
 from compiler.lowering.builder import Place, TileBuilder
 
@@ -48,6 +48,23 @@ def test_placements_are_sound(given_lifetimes: list[Lifetime]) -> None:
         busiest[time] = busiest.get(time, 0) + GRANULE_BYTES
     assert placement.lower_bound_bytes == lower_bound(given_lifetimes) == max(busiest.values(), default=0)
     assert placement.lower_bound_bytes <= placement.size_bytes
+
+
+@SETTINGS
+@given(lifetimes(), st.integers(1, 20), st.integers(0, 20000))
+def test_buffers_are_kept_only_where_there_is_room(given_lifetimes: list[Lifetime], ops: int, room: int) -> None:
+    kept = kept_longer(given_lifetimes, ops, room)
+    for life, longer in zip(given_lifetimes, kept, strict=True):
+        behind = [
+            sum(
+                other.size_bytes + -other.size_bytes % GRANULE_BYTES
+                for other in given_lifetimes
+                if other.first <= at <= other.last
+            )
+            for at in range(life.last + 1, life.last + 1 + ops)
+        ]
+        fits = max(behind) + life.size_bytes + -life.size_bytes % GRANULE_BYTES <= room
+        assert longer == (replace(life, last=life.last + ops) if fits else life)
 
 
 def test_buffers_that_take_turns_share_their_place() -> None:

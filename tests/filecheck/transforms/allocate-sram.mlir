@@ -1,6 +1,6 @@
-// RUN: slmc opt --no-locations %s -p 'allocate-sram{size_bytes=65536}'
+// RUN: slmc opt --no-locations %s -p 'allocate-sram{size_bytes=8192}'
 // a and b live at the same time; c may lie where a was, because a is dead by then.
-// CHECK: tile.sram_usage = {used = 8192 : i64, lower_bound = 8192 : i64, size = 65536 : i64}
+// CHECK: tile.sram_usage = {used = 8192 : i64, lower_bound = 8192 : i64, size = 8192 : i64}
 // CHECK: tile.alloc "a" in "sram" bytes 4096 at [[A:[0-9]+]] : !tile.buffer
 // CHECK-NOT: tile.alloc "b" in "sram" bytes 4096 at [[A]] :
 // CHECK: tile.alloc "b" in "sram" bytes 4096 at

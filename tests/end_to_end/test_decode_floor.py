@@ -1,0 +1,49 @@
+"""Decoding is bound by DRAM: on the machine that most figures are of, a token takes hardly longer than its bytes."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from frontends import Virtual
+from isa.container import Executable
+from slmc.building import Checkpoint, Target, build
+from slmc.session import Session
+
+CONFIGS = Path(__file__).parents[2] / "examples" / "configs"
+MOST = 1.05
+POSITION, TOKENS = 512, 2
+QUICK = ("smollm2-135m",)
+"""Of small layers the latencies weigh most."""
+
+
+def ratio_of(name: str, scheme: str) -> float:
+    """Cycles of decoding over the floor."""
+    program = Checkpoint(CONFIGS / f"{name}.json", virtual=Virtual.ALWAYS).load()
+    options = Target("edge", scheme, min(1024, program.max_positions or 1024), allow_oversize=True).options(program)
+    with tempfile.TemporaryDirectory() as folder:
+        build(program, options, Path(folder) / "model.slx")
+        executable = Executable.open(Path(folder) / "model.slx")
+    session = Session(executable, timing_only=True, position=POSITION)
+    list(session.generate([0], TOKENS))
+    ratio = session.report().decode.ratio_to_floor
+    assert ratio is not None
+    return ratio
+
+
+@pytest.mark.parametrize("scheme", ["w8a8", "w4a8"])
+@pytest.mark.parametrize("name", QUICK)
+def test_small_models(name: str, scheme: str) -> None:
+    assert 1 <= ratio_of(name, scheme) <= MOST
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scheme", ["w8a8", "w4a8"])
+@pytest.mark.parametrize(
+    "name",
+    ["gpt2", "mobilellm-125m", "mobilellm-1b", "phi-1_5", "stablelm-2-1_6b", "gemma-3-1b", "lfm2-1.2b", "qwen3-0.6b"],
+)
+def test_models(name: str, scheme: str) -> None:
+    assert 1 <= ratio_of(name, scheme) <= MOST
