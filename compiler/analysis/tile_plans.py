@@ -69,14 +69,15 @@ def attention_sizes(module: ModuleOp, chunk: int, share_bytes: int) -> tuple[int
 def single_sizes(module: ModuleOp, plan: TilePlan, share_bytes: int) -> tuple[int, int]:
     """(kv_heads, key_tile) for one token: whole blocks of as many heads as stay within the share, keys and values with their two turns.
     An int4 cache lies in tiles of the plan's size."""
+    if any(isinstance(op, slmq.AttentionOp) and op.int4 is not None for op in attentions(module)):
+        return plan.kv_heads, plan.key_tile
     kv_heads = 1 << 20
     for op in attentions(module):
         _, groups, head_dim = slm.shape_of(op.k)
         block_bytes = 4 * KV_BLOCK * head_dim * element_bytes(slmq.element_of(op.k.type))
         sizes = [n for n in range(1, groups + 1) if groups % n == 0 and n * block_bytes <= share_bytes]
         kv_heads = min(kv_heads, max(sizes, default=1))
-    is_int4 = any(isinstance(op, slmq.AttentionOp) and op.int4 is not None for op in attentions(module))
-    return kv_heads, plan.key_tile if is_int4 else KV_BLOCK
+    return kv_heads, KV_BLOCK
 
 
 def attentions(module: ModuleOp) -> list[slmq.AttentionOp | slmq.FullAttentionOp]:

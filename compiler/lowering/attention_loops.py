@@ -139,10 +139,9 @@ class Attend:
         k, v = (None if base is None else self.new_scales() for base in (self.cache.k_scale, self.cache.v_scale))
         return k, v
 
-    def load_before(self, place: Place, scales: tuple[Place | None, Place | None], start: Index, keys: Index) -> None:
-        """What a block needs behind its scores: its values, and all scales."""
+    def load_block_scales(self, scales: tuple[Place | None, Place | None], start: Index, keys: Index) -> None:
+        """Of the keys and values of a block, where they have scales."""
         slot = self.shape.slot(self.b, start)
-        self.load_entries(place, self.cache.v, slot, 0, keys)
         for base, target in zip((self.cache.k_scale, self.cache.v_scale), scales, strict=True):
             if base is not None and target is not None:
                 self.load_scales(target, base, slot, keys)

@@ -70,8 +70,13 @@ class AttendSingle(Attend):
             b.when(b.compare("eq", before.start, reach.first), lambda: self.restart(before.head))
             there.finish_scores(before.start, before.keys, *scales)
 
+        def load_values() -> None:
+            there.load_entries(old, self.cache.v, s.slot(b, before.start), 0, before.keys)
+
+        if scales != (None, None):  # in front of all that the softmax does not wait for
+            b.when(is_before, lambda: there.load_block_scales(scales, before.start, before.keys))
         b.when(is_block, load_block)
-        b.when(is_before, lambda: there.load_before(old, scales, before.start, before.keys))
+        b.when(is_before, load_values)
         if self.low.upcoming is not None:
             b.when(b.compare("eq", index, turns), self.low.look_ahead)
         b.when(is_before, finish_before)
