@@ -68,9 +68,13 @@ def attention_sizes(module: ModuleOp, chunk: int, share_bytes: int) -> tuple[int
 
 def single_sizes(module: ModuleOp, plan: TilePlan, share_bytes: int) -> tuple[int, int]:
     """(kv_heads, key_tile) for one token: whole blocks of as many heads as stay within the share, keys and values with their two turns.
-    An int4 cache lies in tiles of the plan's size."""
-    if any(isinstance(op, slmq.AttentionOp) and op.int4 is not None for op in attentions(module)):
+    An int4 cache lies in tiles of the plan's size. Blocks of an int8 cache are of one head: softmax and products of more take almost as
+    long as the keys, and do not begin before the scales are there."""
+    cached = [op for op in attentions(module) if isinstance(op, slmq.AttentionOp)]
+    if any(op.int4 is not None for op in cached):
         return plan.kv_heads, plan.key_tile
+    if any(op.k_scale is not None for op in cached):
+        return 1, KV_BLOCK
     kv_heads = 1 << 20
     for op in attentions(module):
         _, groups, head_dim = slm.shape_of(op.k)
