@@ -142,7 +142,6 @@ def pipeline(options: Options, rules: tuple[str, ...] = ()) -> tuple[Stage, ...]
     )
 
 
-LIBRARY_PASSES = (CanonicalizePass, CommonSubexpressionElimination, LoopInvariantCodeMotionPass)
 PREDICTED_STAGE = "tile"
 STAGE_NAMES = ("slm", "slmq", "tile", "isa")
 
@@ -168,18 +167,21 @@ def paused_gc() -> Generator[None]:
 
 
 def run_stages(
-    module: ModuleOp, stages: tuple[Stage, ...], stop_after: str = "", observe: Observe | None = None
+    module: ModuleOp,
+    stages: tuple[Stage, ...],
+    stop_after: str = "",
+    observe: Observe | None = None,
+    verify_passes: bool = False,
 ) -> None:
-    """Runs passes on a module in place; verifies the IR after each of our passes and the invariant after each stage.
-
-    Cleaning by the library's passes is verified with the pass behind it: verifying is half the time of compiling.
+    """Runs passes on a module in place; verifies the IR and the invariant after each stage, with `verify_passes` the IR after each
+    pass: that is half the time of compiling.
     """
     ctx = make_context()
     with paused_gc():
         for stage in stages:
             for transform in stage.passes:
                 transform.apply(ctx, module)
-                if transform is stage.passes[-1] or not isinstance(transform, LIBRARY_PASSES):
+                if verify_passes or transform is stage.passes[-1]:
                     module.verify()
                 if observe is not None:
                     observe(stage.name, transform, module)
@@ -246,11 +248,17 @@ def stages_for(program: Program, options: Options) -> tuple[Stage, ...]:
     return pipeline(options, tuple(map(str, rules)))
 
 
-def lower(program: Program, options: Options, stop_after: str = "", observe: Observe | None = None) -> ModuleOp:
+def lower(
+    program: Program,
+    options: Options,
+    stop_after: str = "",
+    observe: Observe | None = None,
+    verify_passes: bool = False,
+) -> ModuleOp:
     """The module after a stage (the last one by default); the program's own module stays as it is."""
     check_options(program, options)
     module = program.module.clone()
-    run_stages(module, stages_for(program, options), stop_after, observe)
+    run_stages(module, stages_for(program, options), stop_after, observe, verify_passes)
     return module
 
 
@@ -272,7 +280,10 @@ def compile_program(
     observe: Observe | None = None,
     progress: Progress | None = None,
 ) -> ModuleOp:
-    """Compiles to an executable file. Returns the last module. Raises CompileError."""
+    """Compiles to an executable file. Returns the last module. Raises CompileError.
+
+    `observe` sees the module behind each pass, which is verified then.
+    """
     predictions: list[Prediction] = []
 
     def watch(stage: str, transform: ModulePass | None, module: ModuleOp) -> None:
@@ -281,7 +292,7 @@ def compile_program(
         if observe is not None:
             observe(stage, transform, module)
 
-    module = lower(program, options, observe=watch)
+    module = lower(program, options, observe=watch, verify_passes=observe is not None)
     check_capacity(module, options)
     scheme = find_scheme(options.scheme).name
     write_executable(path, module, program, options.machine, scheme, progress, predictions[0] if predictions else None)
