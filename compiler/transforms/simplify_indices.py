@@ -112,9 +112,9 @@ PATTERNS = (Known(), SubtractConstant(), AddTwice(), MultiplySum(), MultiplyQuot
 
 
 def settle_branches(module: ModuleOp) -> None:
-    """Branches whose condition is always the same."""
+    """Branches whose condition is always the same; inner ones first, as they go with the branch they are in."""
     ranges = Ranges()
-    for op in [inner for inner in module.walk() if isinstance(inner, scf.IfOp)]:
+    for op in reversed([inner for inner in module.walk() if isinstance(inner, scf.IfOp)]):
         compare = op.cond.owner
         answer = ranges.decides(compare) if isinstance(compare, arith.CmpiOp) else None
         if answer is None:

@@ -224,13 +224,12 @@ def test_the_report_counts_the_bytes_of_chosen_experts() -> None:
 
 
 def test_text_does_not_grow_with_experts_or_chosen() -> None:
-    sizes = {
-        len(
-            build(mixtral(num_local_experts=experts, num_experts_per_tok=chosen), options("edge", "w8a8", chunk=8)).text
-        )
-        for experts, chosen in ((32, 2), (64, 2), (64, 9))  # whole strips of the router
-    }
-    assert len(sizes) == 1
+    def size_of(experts: int, chosen: int) -> int:
+        program = mixtral(num_local_experts=experts, num_experts_per_tok=chosen)
+        return len(build(program, options("edge", "w8a8", chunk=8)).text)
+
+    assert size_of(64, 2) == size_of(64, 9)
+    assert size_of(64, 2) <= size_of(32, 2)  # one strip of the router each; constants differ
 
 
 def test_full_size_mixtral_is_lowered_for_edge() -> None:

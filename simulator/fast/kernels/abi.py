@@ -43,8 +43,8 @@ class Choice:
     `name` determines the machine code: the name of the file and everything that `make` bakes in, as letters, digits, _ and dots.
     `make` returns the Python function that numba compiles, or what is emitted (emit.py); it is called only if the code is not on
     the disk yet.
-    `parameters`: at most MAX_PARAMETERS integers. `divisible`: whether parts of it may run at the same time; each part
-    writes bytes of its own and reads none that another part writes.
+    `parameters`: at most MAX_PARAMETERS integers. `divisible`: whether it is worth it that parts of it run at the same time;
+    each part writes bytes of its own and reads none that another part writes.
     """
 
     name: str

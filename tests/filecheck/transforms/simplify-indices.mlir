@@ -74,3 +74,27 @@ func.func @branches() {
   }
   func.return
 }
+
+// -----
+// A branch within one that is never taken goes with it.
+// CHECK: func.func @nested() {
+// CHECK: scf.for
+// CHECK-NEXT: tile.event 2 %i
+// CHECK-NEXT: }
+func.func @nested() {
+  %c0 = arith.constant 0 : index
+  %c64 = arith.constant 64 : index
+  %c512 = arith.constant 512 : index
+  scf.for %i = %c64 to %c512 step %c64 {
+    %is_first = arith.cmpi eq, %i, %c0 : index
+    scf.if %is_first {
+      %below = arith.cmpi slt, %i, %c512 : index
+      scf.if %below {
+        tile.event 1 %i
+      }
+    } else {
+      tile.event 2 %i
+    }
+  }
+  func.return
+}
