@@ -140,8 +140,10 @@ def check(name: str, machine: str, scheme: str, length: int, new: int, chunk: in
 @pytest.mark.parametrize("number", range(len(MODELS)))
 def test_own_architectures(number: int) -> None:
     name = list(MODELS)[number]
-    check(name, "tiny", SCHEMES[number % 4], 19, 4)
-    check(name, "edge", SCHEMES[(number + 2) % 4], 260, 3)
+    if number % 2:
+        check(name, "tiny", SCHEMES[number % 4], 19, 4)
+    else:
+        check(name, "edge", SCHEMES[(number + 2) % 4], 260, 3)
 
 
 @pytest.mark.long

@@ -95,7 +95,12 @@ def check_case(
     check_bits(program, chosen, prompt_of(length, VOCABULARY, seed), 3)
 
 
-@pytest.mark.parametrize(("scheme", "name", "chunk", "sram_bytes", "widths"), CASES)
+QUICK_CASES = CASES[::2]
+"""The others are behind test-long; test_e2e_int4_cache.py has int4 caches."""
+ALL_CASES = [case if case in QUICK_CASES else pytest.param(*case, marks=pytest.mark.long) for case in CASES]
+
+
+@pytest.mark.parametrize(("scheme", "name", "chunk", "sram_bytes", "widths"), ALL_CASES)
 def test_every_scheme(scheme: str, name: str, chunk: int, sram_bytes: int, widths: tuple[int, int, int]) -> None:
     program = model(scheme, widths=widths, attention_bias=chunk % 2 == 1, mlp_bias=chunk % 2 == 1)
     check_case(scheme, name, chunk, sram_bytes, program)

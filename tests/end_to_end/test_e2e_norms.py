@@ -100,8 +100,10 @@ def check(name: str, machine: str, scheme: str, length: int, new: int, chunk: in
 @pytest.mark.parametrize("number", range(len(MODELS)))
 def test_bits(number: int) -> None:
     name = list(MODELS)[number]
-    check(name, "tiny", SCHEMES[(number + 1) % 4], 19, 3, 5)
-    check(name, "edge", SCHEMES[(number + 3) % 4], 19, 3)
+    if number % 2:
+        check(name, "tiny", SCHEMES[(number + 1) % 4], 19, 3, 5)
+    else:
+        check(name, "edge", SCHEMES[(number + 3) % 4], 19, 3)
 
 
 @pytest.mark.parametrize("name", MODELS)

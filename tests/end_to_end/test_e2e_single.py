@@ -35,7 +35,13 @@ def single_of(name: str, scheme: str, sram_bytes: int = 0, **changes: Any) -> Ti
 
 @pytest.mark.parametrize(
     ("scheme", "sram_bytes"),
-    [("fp32", 24 << 10), ("w8a8", 24 << 10), ("w4a8-g32-zp", 24 << 10), ("w8a8", 48 << 10), ("w4a16-g32", 1 << 20)],
+    [
+        pytest.param("fp32", 24 << 10, marks=pytest.mark.long),
+        ("w8a8", 24 << 10),
+        ("w4a8-g32-zp", 24 << 10),
+        pytest.param("w8a8", 48 << 10, marks=pytest.mark.long),
+        pytest.param("w4a16-g32", 1 << 20, marks=pytest.mark.long),
+    ],
 )
 def test_weights_ahead(scheme: str, sram_bytes: int) -> None:
     """One strip, many strips, and k-tiles, whose number is even or odd."""
@@ -57,16 +63,15 @@ def few_heads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("few_heads")
 @pytest.mark.parametrize("scheme", ["bf16", "w8a8-kv8", "w8a8-kv4", "fp32"])
-@pytest.mark.parametrize("length", [254, 510])
+@pytest.mark.parametrize("length", [254, pytest.param(510, marks=pytest.mark.long)])
 def test_groups_of_heads(scheme: str, length: int) -> None:
     """The loop over blocks goes from one group of heads to the next; a block begins while tokens are decoded."""
     program, chosen = tiny_program(6, **WIDE | {"num_hidden_layers": 1}), options("edge", scheme, 520)
     check_bits(program, chosen, prompt_of(length, 67), 5)
     module = lower(program, chosen, "tile")
     single = TilePlan.of_single(module)
-    expected = (
-        TilePlan.of(module).kv_heads if scheme.endswith("-kv4") else 1
-    )  # an int4 cache lies in tiles of the plan's
+    tiled = scheme.endswith("-kv4")  # an int4 cache lies in tiles of the other plan
+    expected = TilePlan.of(module).kv_heads if tiled else 1
     assert single is not None and single.kv_heads == expected
 
 

@@ -33,13 +33,13 @@ def check(variant: str, scheme: str, machine: str = "edge", threads: int = 1) ->
     assert sum(checked.values()) > 2000 and checked["mm"] + checked["mmg"] > 50
 
 
-@pytest.mark.parametrize(("variant", "scheme"), [("gemma3", "w8a8"), ("gqa", "w4a8-g32"), ("mamba", "bf16")])
+@pytest.mark.parametrize(("variant", "scheme"), [("gemma3", "w8a8"), ("mamba", "bf16")])
 def test_models_do_not_diverge(variant: str, scheme: str) -> None:
     check(variant, scheme)
 
 
 def test_a_model_does_not_diverge_with_threads() -> None:
-    check("gqa", "w8a8", threads=2)
+    check("gqa", "w4a8-g32", threads=2)
 
 
 @pytest.mark.long

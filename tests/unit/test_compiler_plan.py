@@ -168,9 +168,13 @@ def test_values_from_outside_a_loop_do_not_die_in_it() -> None:
 @pytest.mark.parametrize(
     ("sram_bytes", "changes"),
     [
-        (1 << 17, {"intermediate_size": 1024}),
+        pytest.param(1 << 17, {"intermediate_size": 1024}, marks=pytest.mark.long),
         (1 << 16, {"hidden_size": 96, "head_dim": 64, "num_key_value_heads": 3, "sliding_window": 300}),
-        (1 << 18, {"vocab_size": 3000, "intermediate_size": 3000, "num_attention_heads": 12, "num_key_value_heads": 4}),
+        pytest.param(
+            1 << 18,
+            {"vocab_size": 3000, "intermediate_size": 3000, "num_attention_heads": 12, "num_key_value_heads": 4},
+            marks=pytest.mark.long,
+        ),
         (1 << 15, {"num_hidden_layers": 2, "attention_bias": True}),
     ],
 )
