@@ -1,4 +1,5 @@
-"""--verify-each: runs the interpreters of the levels after each pass on a short prompt and names the first pass that changes a bit."""
+"""--verify-each: verifies the IR after each pass, runs the interpreters of the levels on a short prompt and names the first pass that
+changes a bit."""
 
 from __future__ import annotations
 
@@ -46,7 +47,10 @@ class StageVerifier:
         return ImageInput(rng.normal(size=shape.pixels).astype(np.float32), places)
 
     def __call__(self, stage: str, transform: ModulePass | None, module: ModuleOp) -> None:
-        if transform is None or stage not in ("slmq", "tile"):
+        if transform is None:
+            return
+        module.verify()
+        if stage not in ("slmq", "tile"):
             return
         bits = self.slmq_bits(module, transform) if stage == "slmq" else self.tile_bits(module)
         if bits is None:

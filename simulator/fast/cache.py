@@ -40,7 +40,10 @@ SOURCES: dict[str, dict[str, tuple[str, ...]]] = {
             "reference/scalar.py",
         ),
     },
-    "kernels": {"isa": ("spec.py",), "simulator": ("transcendental.py", "tables/*", "fast/kernels/*.py")},
+    "kernels": {
+        "isa": ("spec.py",),
+        "simulator": ("transcendental.py", "tables/*", "fast/kernels/*.py", "fast/compiled.py", "fast/raw.py"),
+    },
 }
 """By kind of code: packages and the files in them that it may depend on, also for constants."""
 

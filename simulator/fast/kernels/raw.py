@@ -15,27 +15,6 @@ from simulator.fast.target import has
 
 
 @intrinsic
-def load_i64(typing: Any, address: Any) -> Any:
-    """The int64 at an address."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.load(pointer(builder, arguments[0], ir.IntType(64)), align=1)
-
-    return types.int64(types.int64), generate
-
-
-@intrinsic
-def store_i64(typing: Any, address: Any, value: Any) -> Any:
-    """Stores an int64 at an address."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        builder.store(arguments[1], pointer(builder, arguments[0], ir.IntType(64)), align=1)
-        return context.get_dummy_value()
-
-    return types.none(types.int64, types.int64), generate
-
-
-@intrinsic
 def load_acquire(typing: Any, address: Any) -> Any:
     """An int64 that another thread stores; what it stored before is seen too."""
 

@@ -17,12 +17,11 @@ from simulator.fast.kernels.raw import (
     call,
     exchange,
     load_acquire,
-    load_i64,
     pause,
     sleep_briefly,
-    store_i64,
     yield_core,
 )
+from simulator.fast.raw import load_64, store_64
 
 
 class Post(IntEnum):
@@ -60,10 +59,10 @@ def take_parts(post: int, mine: int) -> None:
         if not exchange(post + BYTES * Post.TICKET, ticket, ticket + 1):
             continue
         for place in range(SHARED_ARGUMENTS):
-            store_i64(arguments + BYTES * place, load_i64(post + BYTES * (Post.ARGUMENT + place)))
-        store_i64(arguments + BYTES * Arg.PART, part)
-        store_i64(arguments + BYTES * Arg.PARTS, parts)
-        call(load_i64(post + BYTES * Post.KERNEL), arguments, load_i64(post + BYTES * Post.PARAMETERS))
+            store_64(arguments + BYTES * place, load_64(post + BYTES * (Post.ARGUMENT + place)))
+        store_64(arguments + BYTES * Arg.PART, part)
+        store_64(arguments + BYTES * Arg.PARTS, parts)
+        call(load_64(post + BYTES * Post.KERNEL), arguments, load_64(post + BYTES * Post.PARAMETERS))
         add_release(post + BYTES * Post.FINISHED, 1)
 
 
