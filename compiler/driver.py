@@ -278,8 +278,9 @@ def compile_program(
         if observe is not None:
             observe(stage, transform, module)
 
-    module = lower(program, options, observe=watch)
-    check_capacity(module, options)
-    scheme = find_scheme(options.scheme).name
-    write_executable(path, module, program, options.machine, scheme, progress, predictions[0] if predictions else None)
+    with paused_gc():
+        module = lower(program, options, observe=watch)
+        check_capacity(module, options)
+        scheme, prediction = find_scheme(options.scheme).name, predictions[0] if predictions else None
+        write_executable(path, module, program, options.machine, scheme, progress, prediction)
     return module

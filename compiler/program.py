@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -15,6 +15,10 @@ from isa.abi import ENCODE_ENTRY
 
 ENCODER = ENCODE_ENTRY
 """The function of a module that makes rows of an image; the module of a model without images has none."""
+
+
+Rows = Callable[[slice], NDArray[np.float32]]
+"""Some rows of a matrix, [.., in]. Several threads may ask at a time."""
 
 
 class WeightStore(Protocol):
@@ -42,6 +46,10 @@ class WeightStore(Protocol):
 
     def load(self, name: str) -> NDArray[np.float32]:
         """The tensor as float32, in its declared shape (a view of the mapped file where no conversion is needed)."""
+        ...
+
+    def rows_of(self, name: str) -> Rows:
+        """The rows of a matrix, in the shape of `load`; others are not read, or converted, where the file allows it."""
         ...
 
     def integer_format(self, name: str) -> WeightFormat | None:

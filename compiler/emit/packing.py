@@ -23,7 +23,7 @@ from compiler.emit.recipes import Recipe
 from compiler.errors import CompileError
 from compiler.formats import Elements, Quantized
 from compiler.nibbles import pack_elements, pack_sparse
-from compiler.program import WeightStore
+from compiler.program import Rows, WeightStore
 from compiler.quantization.rounding import quantize
 
 Bytes = NDArray[np.uint8]
@@ -72,30 +72,30 @@ def filling(size_bytes: int) -> list[Bytes]:
 
 
 def pack_member(recipe: Recipe, weights: WeightStore, layer: int, expert: int | None) -> Iterator[Part]:
-    """The parts of one tensor, which is read now."""
+    """The parts of one tensor. A matrix is read part by part where its store can do that, else now."""
     name = stored_name(recipe.key, layer, expert)
     if recipe.kind == "strips":
         bias = None if recipe.bias is None else bias_of(weights, stored_name(recipe.bias, layer, expert))
         yield from strips(recipe, weights, bias, name)
         return
-    tensor = weights.load(name)
     if recipe.kind == "vector":
-        yield partial(vector, tensor.reshape(-1), recipe, name)
+        yield partial(vector, weights.load(name).reshape(-1), recipe, name)
     elif recipe.kind == "transposed":
-        yield partial(float_rows, tensor.reshape(recipe.rows, recipe.columns).T, "f32", name)
+        matrix = weights.load(name).reshape(recipe.rows, recipe.columns)
+        yield partial(float_rows, matrix.T.__getitem__, slice(None), "f32", name)
     else:
-        matrix = tensor.reshape(recipe.rows, recipe.columns)
-        rows_at_once = max(1, ELEMENTS_AT_ONCE // recipe.columns)
+        rows, rows_at_once = weights.rows_of(name), max(1, ELEMENTS_AT_ONCE // recipe.columns)
         for first in range(0, recipe.rows, rows_at_once):
-            yield partial(float_rows, matrix[first : first + rows_at_once], recipe.format.element, name)
+            part = slice(first, first + rows_at_once)
+            yield partial(float_rows, rows, part, recipe.format.element, name)
 
 
 def vector(values: NDArray[np.float32], recipe: Recipe, name: str) -> list[Bytes]:
     return [as_bytes((finite(values, name) + np.float32(recipe.offset)).astype(np.float32), "f32")]
 
 
-def float_rows(rows: NDArray[np.float32], element: str, name: str) -> list[Bytes]:
-    return [as_bytes(finite(rows, name), element)]
+def float_rows(rows: Rows, part: slice, element: str, name: str) -> list[Bytes]:
+    return [as_bytes(finite(rows(part), name), element)]
 
 
 def bias_of(weights: WeightStore, name: str) -> NDArray[np.float32]:
@@ -116,19 +116,17 @@ def strips(recipe: Recipe, weights: WeightStore, bias: NDArray[np.float32] | Non
     """Header and k-tiles of each strip; a matrix that is stored in the recipe's format is taken as it is."""
     is_stored = recipe.format.is_quantized and weights.integer_format(name) == recipe.format
     stored = weights.quantized(name) if is_stored else None
-    matrix = None if stored is not None else weights.load(name).reshape(recipe.rows, recipe.columns)
+    matrix = None if stored is not None else weights.rows_of(name)
     for first in range(0, recipe.rows, recipe.strip_rows):
         part = slice(first, first + recipe.strip_rows)
         part_bias = None if bias is None else bias[part]
         if matrix is None or recipe.format.is_quantized:
             yield partial(integer_strip, recipe, stored, matrix, part, part_bias, name)
         else:
-            yield partial(float_strip, recipe, matrix[part], part_bias, name)
+            yield partial(float_strip, recipe, matrix, part, part_bias, name)
 
 
-def quantized_rows(
-    stored: Quantized | None, matrix: NDArray[np.float32] | None, part: slice, recipe: Recipe, name: str
-) -> Quantized:
+def quantized_rows(stored: Quantized | None, matrix: Rows | None, part: slice, recipe: Recipe, name: str) -> Quantized:
     """Some rows of a matrix, stored or rounded now."""
     if stored is not None:
         offsets = None if stored.offsets is None else stored.offsets[part]
@@ -137,13 +135,11 @@ def quantized_rows(
             raise not_finite(name)
         return rows
     assert matrix is not None
-    return quantize(np.ascontiguousarray(finite(matrix[part], name)), recipe.format, name)
+    return quantize(np.ascontiguousarray(finite(matrix(part), name)), recipe.format, name)
 
 
-def float_strip(
-    recipe: Recipe, matrix: NDArray[np.float32], bias: NDArray[np.float32] | None, name: str
-) -> list[Bytes]:
-    rows = np.ascontiguousarray(finite(matrix, name))
+def float_strip(recipe: Recipe, matrix: Rows, part: slice, bias: NDArray[np.float32] | None, name: str) -> list[Bytes]:
+    rows = np.ascontiguousarray(finite(matrix(part), name))
     stored = as_bytes(rows, recipe.format.element).view(STORED[recipe.format.element]).reshape(rows.shape)
     tiles = [
         block_rows(stored[:, column : column + recipe.k_tile]) for column in range(0, recipe.columns, recipe.k_tile)
@@ -154,7 +150,7 @@ def float_strip(
 def integer_strip(
     recipe: Recipe,
     stored: Quantized | None,
-    matrix: NDArray[np.float32] | None,
+    matrix: Rows | None,
     part: slice,
     bias: NDArray[np.float32] | None,
     name: str,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.formats import Quantized, WeightFormat
-from compiler.program import WeightStore
+from compiler.program import Rows, WeightStore
 
 F32 = NDArray[np.float32]
 Edit = Callable[[F32], F32]
@@ -47,6 +47,9 @@ class FoldedWeights:
         for edit in self._edits.get(name, ()):
             values = edit(values)
         return values
+
+    def rows_of(self, name: str) -> Rows:
+        return self.load(name).__getitem__ if name in self._edits else self._base.rows_of(name)
 
     def integer_format(self, name: str) -> WeightFormat | None:
         return None if name in self._edits else self._base.integer_format(name)

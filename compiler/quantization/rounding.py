@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from compiler.errors import CompileError
 from compiler.formats import LARGEST, OFFSET_LEVELS, Quantized, WeightFormat
 from compiler.microscaling import MINIFLOATS, scale_values, shared_scales
+from compiler.quantization.rounding_loops import largest_bits, round_rows
 
 F32 = NDArray[np.float32]
 F16 = NDArray[np.float16]
@@ -44,27 +45,31 @@ def kept_mask(importance: F32) -> NDArray[np.bool_]:
 
 
 def _by_row(matrix: F32, form: WeightFormat) -> Quantized:
-    largest = LARGEST[form.element]
-    scales = np.abs(matrix).max(axis=1) * np.float32(1 / largest)
+    scales = largest_of_rows(matrix) * np.float32(1 / LARGEST[form.element])
     scales = np.where(scales == 0, np.float32(1), scales).astype(np.float32)
-    return Quantized(form, _rounded(matrix / scales[:, None], -largest, largest), scales)
+    return Quantized(form, _divided(matrix, scales, form), scales)
 
 
 def _symmetric(grouped: F32, form: WeightFormat, name: str) -> Quantized:
-    largest = LARGEST[form.element]
-    scales = to_f16(largest_of_groups(np.abs(grouped)) * np.float32(1 / largest), name)
-    q = _rounded(grouped / scales.astype(np.float32)[..., None], -largest, largest)
-    return Quantized(form, q.reshape(len(q), -1), scales)
+    groups = np.ascontiguousarray(grouped).reshape(-1, form.group)
+    largest = largest_of_rows(groups).reshape(grouped.shape[:2])
+    scales = to_f16(largest * np.float32(1 / LARGEST[form.element]), name)
+    q = _divided(groups, scales.astype(np.float32).reshape(-1), form)
+    return Quantized(form, q.reshape(len(grouped), -1), scales)
 
 
-def largest_of_groups(values: F32) -> F32:
-    """The maximum of the last axis, whose length is a power of two. Halving is faster than a reduction of few numbers at a time."""
-    *outer, length = values.shape
-    found = values.reshape(-1)
-    while length > 1:
-        found = np.maximum(found[0::2], found[1::2])
-        length //= 2
-    return found.reshape(outer)
+def largest_of_rows(matrix: F32) -> F32:
+    """The largest magnitude of each row."""
+    found = np.empty(len(matrix), np.uint32)
+    largest_bits(np.ascontiguousarray(matrix).view(np.uint32), found)
+    return found.view(np.float32)
+
+
+def _divided(matrix: F32, scales: F32, form: WeightFormat) -> NDArray[np.int8]:
+    """The symmetric integers of rows with these scales."""
+    q = np.empty(matrix.shape, np.int8)
+    round_rows(np.ascontiguousarray(matrix), scales, LARGEST[form.element], q)
+    return q
 
 
 def _microscaled(grouped: F32, form: WeightFormat) -> Quantized:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from compiler.formats import Quantized, WeightFormat
 from compiler.nibbles import KEPT, SPARSE_COLUMNS, unpack_elements
+from compiler.program import Rows
 from frontends.configuration.declared import Scope, all_weights
 from frontends.errors import FrontendError, did_you_mean, shape_text, show
 from frontends.weights.checkpoint import SafetensorsCheckpoint
@@ -76,6 +77,9 @@ class QuantizedWeights:
         for first in range(0, rows, step):
             values[first : first + step] = self._rows(stored, first, first + step).values()
         return values.reshape(self._shapes[name])
+
+    def rows_of(self, name: str) -> Rows:
+        return self.load(name).__getitem__
 
     def integer_format(self, name: str) -> WeightFormat | None:
         return self._formats.get(self._aliases.get(name, name))

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from compiler.program import Rows
 from frontends.weights.checkpoint import TensorSource
 
 Array = NDArray[np.float32]
@@ -79,6 +80,18 @@ def _items(recipe: Recipe, start: int, stop: int) -> Array:
     if isinstance(recipe, Stored):
         return recipe.source.load_rows(recipe.name, start, stop)
     return recipe.load()[start:stop]
+
+
+def rows_of(recipe: Recipe) -> Rows:
+    """The rows of a matrix; what is stored as it is read is converted as it is asked for."""
+    if isinstance(recipe, SameAs):
+        return rows_of(recipe.recipe)
+    if isinstance(recipe, SplitRows) and recipe.blocks == 1:
+        inner, first = rows_of(recipe.recipe), recipe.start
+        return lambda rows: inner(slice(first + rows.start, first + min(rows.stop, recipe.rows)))
+    if isinstance(recipe, Stored) and len(recipe.shape) == 2:
+        return lambda rows: recipe.source.load_rows(recipe.name, rows.start, min(rows.stop, recipe.shape[0]))
+    return recipe.load().__getitem__
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.formats import Quantized, WeightFormat
+from compiler.program import Rows
 from frontends.configuration.declared import Scope, all_weights
 from frontends.errors import FrontendError
 from frontends.weights.checkpoint import TensorSource
 from frontends.weights.formulas import Formula
 from frontends.weights.integers import integer_format, integers_of
-from frontends.weights.recipes import Affine, Exponential, Recipe, Reshape, SameAs
+from frontends.weights.recipes import Affine, Exponential, Recipe, Reshape, SameAs, rows_of
 
 BLOCK_ELEMENTS = 1 << 18
 """Random numbers are made in blocks that stay in the cache."""
@@ -61,6 +62,9 @@ class CheckpointWeights:
 
     def load(self, name: str) -> NDArray[np.float32]:
         return self._recipes[name].load()
+
+    def rows_of(self, name: str) -> Rows:
+        return rows_of(self._recipes[name])
 
     def integer_format(self, name: str) -> WeightFormat | None:
         return integer_format(self._recipes[name], self._source)
@@ -135,6 +139,9 @@ class VirtualWeights(DeclaredWeights):
         hint = "give a checkpoint, or a seed for random weights (--random-weights SEED)"
         raise FrontendError(f'weight "{name}" is virtual: it has a shape, but no values', hint=hint)
 
+    def rows_of(self, name: str) -> Rows:
+        return self.load(name).__getitem__
+
 
 class RandomWeights(DeclaredWeights):
     """Seeded random weights, exactly representable in bf16. A weight depends on the seed and its name alone."""
@@ -154,6 +161,9 @@ class RandomWeights(DeclaredWeights):
         if stored in self._formulas:
             values = round_to_bfloat16(self._formulas[stored](values))
         return values.reshape(self._weights[name].shape)
+
+    def rows_of(self, name: str) -> Rows:
+        return self.load(name).__getitem__
 
 
 def _distribution(kind: str, part: str, shape: tuple[int, ...], offset: float) -> tuple[float, float]:

@@ -16,6 +16,7 @@ from compiler.emit.packing import pack, to_bf16
 from compiler.emit.recipes import Recipe
 from compiler.errors import CompileError
 from compiler.formats import Quantized, WeightFormat
+from compiler.program import Rows
 from isa.addressing import element_place
 from isa.descriptor import Descriptor
 from isa.spec import FMT_BLOCKED, Dtype, Region
@@ -38,6 +39,9 @@ class Weights:
 
     def load(self, name: str) -> NDArray[np.float32]:
         return self.arrays[name]
+
+    def rows_of(self, name: str) -> Rows:
+        return self.arrays[name].__getitem__
 
 
 def recipe(**changes: object) -> Recipe:

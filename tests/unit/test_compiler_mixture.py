@@ -16,7 +16,7 @@ from compiler.emit.executable import places_of
 from compiler.emit.packing import pack
 from compiler.emit.recipes import Recipe
 from compiler.formats import WeightFormat
-from compiler.program import Program
+from compiler.program import Program, Rows
 from isa.container import Executable
 from tests.end_to_end.e2e_support import build, options, tiny_program
 from tests.end_to_end.mixture_support import MODELS, architecture, mixtral, program_of
@@ -36,6 +36,9 @@ class Weights:
 
     def load(self, name: str) -> NDArray[np.float32]:
         return self.arrays[name]
+
+    def rows_of(self, name: str) -> Rows:
+        return self.arrays[name].__getitem__
 
 
 def packed(recipe: Recipe, arrays: dict[str, NDArray[np.float32]], layer: int) -> bytes:
@@ -119,6 +122,10 @@ def test_compiling_keeps_one_expert_in_memory(tmp_path: Path) -> None:
         def load(self, name: str) -> NDArray[np.float32]:
             asked.append(name)
             return program.weights.load(name)
+
+        def rows_of(self, name: str) -> Rows:
+            asked.append(name)
+            return program.weights.rows_of(name)
 
     watched = Program(program.module, Watched(), program.architecture, program.config)  # type: ignore[arg-type]
     compile_program(watched, options(chunk=4), tmp_path / "x.slx")

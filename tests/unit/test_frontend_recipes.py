@@ -144,6 +144,27 @@ def test_elementwise_stack_slice_and_alias(tmp_path: Path) -> None:
     assert np.array_equal(weights.load("head.weight"), tensors["embed.weight"])
 
 
+@pytest.mark.parametrize("blocks", [1, H])
+@pytest.mark.parametrize("is_transposed", [False, True])
+def test_rows_are_those_of_the_whole_matrix(tmp_path: Path, blocks: int, is_transposed: bool) -> None:
+    """Of stored, fused, stacked and tied matrices, whether they are read by parts or whole."""
+    tensors = _tensors(np.random.default_rng(5))
+    directory = _directory(tmp_path, tensors, blocks)
+    if not is_transposed:
+        for i in range(2):
+            tensors[f"h.{i}.qkv.weight"] = np.ascontiguousarray(tensors[f"h.{i}.qkv.weight"].T)
+        write_safetensors(directory / "model.safetensors", tensors)
+        text = (directory / "model.slm").read_text().replace('transpose("qkv")', '"qkv"')
+        (directory / "model.slm").write_text(text)
+    weights = load_program(directory).weights
+    matrices = [name for name in weights.names() if len(weights.shape(name)) == 2]
+    assert {"layers.1.k.weight", "layers.0.up.weight", "head.weight"} <= set(matrices)
+    for name in matrices:
+        whole, rows = weights.load(name), weights.rows_of(name)
+        for part in (slice(0, len(whole)), slice(2, 5), slice(len(whole) - 3, len(whole) + 5)):
+            assert np.array_equal(rows(part), whole[part]), (name, part)
+
+
 def test_one_item_of_a_stored_tensor(tmp_path: Path) -> None:
     """Of a tensor with all experts one is read, in every type; f32 stays a view."""
     values = np.random.default_rng(4).standard_normal((5, 2, 3)).astype(np.float32)

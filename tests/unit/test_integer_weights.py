@@ -21,6 +21,7 @@ from compiler.errors import CompileError
 from compiler.formats import Quantized, WeightFormat
 from compiler.interpreters import slmq_formats
 from compiler.interpreters.slmq import SlmqInterpreter
+from compiler.program import Rows
 from compiler.quantization import rounding
 from tests.unit import numerics_reference as reference
 
@@ -194,6 +195,9 @@ class Weights:
 
     def load(self, name: str) -> NDArray[np.float32]:
         return self.arrays[name]
+
+    def rows_of(self, name: str) -> Rows:
+        return self.arrays[name].__getitem__
 
 
 def run_matmul(
