@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,3 +183,12 @@ class Quantized:
             return not (has_nan[self.q].any() or (self.scales == NAN_SCALE).any())
         offsets = self.offsets is None or bool(np.isfinite(self.offsets).all())
         return offsets and bool(np.isfinite(self.scales).all())
+
+
+def to_float32(stored: NDArray[Any]) -> NDArray[np.float32]:
+    """f32 as it is, f16 and the bits of bf16 (uint16) converted. A bf16 number is the upper half of a float32."""
+    if stored.dtype != np.uint16:
+        return stored.astype(np.float32, copy=False)
+    wide = stored.astype(np.uint32)
+    wide <<= np.uint32(16)
+    return wide.view(np.float32)

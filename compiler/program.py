@@ -17,8 +17,8 @@ ENCODER = ENCODE_ENTRY
 """The function of a module that makes rows of an image; the module of a model without images has none."""
 
 
-Rows = Callable[[slice], NDArray[np.float32]]
-"""Some rows of a matrix, [.., in]. Several threads may ask at a time."""
+Rows = Callable[[slice], NDArray[Any]]
+"""Some rows of a matrix, [.., in]: f32, f16, or the bits of bf16 as uint16 (compiler.formats.to_float32). Several threads may ask."""
 
 
 class WeightStore(Protocol):
@@ -49,7 +49,7 @@ class WeightStore(Protocol):
         ...
 
     def rows_of(self, name: str) -> Rows:
-        """The rows of a matrix, in the shape of `load`; others are not read, or converted, where the file allows it."""
+        """The rows of a matrix as they are stored, in the shape of `load`; others are not read where the file allows it."""
         ...
 
     def integer_format(self, name: str) -> WeightFormat | None:

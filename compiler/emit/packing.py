@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from compiler.blocks import NIBBLE_GROUP, block_packed, block_rows
 from compiler.dialects.slm import stored_name
 from compiler.emit.recipes import Recipe
+from compiler.emit.symmetric_strips import is_symmetric, symmetric_strips
 from compiler.errors import CompileError
-from compiler.formats import Elements, Quantized
+from compiler.formats import Elements, Quantized, to_float32
 from compiler.nibbles import pack_elements, pack_sparse
 from compiler.program import Rows, WeightStore
 from compiler.quantization.rounding import quantize
@@ -29,7 +30,7 @@ from compiler.quantization.rounding import quantize
 Bytes = NDArray[np.uint8]
 Part = Callable[[], list[Bytes]]
 STORED = {"f32": np.uint32, "f16": np.uint16, "bf16": np.uint16}
-ELEMENTS_AT_ONCE = 1 << 18
+ELEMENTS_AT_ONCE = 1 << 20
 
 
 def to_bf16(values: NDArray[np.float32]) -> NDArray[np.uint16]:
@@ -95,7 +96,7 @@ def vector(values: NDArray[np.float32], recipe: Recipe, name: str) -> list[Bytes
 
 
 def float_rows(rows: Rows, part: slice, element: str, name: str) -> list[Bytes]:
-    return [as_bytes(finite(rows(part), name), element)]
+    return [as_bytes(finite(to_float32(rows(part)), name), element)]
 
 
 def bias_of(weights: WeightStore, name: str) -> NDArray[np.float32]:
@@ -117,13 +118,36 @@ def strips(recipe: Recipe, weights: WeightStore, bias: NDArray[np.float32] | Non
     is_stored = recipe.format.is_quantized and weights.integer_format(name) == recipe.format
     stored = weights.quantized(name) if is_stored else None
     matrix = None if stored is not None else weights.rows_of(name)
-    for first in range(0, recipe.rows, recipe.strip_rows):
-        part = slice(first, first + recipe.strip_rows)
+    for part in strip_parts(recipe, several=matrix is not None and is_symmetric(recipe)):
         part_bias = None if bias is None else bias[part]
-        if matrix is None or recipe.format.is_quantized:
+        if matrix is None:
+            yield partial(integer_strip, recipe, stored, matrix, part, part_bias, name)
+        elif is_symmetric(recipe):
+            yield partial(several_strips, recipe, matrix, part, part_bias, name)
+        elif recipe.format.is_quantized:
             yield partial(integer_strip, recipe, stored, matrix, part, part_bias, name)
         else:
             yield partial(float_strip, recipe, matrix, part, part_bias, name)
+
+
+def strip_parts(recipe: Recipe, several: bool) -> Iterator[slice]:
+    """The rows that are packed at a time: those of a strip, or of several whole ones; a last strip with fewer rows is alone."""
+    strips_at_once = max(1, ELEMENTS_AT_ONCE // (recipe.strip_rows * recipe.columns)) if several else 1
+    whole = recipe.rows - recipe.rows % recipe.strip_rows
+    for first in range(0, whole, strips_at_once * recipe.strip_rows):
+        yield slice(first, min(first + strips_at_once * recipe.strip_rows, whole))
+    if whole < recipe.rows:
+        yield slice(whole, recipe.rows)
+
+
+def several_strips(
+    recipe: Recipe, matrix: Rows, part: slice, bias: NDArray[np.float32] | None, name: str
+) -> list[Bytes]:
+    rows = matrix(part)
+    packed = symmetric_strips(recipe, to_float32(rows) if rows.dtype == np.float16 else rows, bias, name)
+    if packed is None:
+        raise not_finite(name)
+    return [packed]
 
 
 def quantized_rows(stored: Quantized | None, matrix: Rows | None, part: slice, recipe: Recipe, name: str) -> Quantized:
@@ -135,11 +159,11 @@ def quantized_rows(stored: Quantized | None, matrix: Rows | None, part: slice, r
             raise not_finite(name)
         return rows
     assert matrix is not None
-    return quantize(np.ascontiguousarray(finite(matrix(part), name)), recipe.format, name)
+    return quantize(np.ascontiguousarray(finite(to_float32(matrix(part)), name)), recipe.format, name)
 
 
 def float_strip(recipe: Recipe, matrix: Rows, part: slice, bias: NDArray[np.float32] | None, name: str) -> list[Bytes]:
-    rows = np.ascontiguousarray(finite(matrix(part), name))
+    rows = np.ascontiguousarray(finite(to_float32(matrix(part)), name))
     stored = as_bytes(rows, recipe.format.element).view(STORED[recipe.format.element]).reshape(rows.shape)
     tiles = [
         block_rows(stored[:, column : column + recipe.k_tile]) for column in range(0, recipe.columns, recipe.k_tile)

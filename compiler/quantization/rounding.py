@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 from compiler.errors import CompileError
 from compiler.formats import LARGEST, OFFSET_LEVELS, Quantized, WeightFormat
 from compiler.microscaling import MINIFLOATS, scale_values, shared_scales
-from compiler.quantization.rounding_loops import largest_bits, round_rows
+from compiler.quantization.rounding_loops import Bits, find_largest, round_rows
 
 F32 = NDArray[np.float32]
 F16 = NDArray[np.float16]
 KEPT, SPARSE_GROUP = 2, 4
+BF16_SHIFT = 16
 
 
 def quantize(matrix: F32, form: WeightFormat, name: str) -> Quantized:
@@ -22,12 +23,10 @@ def quantize(matrix: F32, form: WeightFormat, name: str) -> Quantized:
         raise CompileError(f'weight "{name}": {problem}')
     if form.sparse:
         matrix = pruned(matrix, np.abs(matrix))
-    if form.per_row:
-        return _by_row(matrix, form)
+    if not form.is_microscaled and not form.offsets:
+        return _symmetric(matrix, form, name)
     grouped = matrix.reshape(len(matrix), -1, form.group)
-    if form.is_microscaled:
-        return _microscaled(grouped, form)
-    return _with_offsets(grouped, form, name) if form.offsets else _symmetric(grouped, form, name)
+    return _microscaled(grouped, form) if form.is_microscaled else _with_offsets(grouped, form, name)
 
 
 def pruned(matrix: F32, importance: F32) -> F32:
@@ -44,32 +43,25 @@ def kept_mask(importance: F32) -> NDArray[np.bool_]:
     return kept.reshape(importance.shape)
 
 
-def _by_row(matrix: F32, form: WeightFormat) -> Quantized:
-    scales = largest_of_rows(matrix) * np.float32(1 / LARGEST[form.element])
-    scales = np.where(scales == 0, np.float32(1), scales).astype(np.float32)
-    return Quantized(form, _divided(matrix, scales, form), scales)
+def _symmetric(matrix: F32, form: WeightFormat, name: str) -> Quantized:
+    grouped = np.ascontiguousarray(matrix).reshape(len(matrix), -1, form.group or matrix.shape[1])
+    scales = symmetric_scales(largest_of_groups(grouped.view(np.uint32)), form, name)
+    q = np.empty(grouped.shape, np.int8)
+    round_rows(grouped, scales.astype(np.float32), LARGEST[form.element], q)
+    return Quantized(form, q.reshape(matrix.shape), scales[:, 0] if form.per_row else scales)
 
 
-def _symmetric(grouped: F32, form: WeightFormat, name: str) -> Quantized:
-    groups = np.ascontiguousarray(grouped).reshape(-1, form.group)
-    largest = largest_of_rows(groups).reshape(grouped.shape[:2])
-    scales = to_f16(largest * np.float32(1 / LARGEST[form.element]), name)
-    q = _divided(groups, scales.astype(np.float32).reshape(-1), form)
-    return Quantized(form, q.reshape(len(grouped), -1), scales)
-
-
-def largest_of_rows(matrix: F32) -> F32:
-    """The largest magnitude of each row."""
-    found = np.empty(len(matrix), np.uint32)
-    largest_bits(np.ascontiguousarray(matrix).view(np.uint32), found)
+def largest_of_groups(bits: Bits) -> F32:
+    """The largest magnitudes [N, groups] of groups [N, groups, columns]; bits of f32, or of bf16 as uint16. NaN counts as the largest."""
+    found = np.empty(bits.shape[:2], np.uint32)
+    find_largest(bits, BF16_SHIFT if bits.dtype == np.uint16 else 0, found)
     return found.view(np.float32)
 
 
-def _divided(matrix: F32, scales: F32, form: WeightFormat) -> NDArray[np.int8]:
-    """The symmetric integers of rows with these scales."""
-    q = np.empty(matrix.shape, np.int8)
-    round_rows(np.ascontiguousarray(matrix), scales, LARGEST[form.element], q)
-    return q
+def symmetric_scales(largest: F32, form: WeightFormat, name: str) -> F32 | F16:
+    """The scales, as they are stored, of groups with these largest magnitudes, [N, groups] (of a row: one). Raises CompileError."""
+    scales = largest * np.float32(1 / LARGEST[form.element])
+    return np.where(scales == 0, np.float32(1), scales) if form.per_row else to_f16(scales, name)
 
 
 def _microscaled(grouped: F32, form: WeightFormat) -> Quantized:

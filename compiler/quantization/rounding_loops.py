@@ -1,6 +1,6 @@
-"""The loops of symmetric rounding, compiled by numba: each is one pass, and lets other threads run meanwhile.
+"""The loops of symmetric rounding, compiled by numba. They leave Python's lock alone, so threads run them side by side.
 
-NumPy takes a dozen passes and as many turns of Python's lock, for which the threads of a compile then wait. The machine code is kept
+NumPy would take a dozen passes and as many turns of the lock, for which the threads of a compile then wait. The machine code is kept
 beside this file, or in the user's cache directory.
 """
 
@@ -13,8 +13,13 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from isa.spec import BLOCK_ROWS
+
 F = TypeVar("F", bound=Callable[..., Any])
+Bits = NDArray[np.unsignedinteger[Any]]
+WORD_BYTES = 4
 WITHOUT_SIGN = np.uint32(0x7FFFFFFF)
+NIBBLE_MASK, NIBBLE_BIAS = np.uint32(0x0F0F0F0F), np.uint32(0x08080808)
 
 
 def _compiled(function: F) -> F:
@@ -27,21 +32,79 @@ def _compiled(function: F) -> F:
 
 
 @_compiled
-def largest_bits(bits: NDArray[np.uint32], found: NDArray[np.uint32]) -> None:
-    """found[i] = the bits of the largest |x| of row i of bits, those of f32 [N, L]. Numbers without sign are ordered as their bits."""
+def find_largest(bits: Bits, shift: int, found: NDArray[np.uint32]) -> None:
+    """found[n, g] = the bits of the largest |x| of group g of row n. bits: of f32 [N, groups, columns], or their upper halves (bf16),
+    `shift` 16. Numbers without sign are ordered as their bits; infinity and NaN are the largest.
+    """
     for row in range(bits.shape[0]):
-        largest = np.uint32(0)
-        for column in range(bits.shape[1]):
-            largest = max(largest, bits[row, column] & WITHOUT_SIGN)
-        found[row] = largest
+        for group in range(bits.shape[1]):
+            largest = np.uint32(0)
+            for column in range(bits.shape[2]):
+                largest = max(largest, (np.uint32(bits[row, group, column]) << np.uint32(shift)) & WITHOUT_SIGN)
+            found[row, group] = largest
+
+
+@_compiled
+def _round_row(values: NDArray[np.float32], scales: NDArray[np.float32], largest: int, q: NDArray[np.int8]) -> None:
+    """q = values / the scale of their group, rounded to the nearest (ties to even) and clipped to -largest .. largest."""
+    high = np.float32(largest)
+    for group in range(values.shape[0]):
+        scale = scales[group]
+        for column in range(values.shape[1]):
+            quotient = np.rint(values[group, column] / scale)
+            q[group, column] = np.int8(min(max(quotient, -high), high))
 
 
 @_compiled
 def round_rows(values: NDArray[np.float32], scales: NDArray[np.float32], largest: int, q: NDArray[np.int8]) -> None:
-    """q[i, j] = values[i, j] / scales[i], rounded to the nearest (ties to even) and clipped to -largest .. largest."""
-    high = np.float32(largest)
+    """The integers int8 [N, groups, columns] of f32 [N, groups, columns] with scales [N, groups]."""
     for row in range(values.shape[0]):
-        scale = scales[row]
-        for column in range(values.shape[1]):
-            quotient = np.rint(values[row, column] / scale)
-            q[row, column] = np.int8(min(max(quotient, -high), high))
+        _round_row(values[row], scales[row], largest, q[row])
+
+
+@_compiled
+def _widen(bits: Bits, shift: int, wide: NDArray[np.uint32]) -> None:
+    for group in range(bits.shape[0]):
+        for column in range(bits.shape[1]):
+            wide[group, column] = np.uint32(bits[group, column]) << np.uint32(shift)
+
+
+@_compiled
+def _put_bytes(words: NDArray[np.uint32], out: NDArray[np.uint32]) -> None:
+    """Words of 4 bytes of a row of a tile, into a column of its block, uint32 [words, 16]."""
+    for word in range(out.shape[0]):
+        out[word, 0] = words[word]
+
+
+@_compiled
+def _put_nibbles(words: NDArray[np.uint32], out: NDArray[np.uint32]) -> None:
+    """The same of 8 nibbles: byte i holds the elements i and i + 4."""
+    for word in range(out.shape[0]):
+        low, high = words[2 * word] & NIBBLE_MASK, words[2 * word + 1] & NIBBLE_MASK
+        out[word, 0] = (low ^ NIBBLE_BIAS) | ((high ^ NIBBLE_BIAS) << np.uint32(4))
+
+
+@_compiled
+def pack_rows(
+    bits: Bits, shift: int, scales: NDArray[np.float32], largest: int, out: NDArray[np.uint32], k_tile: int
+) -> None:
+    """Rounds rows [N, groups, columns] and lays them into k-tiles of blocks of 16 rows, out: uint32 [words of the blocks]; words hold
+    4 bytes or, if `largest` fits in one, 8 nibbles.
+    """
+    count, columns = bits.shape[0], bits.shape[1] * bits.shape[2]
+    wide, q = np.empty(bits.shape[1:], np.uint32), np.empty(bits.shape[1:], np.int8)
+    values, words = wide.view(np.float32), q.reshape(columns).view(np.uint32)
+    in_word = 8 if largest < 8 else WORD_BYTES
+    blocks = -(-count // BLOCK_ROWS)
+    for row in range(count):
+        _widen(bits[row], shift, wide)
+        _round_row(values, scales[row], largest, q)
+        block, in_block = row // BLOCK_ROWS, row % BLOCK_ROWS
+        for first in range(0, columns, k_tile):
+            tile_words = min(k_tile, columns - first) // in_word
+            at = (first // in_word * blocks + block * tile_words) * BLOCK_ROWS
+            column = out[at : at + tile_words * BLOCK_ROWS].reshape(tile_words, BLOCK_ROWS)[:, in_block:]
+            if in_word == WORD_BYTES:
+                _put_bytes(words[first // WORD_BYTES :], column)
+            else:
+                _put_nibbles(words[first // WORD_BYTES :], column)

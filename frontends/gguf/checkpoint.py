@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 import numpy as np
 from gguf.constants import GGMLQuantizationType
 from gguf.quants import dequantize
 from numpy.typing import NDArray
 
-from compiler.formats import Quantized, WeightFormat
+from compiler.formats import Quantized, WeightFormat, to_float32
 from frontends.errors import FrontendError, show
 from frontends.gguf.header import GgufHeader
 from frontends.gguf.integers import FORMATS, integers_of_blocks
-from frontends.weights.safetensors import WEIGHT_TYPES, to_float32
+from frontends.weights.safetensors import WEIGHT_TYPES
 
 BLOCK_TYPES = (
     "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K",
@@ -55,6 +56,12 @@ class GgufCheckpoint:
             return self.load_tensor(name)[start:stop]
         rows = prod(shape[1:-1])
         return self._load(name, start * rows, stop * rows).reshape(stop - start, *shape[1:])
+
+    def stored_rows(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        shape, kind = self.tensor_shape(name), self.tensor_type(name)
+        if kind not in WEIGHT_TYPES or len(shape) != 2:
+            return self.load_rows(name, start, stop)
+        return self._stored_rows(name, start, stop).view(WEIGHT_TYPES[kind])
 
     def integer_format(self, name: str) -> WeightFormat | None:
         return FORMATS.get(self.tensor_type(name)) if len(self.tensor_shape(name)) > 1 else None

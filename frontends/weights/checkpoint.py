@@ -48,6 +48,10 @@ class TensorSource(Protocol):
         """Items [start, stop) of the first dimension, without converting the others."""
         ...
 
+    def stored_rows(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """The same as the file has them, if that is f32, f16, or bf16 (its bits, uint16): to_float32 takes it."""
+        ...
+
     def integer_format(self, name: str) -> WeightFormat | None:
         """The format of the hardware that the tensor is stored in, if it is one of integers."""
         ...
@@ -83,6 +87,9 @@ class SafetensorsCheckpoint:
 
     def load_rows(self, name: str, start: int, stop: int) -> NDArray[np.float32]:
         return self._file_of[name].load(name, start, stop)
+
+    def stored_rows(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        return self._file_of[name].stored(name, start, stop)
 
     def integer_format(self, name: str) -> WeightFormat | None:
         return None

@@ -83,14 +83,14 @@ def _items(recipe: Recipe, start: int, stop: int) -> Array:
 
 
 def rows_of(recipe: Recipe) -> Rows:
-    """The rows of a matrix; what is stored as it is read is converted as it is asked for."""
+    """The rows of a matrix, as the file has them where nothing is computed."""
     if isinstance(recipe, SameAs):
         return rows_of(recipe.recipe)
     if isinstance(recipe, SplitRows) and recipe.blocks == 1:
         inner, first = rows_of(recipe.recipe), recipe.start
         return lambda rows: inner(slice(first + rows.start, first + min(rows.stop, recipe.rows)))
     if isinstance(recipe, Stored) and len(recipe.shape) == 2:
-        return lambda rows: recipe.source.load_rows(recipe.name, rows.start, min(rows.stop, recipe.shape[0]))
+        return lambda rows: recipe.source.stored_rows(recipe.name, rows.start, min(rows.stop, recipe.shape[0]))
     return recipe.load().__getitem__
 
 

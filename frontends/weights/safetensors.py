@@ -15,6 +15,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from compiler.formats import to_float32
 from frontends.errors import FrontendError, show
 from frontends.files import MIB, map_file, parse_json_object
 
@@ -57,12 +58,16 @@ class SafetensorsFile:
 
         F32 is a view of the mapped file.
         """
+        return to_float32(self.stored(name, start, stop))
+
+    def stored(self, name: str, start: int = 0, stop: int | None = None) -> NDArray[Any]:
+        """The same as a view of the mapped file: f32, f16, or bf16 as its bits (uint16)."""
         entry = self.entries[name]
         if entry.dtype not in WEIGHT_TYPES:
             known = ", ".join(WEIGHT_TYPES)
             raise self._error(f"tensor {show(name)} has the type {entry.dtype}, weights have {known}")
         stored = self.view(name)
-        return to_float32(stored if stop is None else stored[start:stop])
+        return stored if stop is None else stored[start:stop]
 
     def view(self, name: str) -> NDArray[Any]:
         """The mapped elements of a tensor of one of the READABLE types."""
@@ -129,12 +134,3 @@ class SafetensorsFile:
         for left, right in zip(entries, entries[1:], strict=False):
             if right.start < left.end:
                 raise self._error(f"tensors {show(left.name)} and {show(right.name)} overlap")
-
-
-def to_float32(stored: NDArray[Any]) -> NDArray[np.float32]:
-    """f32 as it is, f16 and the bits of bf16 (uint16) converted. A bf16 number is the upper half of a float32."""
-    if stored.dtype != np.uint16:
-        return stored.astype(np.float32, copy=False)
-    wide = stored.astype(np.uint32)
-    wide <<= np.uint32(16)
-    return wide.view(np.float32)
