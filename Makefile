@@ -20,10 +20,10 @@ lint: $(VENV)/.ready
 	$(BIN)/pyright
 
 test: lint
-	$(BIN)/pytest -n 2 -m "not long"
+	$(BIN)/pytest -n 2 --dist worksteal --durations 15 -m "not long"
 
 test-long: $(VENV)/.ready
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist worksteal --durations 15
 
 docs: $(VENV)/.ready
 	$(BIN)/python -m slmc.docs
