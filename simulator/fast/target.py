@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import platform
+import sys
 from functools import cache
 from typing import Any, cast
 
@@ -9,6 +12,8 @@ import llvmlite.binding as llvm
 import numba
 
 OPTIMISATION = 3
+_TILE_FEATURES = ("amx-tile", "amx-int8", "avx512f")
+_ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XFEATURE_XTILEDATA = 158, 0x1023, 18  # of Linux on x86-64
 
 
 @cache
@@ -25,6 +30,20 @@ def processor() -> tuple[str, str]:
 def has(feature: str) -> bool:
     """Whether machine code may use a feature, as in avx512vnni."""
     return f"+{feature}" in processor()[1].split(",")
+
+
+@cache
+def has_tiles() -> bool:
+    """Whether this process may use the tile registers of AMX. Linux saves them for a process that has asked, with all its threads."""
+    return all(has(feature) for feature in _TILE_FEATURES) and _may_use_tiles()
+
+
+def _may_use_tiles() -> bool:
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        return False
+    ask = ctypes.CDLL(None).syscall
+    ask.argtypes, ask.restype = [ctypes.c_long] * 3, ctypes.c_long
+    return ask(_ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XFEATURE_XTILEDATA) == 0
 
 
 @cache

@@ -6,6 +6,7 @@ from isa.descriptor import Descriptor
 from isa.encoding import Decoded
 from isa.spec import FMT_SPARSE, Dtype
 from simulator.fast.kernels.abi import Choice
+from simulator.fast.kernels.matrix_amx import can_use_tiles, choose_tiles
 from simulator.fast.kernels.matrix_float import choose_float
 from simulator.fast.kernels.matrix_integer import choose_integer
 from simulator.fast.kernels.matrix_sparse import choose_sparse
@@ -16,5 +17,6 @@ def choose_product(instruction: Decoded, operands: dict[str, Descriptor]) -> Cho
     if operands["tc"].fmt & FMT_SPARSE:
         return choose_sparse(instruction, operands)
     if operands["tb"].dtype == Dtype.I8:
-        return choose_integer(instruction, operands)
+        choose = choose_tiles if can_use_tiles(operands) else choose_integer
+        return choose(instruction, operands)
     return choose_float(instruction, operands)

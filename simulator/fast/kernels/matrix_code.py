@@ -26,11 +26,11 @@ def clear(code: Code, variables: list[Variable], kind: Kind) -> None:
         variable.set(code.constant(kind, 0))
 
 
-def prefetch(code: Code, address: Value) -> None:
-    """Asks for what lies PREFETCH_BYTES behind an address; any address is allowed."""
-    place = code.builder.inttoptr((address + PREFETCH_BYTES).llvm, ir.IntType(8).as_pointer())
-    locality = [ir.IntType(32)(number) for number in (0, 3, 1)]
-    call(code.builder, "llvm.prefetch.p0", ir.VoidType(), [place, *locality])
+def prefetch(code: Code, address: Value, locality: int = 3) -> None:
+    """Asks for the line of an address; any is allowed. `locality`: 3 for the nearest cache, 2 for the next."""
+    place = code.builder.inttoptr(address.llvm, ir.IntType(8).as_pointer())
+    for_reading_data = [ir.IntType(32)(number) for number in (0, locality, 1)]
+    call(code.builder, "llvm.prefetch.p0", ir.VoidType(), [place, *for_reading_data])
 
 
 def addresses(code: Code, table: Value, count: int, offset: Value | int = 0) -> list[Value]:

@@ -12,7 +12,7 @@ from isa.spec import SUM_QUANTUM
 from simulator.fast.kernels.conversion import to_f32
 from simulator.fast.kernels.emit import Code
 from simulator.fast.kernels.lanes import F32, Kind, Value, Variable
-from simulator.fast.kernels.matrix_code import LINE_BYTES, addresses, clear, prefetch, zeros
+from simulator.fast.kernels.matrix_code import LINE_BYTES, PREFETCH_BYTES, addresses, clear, prefetch, zeros
 from simulator.fast.kernels.matrix_values import ColumnReader
 
 FLOAT = Kind("f32")
@@ -93,6 +93,6 @@ class FloatTile:
     def _products(self, k: Value, first: int) -> list[Value]:
         """Term `first` of the quantum, of each row."""
         if self.line_terms and first % self.line_terms == 0:
-            prefetch(self.code, self.place.w + (k + first) * (LINE_BYTES // self.line_terms))
+            prefetch(self.code, self.place.w + (k + first) * (LINE_BYTES // self.line_terms) + PREFETCH_BYTES)
         w, x_offset = self.reader(self.code, self.place.w, k, first), (k - self.place.x_first) * 4 + 4 * first
         return [w * self.code.load(FLOAT, x + x_offset).spread() for x in self.x]

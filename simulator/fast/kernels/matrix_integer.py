@@ -6,18 +6,17 @@ from dataclasses import dataclass
 
 from isa.descriptor import Descriptor
 from isa.encoding import Decoded
-from isa.spec import BLOCK_ROWS, PACKED_4BIT, Dtype
+from isa.spec import BLOCK_ROWS, Dtype
 from simulator.fast.kernels.abi import Choice
 from simulator.fast.kernels.emit import Code, emitted
 from simulator.fast.kernels.lanes import I32, WORD, Kind, Value
-from simulator.fast.kernels.matrix_code import BYTE, BYTES, LINE_BYTES, QUAD, added_lanes, dot_quads
-from simulator.fast.kernels.matrix_elements import plain_nibble, quad_address, row_of_block
+from simulator.fast.kernels.matrix_code import BYTE, BYTES, LINE_BYTES, added_lanes, dot_quads
 from simulator.fast.kernels.matrix_integer_tile import Place, Tile, write_grouped_tile, write_integer_tile
+from simulator.fast.kernels.matrix_quads import QUAD_BYTES, copy_quads, quads_name
 from simulator.fast.kernels.matrix_rows import Rows, write_kernel, write_tiles
 from simulator.fast.kernels.matrix_scales import scale_name, write_scales
 from simulator.fast.kernels.matrix_shape import Layout, P, group_size, is_divisible, is_quads, parameters, row_count
 
-QUAD_BYTES = 4
 TILES = {5: (8, 2), 2: (4, 4), 1: (1, 1)}
 """Rows and blocks of a tile, by the least number of rows."""
 MAX_WIDE_GROUPS = 4096
@@ -40,12 +39,6 @@ class Plan:
 
     def tile(self, blocks: int) -> Tile:
         return Tile(self.tile_rows, blocks, 4 if self.b.dtype == Dtype.I4 and not self.copies else 8)
-
-    @property
-    def copies_words(self) -> bool:
-        """Whether quads of a plain row are quads of its copy."""
-        is_plain = self.copies and self.b.dtype == Dtype.I8 and not is_quads(self.b)
-        return is_plain and self.b.strides[0] == 1 and self.scale is None
 
 
 def _pack_rows(rows: Rows) -> None:
@@ -90,36 +83,13 @@ def _start_sums(plan: Plan, rows: Rows) -> None:
             code.store(starts + (row * groups + g) * 4, added_lanes(total.get()) * -plan.tile(1).excess)
 
 
-def _copy_block(plan: Plan, rows: Rows, block: Value, to: Value) -> None:
-    """16 rows of B to quads of int8, groups padded to whole quads; A has zeros there."""
-    code = rows.code
-    group, padded, terms = code.parameter(P.GROUP), code.parameter(P.PADDED_GROUP), code.parameter(P.TERMS)
-    with code.loop(0, BLOCK_ROWS) as r:
-        source = row_of_block(code, rows.b, block, r, (P.B_BLOCK, P.B_ROW))
-        target, done = to + r * QUAD_BYTES, code.word(0)
-        if plan.copies_words:
-            done = terms // QUAD_BYTES * QUAD_BYTES
-            with code.loop(0, terms // QUAD_BYTES) as quad:
-                code.store(target + quad * LINE_BYTES, code.load(QUAD, source + quad * QUAD_BYTES))
-        with code.loop(done, terms) as k:
-            place = k // group * padded + k % group
-            code.store(quad_address(target, place), _integer(code, plan.b, source, k))
-
-
-def _integer(code: Code, b: Descriptor, row: Value, k: Value) -> Value:
-    """Element k of a row of B, as a byte."""
-    if b.dtype in PACKED_4BIT:
-        return (plain_nibble(code, row, k) - 8).cast("trunc", "i8")
-    return code.load(BYTE, quad_address(row, k) if is_quads(b) else row + k * code.parameter(P.B_TERM))
-
-
 def _write_columns(plan: Plan, rows: Rows, block: Value, blocks: int) -> None:
     """All rows by `blocks` blocks of columns."""
     code = rows.code
     w = rows.b + block * code.parameter(P.B_BLOCK)
     if plan.copies:
         w = rows.place(P.PANEL)
-        _copy_block(plan, rows, block, w)
+        copy_quads(rows, plan.b, plan.scale is not None, block, w)
     scales = rows.place(P.SCALES)
     if plan.scale is not None:
         write_scales(plan.scale, rows, (block, blocks), scales, code.word(0), code.parameter(P.GROUPS))
@@ -178,7 +148,7 @@ def choose_integer(instruction: Decoded, operands: dict[str, Descriptor]) -> Cho
     plan = Plan(b, tile_rows, wide, copies, unrolled, scale)
     name = f"matrix.i8.{b.dtype.name.lower()}.{tile_rows}x{wide}"
     if copies:
-        name += ".words" if plan.copies_words else ".quads" if is_quads(b) else ".plain"
+        name += f".{quads_name(b, scale is not None)}"
     if scale is not None:
         name += f".{scale_name(scale)}.{unrolled}"
     given = parameters(instruction, operands, layout)

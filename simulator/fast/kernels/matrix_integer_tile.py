@@ -15,6 +15,7 @@ from simulator.fast.kernels.lanes import F32, I32, Value
 from simulator.fast.kernels.matrix_code import (
     BYTES,
     LINE_BYTES,
+    PREFETCH_BYTES,
     QUAD,
     addresses,
     clear,
@@ -88,7 +89,7 @@ class Sums:
         places = [address + line * LINE_BYTES for address in blocks]
         if tile.rows == 1:
             for place in places:
-                prefetch(code, place)
+                prefetch(code, place + PREFETCH_BYTES)
         weights = [self._weights(place) for place in places]
         for quad in range(tile.quads):
             for row, address in enumerate(x):

@@ -11,10 +11,7 @@ from simulator.fast.kernels.emit import Code
 from simulator.fast.kernels.lanes import I32, WORD, Value
 from simulator.fast.kernels.loops import share
 from simulator.fast.kernels.matrix_code import LINE_BYTES, QUAD
-from simulator.fast.kernels.matrix_shape import P
-
-STAGE_TABLE_BYTES = 512
-STAGED_ROW_BYTES = 4 * LINE_BYTES
+from simulator.fast.kernels.matrix_shape import STAGE_TABLE_BYTES, STAGED_ROW_BYTES, P
 
 
 @dataclass(frozen=True)

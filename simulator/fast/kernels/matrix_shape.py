@@ -14,6 +14,9 @@ ROW_DIMENSIONS = 3
 MAX_TABLE_ROWS = 512
 PACKED_BYTES = 1 << 24
 WORTH_DIVIDING_PRODUCTS = 1 << 16
+STAGE_TABLE_BYTES = 512
+STAGED_ROW_BYTES = 256
+"""Of the stage (matrix_rows.py): the table of its rows, and a row, 64 columns of C."""
 
 
 class P(IntEnum):
@@ -60,6 +63,7 @@ class P(IntEnum):
     STAGE = auto()
     PACKED = auto()
     PANEL = auto()
+    TILES = auto()
     LENGTH = auto()
 
 
@@ -68,7 +72,9 @@ assert P.LENGTH <= MAX_PARAMETERS
 
 @dataclass(frozen=True)
 class Layout:
-    """How a chooser wants the scratch memory. `sum_bytes`, `packed_bytes`: of a row of A; the others in all."""
+    """How a chooser wants the scratch memory. `sum_bytes`, `packed_bytes`: of a row of A; the others in all. `tiles_bytes`: for tile
+    registers. `few_blocks`: fewer blocks of columns than this are not shared, but rows.
+    """
 
     tile_rows: int
     padded_group: int
@@ -78,6 +84,8 @@ class Layout:
     packed_bytes: int
     scale_bytes: int
     panel_bytes: int
+    tiles_bytes: int = 0
+    few_blocks: int = 8
 
 
 def is_quads(b: Descriptor) -> bool:
@@ -120,7 +128,7 @@ def parameters(instruction: Decoded, operands: dict[str, Descriptor], layout: La
         values[P.S_BATCH] = scales.strides[2] if scales.extents[2] > 1 else 0
     values[P.ACCUMULATE] = int(bool(instruction.fl & Flag.ACC))
     blocks = batches * -(-b.extents[1] // BLOCK_ROWS)
-    values[P.BY_ROWS] = int(blocks < 8 and values[P.ROWS] > blocks * layout.tile_rows)
+    values[P.BY_ROWS] = int(blocks < layout.few_blocks and values[P.ROWS] > blocks * layout.tile_rows)
     _lay_out(values, layout)
     return tuple(values)
 
@@ -154,9 +162,10 @@ def _lay_out(values: list[int], layout: Layout) -> None:
         (P.PACKED_TABLE, 8 * table_rows),
         (P.SUMS, layout.sum_bytes * table_rows),
         (P.SCALES, layout.scale_bytes),
-        (P.STAGE, 4096),
+        (P.STAGE, STAGE_TABLE_BYTES + layout.tile_rows * STAGED_ROW_BYTES),
         (P.PACKED, layout.packed_bytes * table_rows),
         (P.PANEL, layout.panel_bytes),
+        (P.TILES, layout.tiles_bytes),
     ):
         values[place] = at
         at += -(-size_bytes // 64) * 64

@@ -1,0 +1,246 @@
+"""mm and mmg of int8 rows with the tile registers of AMX: what is around the tiles of matrix_amx_tile.py.
+
+Quads of int8 are read in place; other layouts are copied to such, with nibbles unpacked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from isa.descriptor import Descriptor
+from isa.encoding import Decoded
+from isa.spec import BLOCK_ROWS, Dtype
+from simulator.fast.kernels.abi import Choice
+from simulator.fast.kernels.amx import ROW_BYTES, TILE_BYTES, TILE_ROWS, Shape, release, set_shapes, write_shapes
+from simulator.fast.kernels.emit import Code, emitted
+from simulator.fast.kernels.lanes import WORD, Value
+from simulator.fast.kernels.matrix_amx_tile import (
+    SUMS_BYTES,
+    Place,
+    group_shapes,
+    product_shapes,
+    write_group_tile,
+    write_product_tile,
+)
+from simulator.fast.kernels.matrix_code import BYTE, BYTES, LINE_BYTES
+from simulator.fast.kernels.matrix_quads import QUAD_BYTES, copy_quads, quads_name, unpack_quads
+from simulator.fast.kernels.matrix_rows import Rows, write_kernel, write_tiles
+from simulator.fast.kernels.matrix_scales import scale_name, write_scales
+from simulator.fast.kernels.matrix_shape import Layout, P, group_size, is_divisible, is_quads, parameters, row_count
+from simulator.fast.target import has_tiles
+
+LEAST_ROWS = 8
+GROUP_TERMS = 32
+"""Groups of fewer terms leave most of a tile register empty."""
+FEW_BLOCKS = 4
+WHOLE, REST, SUMS = 0, LINE_BYTES, 2 * LINE_BYTES
+"""Offsets in the memory for tile registers: two sets of shapes, and sums."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the code of a kernel depends on. scale: None for mm. `terms`: of one product of tile registers. `strided`: whether the
+    elements of a row of A have gaps.
+    """
+
+    b: Descriptor
+    scale: Descriptor | None
+    tile_rows: int
+    terms: int
+    lines_ahead: int
+    strided: bool
+
+    @property
+    def unpacks(self) -> bool:
+        return self.b.dtype == Dtype.I4 and is_quads(self.b)
+
+    @property
+    def copies(self) -> bool:
+        return not is_quads(self.b)
+
+    def shapes(self, rows: Value) -> list[Shape]:
+        """Of a tile with fewer rows than `tile_rows`."""
+        if self.scale is not None:
+            return group_shapes(rows, self.terms)
+        more = rows > TILE_ROWS
+        first, second = more.choose(rows.like(TILE_ROWS), rows), more.choose(rows - TILE_ROWS, rows)
+        return product_shapes((first, second))
+
+
+def _pack_rows(plan: Plan, rows: Rows) -> None:
+    """Copies the rows of A, padded with zeros to whole tile registers; the table gets the addresses of the copies."""
+    code = rows.code
+    terms, step, packed = code.parameter(P.TERMS), code.parameter(P.A_TERM), rows.place(P.PACKED)
+    row_bytes = _row_bytes(code)
+    whole = code.word(0) if plan.strided else terms // LINE_BYTES * LINE_BYTES
+    with code.loop(0, rows.count) as row:
+        x, to = code.load(WORD, rows.x_table + row * 8), packed + row * row_bytes
+        code.store(rows.x_table + row * 8, to)
+        if plan.strided:
+            with code.loop(0, terms) as k:
+                code.store(to + k, code.load(BYTE, x + k * step))
+            with code.loop(terms, row_bytes) as k:
+                code.store(to + k, code.constant(BYTE, 0))
+        else:
+            with code.loop(0, whole, LINE_BYTES) as k:
+                code.store(to + k, code.load(BYTES, x + k))
+            with code.when(whole < terms):
+                code.store(to + whole, code.load_first(BYTES, x + whole, terms - whole))
+
+
+def _row_bytes(code: Code) -> Value:
+    """Of a copy of a row of A, and quarter of a quad of those of B."""
+    return code.parameter(P.GROUPS) * code.parameter(P.PADDED_GROUP)
+
+
+def _ahead(rows: Rows, w: Value, block: Value, blocks: int) -> Value:
+    """The weights that are wanted behind those of some blocks: the next blocks, or those of this part in the next strip of a matrix."""
+    code, step = rows.code, rows.code.parameter(P.B_BLOCK)
+    total = (code.parameter(P.COLUMNS) + (BLOCK_ROWS - 1)) // BLOCK_ROWS
+    behind = w + step * blocks
+    strip = behind + (total - rows.block_end + rows.block) * step + total * code.parameter(P.S_BLOCK)
+    return (block + blocks < rows.block_end).choose(behind, strip)
+
+
+def _copy_tail(rows: Rows, w: Value, blocks: int) -> Value:
+    """The last terms of some blocks where they do not fill tile registers: copied, with zeros behind them. 0 if they fill them."""
+    code, to, terms = rows.code, rows.place(P.PANEL), rows.code.parameter(P.TERMS)
+    whole = terms // ROW_BYTES * ROW_BYTES
+    quads = (terms - whole + (QUAD_BYTES - 1)) // QUAD_BYTES
+    with code.when(whole < terms):
+        for block in range(blocks):
+            source = w + code.parameter(P.B_BLOCK) * block + whole * BLOCK_ROWS
+            with code.loop(0, quads) as quad:
+                code.store(to + quad * LINE_BYTES + TILE_BYTES * block, code.load(BYTES, source + quad * LINE_BYTES))
+            with code.loop(quads, TILE_ROWS) as quad:
+                code.store(to + quad * LINE_BYTES + TILE_BYTES * block, code.constant(BYTES, 0))
+    return (whole < terms).choose(to, code.word(0))
+
+
+def _write_columns(plan: Plan, rows: Rows, block: Value, blocks: int) -> None:
+    """All rows by `blocks` blocks of columns."""
+    code, panel, tail = rows.code, rows.place(P.PANEL), rows.code.word(0)
+    w = rows.b + block * code.parameter(P.B_BLOCK)
+    ahead, w_step = _ahead(rows, w, block, blocks), code.parameter(P.B_BLOCK)
+    if plan.copies:
+        w_step = _row_bytes(code) * BLOCK_ROWS
+        for i in range(blocks):
+            copy_quads(rows, plan.b, plan.scale is not None, (block + i), panel + w_step * i)
+        w = panel
+    elif plan.unpacks:
+        unpack_quads(code, w, panel, code.parameter(P.TERMS))
+        w = panel
+    elif plan.scale is None:
+        tail = _copy_tail(rows, w, blocks)
+    if plan.scale is not None:
+        write_scales(plan.scale, rows, (block, blocks), rows.place(P.SCALES), code.word(0), code.parameter(P.GROUPS))
+    accumulate, x_step = ~code.parameter(P.ACCUMULATE).equals(0), _x_step(code)
+    steps = _row_bytes(code) // plan.terms
+
+    def write_tile(row: Value, ys: Value, y_offset: Value) -> None:
+        count = (rows.count - row).smaller(code.word(plan.tile_rows))
+        is_rest = count < plan.tile_rows
+        with code.when(is_rest):
+            set_shapes(code, rows.place(P.TILES) + REST)
+        turn = row // plan.tile_rows * steps
+        x, sums = code.load(WORD, rows.x_table + row * 8), rows.place(P.TILES) + SUMS
+        if plan.scale is not None:
+            turn = row // plan.tile_rows * code.parameter(P.GROUPS)
+        place = Place(
+            w, w_step, x, x_step, ys, y_offset, sums, ahead + turn * (plan.lines_ahead * LINE_BYTES), plan.lines_ahead
+        )
+        if plan.scale is None:
+            for condition, tiles in ((count > TILE_ROWS, 2), (count <= TILE_ROWS, 1)):
+                with code.when(condition):
+                    write_product_tile(code, (tiles, blocks), place, steps, tail, count, accumulate)
+        else:
+            group = (code.parameter(P.PADDED_GROUP) // plan.terms, code.parameter(P.GROUPS))
+            write_group_tile(code, plan.tile_rows, place, plan.terms, group, rows.place(P.SCALES), accumulate)
+        with code.when(is_rest):
+            set_shapes(code, rows.place(P.TILES) + WHOLE)
+
+    write_tiles(rows, block, (plan.tile_rows, blocks), accumulate, write_tile)
+
+
+def _x_step(code: Code) -> Value:
+    """From a row of A to the next."""
+    is_packed = ~code.parameter(P.PACKS).equals(0)
+    return is_packed.choose(_row_bytes(code), code.parameter(P.A_ROW_0))
+
+
+def _write(code: Code, plan: Plan) -> None:
+    def write_rows(rows: Rows) -> None:
+        with code.when(~code.parameter(P.PACKS).equals(0)):
+            _pack_rows(plan, rows)
+        shapes = rows.place(P.TILES)
+        write_shapes(code, shapes + WHOLE, plan.shapes(code.word(plan.tile_rows)))
+        rest = rows.count % plan.tile_rows
+        write_shapes(code, shapes + REST, plan.shapes(rest.equals(0).choose(code.word(plan.tile_rows), rest)))
+        set_shapes(code, shapes + WHOLE)
+        narrow = rows.block
+        if plan.scale is None:
+            narrow = rows.block_end - (rows.block_end - rows.block) % 2
+            with code.loop(rows.block, narrow, 2) as block:
+                _write_columns(plan, rows, block, 2)
+        with code.loop(narrow, rows.block_end) as block:
+            _write_columns(plan, rows, block, 1)
+        release(code)
+
+    write_kernel(code, plan.tile_rows, write_rows)
+
+
+def can_use_tiles(operands: dict[str, Descriptor]) -> bool:
+    """Whether tile registers can do a product of int8 rows, faster than others."""
+    a, b = operands["tb"], operands["tc"]
+    if row_count(a, b) < LEAST_ROWS or not has_tiles():
+        return False
+    return "td" not in operands or group_size(b, True) >= GROUP_TERMS
+
+
+def choose_tiles(instruction: Decoded, operands: dict[str, Descriptor]) -> Choice:
+    """int8 A with dense B."""
+    a, b, scale = operands["tb"], operands["tc"], operands.get("td")
+    terms = b.extents[0] if scale is None else group_size(b, True)
+    padded, groups = -(-terms // ROW_BYTES) * ROW_BYTES if scale is None else terms, b.extents[0] // terms
+    rows, width = row_count(a, b), 2 if scale is None else 1
+    tile_rows = 2 * TILE_ROWS if scale is None else -(-rows // -(-rows // TILE_ROWS))
+    row_dimensions = sum(
+        extent > 1 for extent in (a.extents[1], a.extents[3], a.extents[2] if b.extents[2] == 1 else 1)
+    )
+    strided = a.strides[0] != 1
+    packs = strided or row_dimensions > 1 or padded != terms
+    copies, unpacks = not is_quads(b), is_quads(b) and b.dtype == Dtype.I4
+    panel_bytes = width * TILE_BYTES
+    if copies or unpacks:
+        panel_bytes = width * BLOCK_ROWS * groups * padded
+    plan = Plan(b, scale, tile_rows, min(padded, ROW_BYTES), _lines_ahead(b, terms, rows, tile_rows, width), strided)
+    layout = Layout(
+        tile_rows=tile_rows,
+        padded_group=padded,
+        segment=0,
+        packs=packs,
+        sum_bytes=0,
+        packed_bytes=groups * padded if packs else 0,
+        scale_bytes=LINE_BYTES * groups if scale is not None else 0,
+        panel_bytes=panel_bytes,
+        tiles_bytes=SUMS + SUMS_BYTES,
+        few_blocks=FEW_BLOCKS,
+    )
+    name = f"matrix.i8.{b.dtype.name.lower()}.amx{tile_rows}x{width}.{plan.terms}.{plan.lines_ahead}"
+    if copies:
+        name += f".{quads_name(b, scale is not None)}"
+    if strided:
+        name += ".strided"
+    if scale is not None:
+        name += f".{scale_name(scale)}"
+    given = parameters(instruction, operands, layout)
+    return Choice(name, emitted(lambda code: _write(code, plan)), given, is_divisible(operands["ta"], a))
+
+
+def _lines_ahead(b: Descriptor, terms: int, rows: int, tile_rows: int, width: int) -> int:
+    """How many lines of the next weights are asked for with each product (mm) or group, so that all are when a block's rows are done."""
+    if not is_quads(b):
+        return 0
+    bits = 4 if b.dtype == Dtype.I4 else 8
+    lines = width * BLOCK_ROWS * min(terms, ROW_BYTES if width == 2 else terms) * bits // 8 // LINE_BYTES
+    return -(-lines // -(-rows // tile_rows))
