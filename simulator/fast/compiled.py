@@ -19,11 +19,15 @@ INTERPRETED: bool = cast(Any, numba).config.DISABLE_JIT
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
 
 
+# ... and nobody calls a part of the loop from Python.
+PART_OPTIONS: dict[str, Any] = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "no_rewrites": True}
+
+
 def compiled(function: F) -> F:
     """A part of the loop: compiled into it, never on its own."""
-    return cast(F, numba.njit(**OPTIONS)(function))
+    return cast(F, numba.njit(**PART_OPTIONS)(function))
 
 
 def inlined(function: F) -> F:
     """Like `compiled`, always inlined: small and on the way of every instruction."""
-    return cast(F, numba.njit(forceinline=True, **OPTIONS)(function))
+    return cast(F, numba.njit(forceinline=True, **PART_OPTIONS)(function))
