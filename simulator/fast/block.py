@@ -30,6 +30,16 @@ from simulator.fast.layout import (
     Profile,
     Td,
 )
+from simulator.fast.price_layout import (
+    MAX_BANKS,
+    MAX_CHANNEL_BANKS,
+    MAX_CHANNELS,
+    Bank,
+    Channel,
+    Number,
+    Shape,
+    Transfer,
+)
 from simulator.fast.trace_layout import (
     MAX_ITEMS,
     MAX_STATE_WORDS,
@@ -60,6 +70,13 @@ BLOCK_DTYPE = np.dtype(
             ("lows", (4,)),  # the operands of the instruction at hand: rounded outwards, the region above ADDRESS_BITS
             ("highs", (4,)),
             ("actions", (len(ACTIONS),)),
+            ("machine", (Number.LENGTH,)),
+            ("transfer_numbers", (2, Transfer.LENGTH)),  # of loads, of stores
+            ("shapes", (4, Shape.LENGTH)),  # of the operands that are priced
+            ("sums", (7,)),  # .. of tiles of a product
+            ("bank_words", (MAX_BANKS, 2)),  # .. of a row that is gathered: the last access of a bank, and its beat
+            ("channels", (MAX_CHANNELS, Channel.LENGTH)),  # .. of a transfer
+            ("dram_banks", (MAX_CHANNELS * MAX_CHANNEL_BANKS, Bank.LENGTH)),
             ("arguments", (Arg.LENGTH,)),
             ("aliases", (MAX_ALIASES, Alias.LENGTH)),
             ("posts", (2 + MAX_WORKERS, Post.LENGTH)),  # the posted kernel, and a row for each thread

@@ -20,8 +20,8 @@ from simulator.fast.target import processor
 CACHE_SETTING = "NUMBA_CACHE_DIR"
 KEPT_VERSIONS = 8
 LOOP_MODULES = (
-    "aliases", "block", "compiled", "counts", "descriptors", "effects", "execution", "interlock", "issue", "layout",
-    "lookup", "loop", "observation", "program_layout", "raw", "replay", "scalar", "schedule", "sharing", "slots", "states",
+    "aliases", "block", "compiled", "counts", "derive", "descriptors", "effects", "execution", "interlock", "issue", "layout",
+    "lookup", "loop", "observation", "price", "price_access", "price_dram", "price_layout", "price_units", "program_layout", "raw", "replay", "scalar", "schedule", "sharing", "slots", "states",
     "system", "trace_layout", "traces", "turnaround",
 )  # fmt: skip
 SOURCES: dict[str, dict[str, tuple[str, ...]]] = {
@@ -36,6 +36,8 @@ SOURCES: dict[str, dict[str, tuple[str, ...]]] = {
             "fast/kernels/worker.py",
             "fast/target.py",
             "timing/*.py",
+            "reference/matrix.py",
+            "reference/operands.py",
             "reference/philox.py",
             "reference/scalar.py",
         ),

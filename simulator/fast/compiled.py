@@ -6,10 +6,11 @@ allocation: the compiled code returns exit codes, and the arrays it works on bel
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 import numba
+from numba import types
 
 F = TypeVar("F", bound=Callable[..., Any])
 INTERPRETED: bool = cast(Any, numba).config.DISABLE_JIT
@@ -25,9 +26,22 @@ PART_OPTIONS: dict[str, Any] = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc
 
 def compiled(function: F) -> F:
     """A part of the loop: compiled into it, never on its own."""
-    return cast(F, numba.njit(**PART_OPTIONS)(function))
+    return _part(numba.njit(**PART_OPTIONS)(function), function)
 
 
 def inlined(function: F) -> F:
     """Like `compiled`, always inlined: small and on the way of every instruction."""
-    return cast(F, numba.njit(forceinline=True, **PART_OPTIONS)(function))
+    return _part(numba.njit(forceinline=True, **PART_OPTIONS)(function), function)
+
+
+def _part(dispatcher: Any, function: F) -> F:
+    """Compiled once for all callers: numba would do it again for each constant that is an argument. LLVM inlines and folds."""
+    if INTERPRETED:
+        return function
+    template = dispatcher.get_call_template
+
+    def get_call_template(arguments: Sequence[Any], named: dict[str, Any]) -> Any:
+        return template(tuple(types.unliteral(argument) for argument in arguments), named)
+
+    dispatcher.get_call_template = get_call_template
+    return cast(F, dispatcher)

@@ -19,7 +19,7 @@ from isa.spec import TD_REGISTERS, Region
 from simulator.fast import descriptors, tables
 from simulator.fast.compiled import INTERPRETED
 from simulator.fast.kernels.abi import SCRATCH_BYTES
-from simulator.fast.layout import Core, Exit
+from simulator.fast.layout import Core, Effect, Exit, Form
 from simulator.fast.learning import Lesson
 from simulator.fast.loader import execute
 from simulator.fast.program_layout import FIRST_CONSTANT
@@ -159,6 +159,9 @@ class FastEngine:
         assert d is not None
         lesson = Lesson(block, pc, d, self.timing.operands[pc])
         form = int(block.core[Core.FORM]) - 1
+        if form >= 0 and block.forms[form, Form.EFFECT] == Effect.UNKNOWN:
+            lesson.choose(form)
+            return
         if form < 0:
             try:
                 lesson.check(self._context)
@@ -167,7 +170,7 @@ class FastEngine:
         cost = lesson.price(self.timing.costs)
         if form < 0:
             form = lesson.add_form(cost, self.state.memory, self.options.timing_only)
-        lesson.add_cost(form, cost, self.timing.known_costs)
+        lesson.add_cost(form, cost)
 
     def _record(self, pc: int) -> None:
         """Makes a trace of what comes next, if one can be made: one that is long enough, or longer than another one."""

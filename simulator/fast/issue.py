@@ -6,10 +6,12 @@ from typing import Any
 
 from isa.spec import TD_OPERANDS
 from simulator.fast.compiled import compiled, inlined
+from simulator.fast.derive import derive
 from simulator.fast.effects import copy, invent
 from simulator.fast.execution import execute
 from simulator.fast.layout import ADDRESS_BITS, Block, ByPc, Core, Effect, Exit, Form, Ints, Operand, Pair, Td
 from simulator.fast.lookup import find_cost, find_form
+from simulator.fast.price import describe_operands, price
 from simulator.fast.schedule import schedule
 
 MAX_OPERANDS = len(TD_OPERANDS)
@@ -19,7 +21,10 @@ LEARN, FAULT = int(Exit.LEARN), int(Exit.FAULT)
 @compiled
 def issue(s: Block, values: Ints, by_pc: Ints, i: Any, pc: int) -> int:
     """Executes an engine instruction. Returns 0, HOST, or the Exit because of which nothing was done."""
-    found = find_form(s, by_pc[pc, ByPc.FORM], pc, i)
+    known = by_pc[pc, ByPc.FORM]
+    found = find_form(s, known, pc, i)
+    if found == 0 and known > 0:
+        found = derive(s, known - 1, pc, i)
     s.core[Core.FORM] = found
     if found == 0:
         return LEARN
@@ -29,6 +34,9 @@ def issue(s: Block, values: Ints, by_pc: Ints, i: Any, pc: int) -> int:
         return FAULT
     cost = find_cost(s, form)
     if cost == 0:
+        describe_operands(s, form)
+        cost = price(s, form)
+    if cost == 0 or s.forms[form, Form.EFFECT] == Effect.UNKNOWN:
         return LEARN
     code = schedule(s, form, cost - 1)
     if code != 0:

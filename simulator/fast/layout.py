@@ -113,6 +113,10 @@ class Form(IntEnum):
     ENGINE = auto()
     LATENCY = auto()
     COST = auto()  # row and one in `costs`; 0: it depends on the base of the operand in DRAM
+    NEWEST = auto()  # row and one of the cost that was noted last
+    RULE = auto()  # a Rule of price_layout.py
+    ACTION = auto()  # of a product: what its multiplications count as; of a vector instruction: the class
+    ACCUMULATES = auto()
     DRAM = auto()  # ... the register of this operand
     EFFECT = auto()
     KERNEL = auto()  # the address of its code
@@ -120,7 +124,7 @@ class Form(IntEnum):
     OPERANDS = auto()  # how many
     PAIRS = auto()
     OPERAND = auto()  # .. each of Operand
-    PAIR = OPERAND + 4 * 12  # .. each of Pair
+    PAIR = OPERAND + 4 * 13  # .. each of Pair
     PLACE = PAIR + 16  # .. in the arguments, of each operand
     PARAMETER = PLACE + 4  # .. of the kernel
     LENGTH = PARAMETER + MAX_PARAMETERS
@@ -141,6 +145,7 @@ class Operand(IntEnum):
     GRANULE = auto()  # of the interlock; 0: exempt
     WRITE = auto()  # of the interlock
     STORED = auto()  # whether the instruction writes it
+    LOADED = auto()  # ... reads it
     LENGTH = auto()
 
 
@@ -149,7 +154,8 @@ class Pair(IntEnum):
 
     DESTINATION = 0
     SOURCE = auto()
-    MAY_EQUAL = auto()  # unless they have the same base
+    ALIGNED = auto()  # they may be the same operand
+    MAY_EQUAL = auto()  # ... as their shapes are equal: they may have the same base
     LENGTH = auto()
 
 
@@ -163,12 +169,14 @@ class Effect(IntEnum):
     KERNEL = auto()  # what its kernel computes
     ALIAS = auto()  # a dense ld: its target is read at the source (aliases.py)
     HOST = auto()  # what the reference computes: it has no kernel
+    UNKNOWN = auto()  # the host has to choose the kernel
 
 
 class Cost(IntEnum):
     """Columns of `costs`: what a form costs, for some places of its DRAM operand; and how often it was executed."""
 
     FORM = 0
+    OLDER = auto()  # another one of the form: its row and one, or 0
     CYCLES = auto()
     LEAD = auto()  # cycles before the unit computes
     FILL = auto()  # ... for which it computes after the end

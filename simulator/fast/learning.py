@@ -9,17 +9,20 @@ import numpy as np
 
 from isa.descriptor import Descriptor
 from isa.encoding import Decoded
-from isa.spec import DRAM_REGIONS, ELEMENT_BITS, PACKED_4BIT, TD_OPERANDS, Flag, Region
+from isa.spec import DRAM_REGIONS, ELEMENT_BITS, PACKED_4BIT, TD_OPERANDS, Engine, Flag, Region
 from simulator.fast import descriptors
 from simulator.fast.compiled import INTERPRETED
 from simulator.fast.kernels import store
 from simulator.fast.kernels.choice import chosen
 from simulator.fast.layout import MAX_COST_CYCLES, Block, Core, Cost, Effect, Form, Ints, Operand, Pair, Td
+from simulator.fast.price_layout import RULES, Rule
 from simulator.memory import Memory, element_bytes
 from simulator.reference.kernels import KERNELS
 from simulator.reference.operands import Context, Issue, bounds, same_shape
 from simulator.reference.selection import list_words
 from simulator.timing import costs
+from simulator.timing.actions import VPU_CLASSES, mac_action
+from simulator.timing.vpu import operation_class
 from simulator.traps import LimitError
 
 LEAST_ALIAS_BYTES = 4096
@@ -81,6 +84,8 @@ class Lesson:
         form[Form.PC] = self.pc
         form[Form.ENGINE], form[Form.LATENCY] = cost.engine, cost.latency
         form[Form.EFFECT] = self._timing_only_effect(memory) if timing_only else self._effect(form)
+        form[Form.RULE] = RULES.get(self.d.row.mnemonic, Rule.NONE)
+        form[Form.ACTION], form[Form.ACCUMULATES] = self._action(), bool(self.d.fl & Flag.ACC)
         form[Form.OPERANDS] = len(operands)
         spans = {TD_OPERANDS[span.operand]: span for span in cost.spans}
         for place, name in enumerate(operands):
@@ -97,10 +102,14 @@ class Lesson:
         block.core[Core.FORMS] = block.core[Core.NEW_FORM] = row + 1
         return row
 
-    def add_cost(self, form: int, cost: costs.Cost, known: dict[tuple[int, ...], int]) -> None:
-        """What a form costs, wherever its operands lie, or with the operand in DRAM where it lies now. `known`: rows of `costs`
-        by what they hold.
-        """
+    def choose(self, form: int) -> None:
+        """The kernel of a form that the loop has made."""
+        row = self.block.forms[form].tolist()
+        row[Form.EFFECT] = self._effect(row)
+        self.block.forms[form] = row
+
+    def add_cost(self, form: int, cost: costs.Cost) -> None:
+        """What a form costs, wherever its operands lie, or with the operand in DRAM where it lies now."""
         block, core = self.block, self.block.core
         target = [0] * Cost.LENGTH
         target[Cost.FORM] = form
@@ -109,10 +118,10 @@ class Lesson:
         pairs = [number for action in cost.actions for number in action]
         target[Cost.ACTIONS] = len(cost.actions)
         target[Cost.ACTION : Cost.ACTION + len(pairs)] = pairs
-        row = known.setdefault(tuple(target), int(core[Core.COSTS]))
-        if row == core[Core.COSTS]:
-            block.costs[row] = target
-            core[Core.COSTS] = row + 1
+        target[Cost.OLDER] = int(block.forms[form, Form.NEWEST])
+        row = int(core[Core.COSTS])
+        block.costs[row] = target
+        core[Core.COSTS] = block.forms[form, Form.NEWEST] = row + 1
         outside = next((d for d in self.operands.values() if d.region in DRAM_REGIONS), None)
         if outside is None:
             block.forms[form, Form.COST] = row + 1
@@ -121,6 +130,14 @@ class Lesson:
         core[Core.NEW_KEY] = (form + 1) * (mask + 1) + (outside.base & mask)
         core[Core.NEW_COST] = row + 1
         core[Core.PLACES] += 1
+
+    def _action(self) -> int:
+        """What its multiplications count as, or the class of a vector instruction."""
+        if self.d.row.engine == Engine.MXU:
+            return mac_action(self.operands["tb"].dtype, self.operands["tc"].dtype)
+        if self.d.row.engine == Engine.VPU:
+            return VPU_CLASSES.index(operation_class(self.d.row.opcode, self.d.fn))
+        return 0
 
     def _effect(self, form: list[int]) -> Effect:
         """Also writes the kernel into the form."""
@@ -160,16 +177,17 @@ class Lesson:
             granule,
             write,
             name in self.d.row.writes,
+            name in self.d.row.reads,
         ]
 
     def _pairs(self) -> list[int]:
-        """Three numbers for each pair of operands in one region that must not overlap."""
+        """Four numbers for each pair of operands in one region that must not overlap."""
         places = {name: place for place, name in enumerate(self.operands)}
         pairs: list[int] = []
         for destination, source, aligned in APART[self.d.row.mnemonic]:
             if source in places and self.operands[destination].region == self.operands[source].region:
                 may_equal = aligned and same_shape(self.operands[destination], self.operands[source])
-                pairs += (places[destination], places[source], may_equal)
+                pairs += (places[destination], places[source], aligned, may_equal)
         return pairs
 
 

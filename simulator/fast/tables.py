@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from isa.encoding import Decoded
+from isa.machine import Machine
 from simulator.fast.block import BLOCK_DTYPE
 from simulator.fast.compiled import INTERPRETED
 from simulator.fast.layout import (
@@ -22,6 +23,7 @@ from simulator.fast.layout import (
     Program,
 )
 from simulator.fast.predecode import predecoded
+from simulator.fast.price_layout import machine_numbers, transfer_numbers
 from simulator.timing.costs import CostModel
 
 HOT_VISITS = 256
@@ -41,7 +43,7 @@ class Arrays(NamedTuple):
     by_pc: Ints  # [instructions + 1, ByPc]
 
 
-def made(instructions: Sequence[Decoded | None], model: CostModel, queue_depth: int) -> tuple[Arrays, Block]:
+def made(instructions: Sequence[Decoded | None], model: CostModel, machine: Machine) -> tuple[Arrays, Block]:
     """Everything at its beginning; the record once more as one array per field, which Python reaches faster."""
     program, values = predecoded(instructions)
     record = np.zeros(1, BLOCK_DTYPE)[0]  # not a np.record, which Python code would look into at each call
@@ -50,7 +52,8 @@ def made(instructions: Sequence[Decoded | None], model: CostModel, queue_depth: 
     core[Core.PERIOD_MASK] = model.dram.period_bytes - 1
     core[Core.READ_TO_WRITE], core[Core.WRITE_TO_READ] = model.dram.read_to_write, model.dram.write_to_read
     core[Core.READ_REFRESH], core[Core.WRITE_REFRESH], core[Core.REFRESH_INTERVAL] = model.dram.refresh
-    core[Core.QUEUE_DEPTH] = queue_depth
+    core[Core.QUEUE_DEPTH] = machine.core.seq.queue_depth.value
+    block.machine[:], block.transfer_numbers[:] = machine_numbers(machine), transfer_numbers(machine, model.dram)
     core[Core.HOT_VISITS], core[Core.GROW_AT] = HOT_VISITS, GROW_AT
     core[Core.PASSES_AN_INSTRUCTION] = PASSES_AN_INSTRUCTION
     by_pc = np.zeros((len(program), ByPc.LENGTH), np.int64)

@@ -34,8 +34,7 @@ class FastTiming:
         self.costs = CostModel(machine)
         self.decoded = decoded_text(text)
         self.operands = [_operands(d) if d else {} for d in self.decoded]
-        self.arrays, self.block = tables.made(self.decoded, self.costs, machine.core.seq.queue_depth.value)
-        self.known_costs: dict[tuple[int, ...], int] = {}
+        self.arrays, self.block = tables.made(self.decoded, self.costs, machine)
         self.events: list[Event] = []
         self.host_time = HostTime()
         self._parts = Parts()
@@ -98,7 +97,6 @@ class FastTiming:
     def forget(self) -> None:
         """Makes room in the tables of forms and costs; what was counted stays."""
         self._by_pc = self._counted_by_pc()
-        self.known_costs.clear()
         tables.forget(self.block, self.arrays.by_pc)
 
     def records(self) -> Records:

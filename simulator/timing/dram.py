@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import NamedTuple
 
 from isa.descriptor import Descriptor
@@ -58,8 +59,11 @@ class Dram:
         self._interleave = memory.address_map.channel_interleave_bytes.value
         self._groups = memory.address_map.bank_group_interleave.value
         self._intervals = tuple(Intervals.of(memory, write=write) for write in (False, True))
-        self._limits = tuple(
+        self.limits = tuple(  # bursts of an engine in flight on each channel, loads and stores
             max(1, dma.outstanding_bytes.value // (self.burst_bytes * self._channels)) for dma in (core.dml, core.dms)
+        )
+        self._cycles_per_ps = tuple(
+            self.refreshed_cycles_per_ps(write=write).as_integer_ratio() for write in (False, True)
         )
         self.read_latency, self.write_latency = (
             self.cycles_of_ps(t.open + t.respond - t.burst) for t in self._intervals
@@ -115,14 +119,19 @@ class Dram:
         memory = self._memory
         row_bursts = memory.row_bytes.value // self.burst_bytes
         return [
-            Channel(self._intervals[write], self._groups, memory.banks.value, row_bursts, self._limits[write])
+            Channel(self._intervals[write], self._groups, memory.banks.value, row_bursts, self.limits[write])
             for _ in range(self._channels)
         ]
 
-    def _refreshed_cycles(self, picoseconds: int, write: bool) -> int:
+    def refreshed_cycles_per_ps(self, *, write: bool) -> Fraction:
+        """Core cycles that a picosecond of transfer takes, with its part of refresh."""
         t = self._intervals[write]
         available = max(1, t.refresh_interval - t.refresh)
-        return max(1, ceil_div(picoseconds * t.refresh_interval * self._clock_hz, available * PICOSECONDS_PER_SECOND))
+        return Fraction(t.refresh_interval * self._clock_hz, available * PICOSECONDS_PER_SECOND)
+
+    def _refreshed_cycles(self, picoseconds: int, write: bool) -> int:
+        numerator, denominator = self._cycles_per_ps[write]
+        return max(1, ceil_div(picoseconds * numerator, denominator))
 
     def _add_run(self, channels: list[Channel], low: int, size: int, sent: int) -> int:
         """Adds the bursts that cover [low, low + size) to the channels they fall on, the first request coming at `sent`;
