@@ -21,8 +21,8 @@ CACHE_SETTING = "NUMBA_CACHE_DIR"
 KEPT_VERSIONS = 8
 LOOP_MODULES = (
     "aliases", "block", "compiled", "counts", "derive", "descriptors", "effects", "execution", "interlock", "issue", "layout",
-    "lookup", "loop", "observation", "price", "price_access", "price_dram", "price_layout", "price_units", "program_layout", "raw", "replay", "scalar", "schedule", "sharing", "slots", "states",
-    "system", "trace_layout", "traces", "turnaround",
+    "lookup", "loop", "observation", "price", "price_access", "price_dram", "price_layout", "price_units", "program_layout",
+    "raw", "replay", "scalar", "schedule", "sharing", "slots", "states", "system", "trace_layout", "traces", "turnaround",
 )  # fmt: skip
 SOURCES: dict[str, dict[str, tuple[str, ...]]] = {
     "loop": {
@@ -40,6 +40,7 @@ SOURCES: dict[str, dict[str, tuple[str, ...]]] = {
             "reference/operands.py",
             "reference/philox.py",
             "reference/scalar.py",
+            "reference/softmax.py",
         ),
     },
     "kernels": {

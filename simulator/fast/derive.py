@@ -137,18 +137,25 @@ def nests(d: Ints) -> bool:
     first, span, done = 0, d[Shape.BITS] >> 3, 0
     if d[Shape.PACKED] != 0:
         first, span = 1, d[Shape.E0] // 2
-    for _ in range(first, 4):
-        smallest = -1
-        for dimension in range(first, 4):
-            if done >> dimension & 1 == 0 and d[Shape.E0 + dimension] > 1:
-                if smallest < 0 or abs(d[Shape.S0 + dimension]) < abs(d[Shape.S0 + smallest]):
-                    smallest = dimension
-        if smallest >= 0:
-            step = abs(d[Shape.S0 + smallest])
-            if step < span:
-                return False
-            span, done = span + (d[Shape.E0 + smallest] - 1) * step, done | 1 << smallest
-    return True
+    while True:
+        smallest = smallest_stride(d, first, done)
+        if smallest < 0:
+            return True
+        step = abs(d[Shape.S0 + smallest])
+        if step < span:
+            return False
+        span, done = span + (d[Shape.E0 + smallest] - 1) * step, done | 1 << smallest
+
+
+@inlined
+def smallest_stride(d: Ints, first: int, done: int) -> int:
+    """The dimension of more than one element with the smallest stride, of those that are not done; or -1."""
+    smallest = -1
+    for dimension in range(first, 4):
+        is_left = done >> dimension & 1 == 0 and d[Shape.E0 + dimension] > 1
+        if is_left and (smallest < 0 or abs(d[Shape.S0 + dimension]) < abs(d[Shape.S0 + smallest])):
+            smallest = dimension
+    return smallest
 
 
 @compiled

@@ -10,6 +10,8 @@ from simulator.fast.price_dram import price_copy
 from simulator.fast.price_layout import Rule
 from simulator.fast.price_units import price_product, price_vector
 
+FIRST_NUMBER, FIRST_ACTION = int(Cost.CYCLES), int(Cost.ACTIONS)
+
 
 @compiled
 def describe_operands(s: Block, form: int) -> None:
@@ -39,10 +41,8 @@ def price(s: Block, form: int) -> int:
         enter_cost(s, cost_key(s, form, base), name - 1)
         core[Core.PLACES] += 1
         return name
-    if rule <= Rule.SCALED:
-        latency = price_product(s, form, cost, rule == Rule.SCALED)
-    else:
-        latency = price_vector(s, form, cost)
+    is_product = rule <= Rule.SCALED
+    latency = price_product(s, form, cost, rule == Rule.SCALED) if is_product else price_vector(s, form, cost)
     if latency < 0 or cost[Cost.CYCLES] > MAX_COST_CYCLES:
         return 0
     s.forms[form, Form.LATENCY] = latency
@@ -66,10 +66,7 @@ def noted(s: Block, form: int, cost: Ints) -> int:
 @compiled
 def is_alike(one: Ints, two: Ints) -> bool:
     """Whether two costs of a form are the same, however often they were paid."""
-    for column in range(Cost.CYCLES, Cost.NEW):
-        if one[column] != two[column]:
-            return False
-    for column in range(Cost.ACTIONS, Cost.LENGTH):
-        if one[column] != two[column]:
-            return False
-    return True
+    column = FIRST_NUMBER
+    while column < Cost.LENGTH and one[column] == two[column]:
+        column = column + 1 if column + 1 != Cost.NEW else FIRST_ACTION
+    return column == Cost.LENGTH

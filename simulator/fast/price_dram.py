@@ -61,7 +61,10 @@ def inner_access(s: Block, d: Ints, write: int) -> tuple[int, int, int]:
 @inlined
 def refreshed_cycles(s: Block, picoseconds: int, write: int) -> int:
     """Core cycles; -1 if they are too many."""
-    numerator, denominator = s.transfer_numbers[write, Transfer.NUMERATOR], s.transfer_numbers[write, Transfer.DENOMINATOR]
+    numerator, denominator = (
+        s.transfer_numbers[write, Transfer.NUMERATOR],
+        s.transfer_numbers[write, Transfer.DENOMINATOR],
+    )
     if numerator == 0 or picoseconds > LARGEST // numerator - denominator:
         return -1
     return max(1, ceil_div(picoseconds * numerator, denominator))
@@ -126,7 +129,11 @@ def begin_transfer(s: Block) -> None:
 def add_run(s: Block, low: int, size: int, sent: int, write: int) -> int:
     """The bursts that cover [low, low + size), the first request coming at `sent`; returns when the last one is taken."""
     machine = s.machine
-    burst, interleave, log_channels = machine[Number.LOG_BURST], machine[Number.LOG_INTERLEAVE], machine[Number.LOG_CHANNELS]
+    burst, interleave, log_channels = (
+        machine[Number.LOG_BURST],
+        machine[Number.LOG_INTERLEAVE],
+        machine[Number.LOG_CHANNELS],
+    )
     start, end = low >> burst << burst, (low + size + (1 << burst) - 1) >> burst << burst
     first_chunk, last_chunk = start >> interleave, (end - 1) >> interleave
     inside, channels, taken = (1 << interleave) - 1, 1 << log_channels, sent
@@ -134,7 +141,9 @@ def add_run(s: Block, low: int, size: int, sent: int, write: int) -> int:
         first = first_chunk + index
         last = last_chunk - (last_chunk - first & channels - 1)
         local_start = (first >> log_channels << interleave) + (start & inside if index == 0 else 0)
-        local_end = (last >> log_channels << interleave) + ((end - 1 & inside) + 1 if last == last_chunk else inside + 1)
+        local_end = (last >> log_channels << interleave) + (
+            (end - 1 & inside) + 1 if last == last_chunk else inside + 1
+        )
         channel = first & channels - 1
         taken = max(taken, add_bursts(s, channel, local_start >> burst, local_end >> burst, sent, write))
     return taken
@@ -164,13 +173,15 @@ def add_bursts(s: Block, channel: int, first: int, end: int, sent: int, write: i
 
 
 @inlined
-def visit(
-    s: Block, t: Ints, channel: int, group: int, number: int, bursts: int, step: int, sent: int, bus: int
-) -> int:
+def visit(s: Block, t: Ints, channel: int, group: int, number: int, bursts: int, step: int, sent: int, bus: int) -> int:
     """Bursts to one row of a group, which is opened if it is not open. Returns when the bank takes the requests."""
     log_places = s.machine[Number.LOG_BANKS] - s.machine[Number.LOG_GROUPS]
     row, place = number >> log_places, number & (1 << log_places) - 1
-    bank, state, taken = s.dram_banks[channel * MAX_CHANNEL_BANKS + (group << log_places) + place], s.channels[channel], sent
+    bank, state, taken = (
+        s.dram_banks[channel * MAX_CHANNEL_BANKS + (group << log_places) + place],
+        s.channels[channel],
+        sent,
+    )
     if bank[Bank.ROW] == row:
         begin = max(max(bus, bank[Bank.LAST] + step), sent - t[Transfer.OPEN])
     else:
