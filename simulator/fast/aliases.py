@@ -11,6 +11,7 @@ from isa.spec import Region
 from simulator.fast.compiled import compiled, inlined
 from simulator.fast.layout import MAX_ALIASES, Alias, Block, Core, Form, Operand, Td
 from simulator.fast.raw import load_8, load_64, store_8, store_64
+from simulator.fast.slots import GROUP
 
 SRAM = int(Region.SRAM)
 
@@ -31,22 +32,30 @@ def place_of(s: Block, form: int, number: int) -> int:
 @compiled
 def source_of(s: Block, low: int, high: int, stored: int) -> int:
     """The address of the content of SRAM bytes that are only read and lie in one alias; else 0, and no alias overlaps them."""
-    row = 0
-    while row < s.core[Core.ALIASES]:
-        if s.aliases[row, Alias.LOW] >= high or low >= s.aliases[row, Alias.HIGH]:
-            row += 1
-        elif stored == 0 and s.aliases[row, Alias.LOW] <= low and high <= s.aliases[row, Alias.HIGH]:
-            return s.aliases[row, Alias.SOURCE] + low - s.aliases[row, Alias.LOW]
-        else:
-            fulfil(s, row)
-    return 0
+    lows, highs = s.aliases[Alias.LOW], s.aliases[Alias.HIGH]
+    while True:
+        row = overlapping(s, low, high)
+        if row < 0:
+            return 0
+        if stored == 0 and lows[row] <= low and high <= highs[row]:
+            return s.aliases[Alias.SOURCE, row] + low - lows[row]
+        fulfil(s, row)
+
+
+@compiled
+def overlapping(s: Block, low: int, high: int) -> int:
+    """The row of an alias of some of these bytes, or -1. Rows that are not in use are empty; whole groups make a loop over vectors."""
+    lows, highs, found = s.aliases[Alias.LOW], s.aliases[Alias.HIGH], -1
+    for row in range((s.core[Core.ALIASES] + GROUP - 1) // GROUP * GROUP):
+        found = max(found, row if (lows[row] < high) & (low < highs[row]) else -1)
+    return found
 
 
 @compiled
 def fulfil(s: Block, row: int) -> None:
     """Makes the copy that an alias stands for. The last row takes its place."""
-    target, source = s.memories[SRAM, 0] + s.aliases[row, Alias.LOW], s.aliases[row, Alias.SOURCE]
-    copy_bytes(target, source, s.aliases[row, Alias.HIGH] - s.aliases[row, Alias.LOW])
+    target, source = s.memories[SRAM, 0] + s.aliases[Alias.LOW, row], s.aliases[Alias.SOURCE, row]
+    copy_bytes(target, source, s.aliases[Alias.HIGH, row] - s.aliases[Alias.LOW, row])
     drop(s, row)
 
 
@@ -55,7 +64,8 @@ def drop(s: Block, row: int) -> None:
     """Forgets an alias."""
     last = s.core[Core.ALIASES] - 1
     for column in range(Alias.LENGTH):
-        s.aliases[row, column] = s.aliases[last, column]
+        s.aliases[column, row] = s.aliases[column, last]
+    s.aliases[Alias.LOW, last] = s.aliases[Alias.HIGH, last] = 0
     s.core[Core.ALIASES] = last
 
 
@@ -75,19 +85,18 @@ def add_alias(s: Block, form: int) -> None:
     at = Form.OPERAND
     base = s.tds[s.forms[form, at + Operand.REGISTER], Td.BASE]
     low, high = base + s.forms[form, at + Operand.LOW], base + s.forms[form, at + Operand.HIGH]
-    row = 0
-    while row < s.core[Core.ALIASES]:
-        if s.aliases[row, Alias.LOW] >= high or low >= s.aliases[row, Alias.HIGH]:
-            row += 1
-        elif low <= s.aliases[row, Alias.LOW] and s.aliases[row, Alias.HIGH] <= high:
+    row = overlapping(s, low, high)
+    while row >= 0:
+        if low <= s.aliases[Alias.LOW, row] and s.aliases[Alias.HIGH, row] <= high:
             drop(s, row)  # overwritten unseen
         else:
             fulfil(s, row)
+        row = overlapping(s, low, high)
     if s.core[Core.ALIASES] == MAX_ALIASES:
         fulfil(s, 0)
     row = s.core[Core.ALIASES]
-    s.aliases[row, Alias.LOW], s.aliases[row, Alias.HIGH] = low, high
-    s.aliases[row, Alias.SOURCE] = place_of_source(s, form)
+    s.aliases[Alias.LOW, row], s.aliases[Alias.HIGH, row] = low, high
+    s.aliases[Alias.SOURCE, row] = place_of_source(s, form)
     s.core[Core.ALIASES] = row + 1
 
 
@@ -108,8 +117,8 @@ def protect_sources(s: Block, form: int) -> None:
     low, high = memory + base + s.forms[form, at + Operand.LOW], memory + base + s.forms[form, at + Operand.HIGH]
     row = 0
     while row < s.core[Core.ALIASES]:
-        source = s.aliases[row, Alias.SOURCE]
-        if source < high and low < source + s.aliases[row, Alias.HIGH] - s.aliases[row, Alias.LOW]:
+        source = s.aliases[Alias.SOURCE, row]
+        if source < high and low < source + s.aliases[Alias.HIGH, row] - s.aliases[Alias.LOW, row]:
             fulfil(s, row)
         else:
             row += 1

@@ -78,7 +78,7 @@ BLOCK_DTYPE = np.dtype(
             ("channels", (MAX_CHANNELS, Channel.LENGTH)),  # .. of a transfer
             ("dram_banks", (MAX_CHANNELS * MAX_CHANNEL_BANKS, Bank.LENGTH)),
             ("arguments", (Arg.LENGTH,)),
-            ("aliases", (MAX_ALIASES, Alias.LENGTH)),
+            ("aliases", (Alias.LENGTH, MAX_ALIASES)),
             ("posts", (2 + MAX_WORKERS, Post.LENGTH)),  # the posted kernel, and a row for each thread
             ("moved", (2, MAX_TOPK)),  # room for the shuffle of vtopk
             ("forms", (MAX_FORMS, Form.LENGTH)),

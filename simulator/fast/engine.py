@@ -238,9 +238,9 @@ class FastEngine:
     def _fulfil_aliases(self) -> None:
         """Makes the copies that aliases stand for."""
         block = self.timing.block
-        for low, high, source in block.aliases[: block.core[Core.ALIASES]].tolist():
+        for low, high, source in block.aliases[:, : block.core[Core.ALIASES]].T.tolist():
             ctypes.memmove(int(block.memories[Region.SRAM, 0]) + low, source, high - low)
-        block.core[Core.ALIASES] = 0
+        block.aliases[:] = block.core[Core.ALIASES] = 0
 
     def _store_registers(self) -> None:
         block, state = self.timing.block, self.state

@@ -204,7 +204,7 @@ class Profile(IntEnum):
 
 
 class Alias(IntEnum):
-    """Columns of `aliases`: bytes of SRAM, as offsets, whose content lies elsewhere."""
+    """Lists of `aliases`: bytes of SRAM, as offsets, whose content lies elsewhere. Places behind those in use are empty."""
 
     LOW = 0
     HIGH = auto()

@@ -108,7 +108,7 @@ class LockstepEngine(FastEngine):
     def _copy_aliases(self) -> None:
         """Makes the copies that aliases stand for, which stay: kernels are to read at the source."""
         block = self.timing.block
-        rows = {(low, high, source) for low, high, source in block.aliases[: block.core[Core.ALIASES]].tolist()}
+        rows = {(low, high, source) for low, high, source in block.aliases[:, : block.core[Core.ALIASES]].T.tolist()}
         for low, high, source in rows - self._copied:
             ctypes.memmove(int(block.memories[Region.SRAM, 0]) + low, source, high - low)
         self._copied = rows
