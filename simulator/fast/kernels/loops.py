@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from simulator.fast.kernels.abi import Arg
 from simulator.fast.kernels.emit import Code
-from simulator.fast.kernels.lanes import Value
+from simulator.fast.kernels.lanes import Value, Variable
 
 OUTER = 3
 ROWS, EXTENTS, STEPS = 0, 1, 3
@@ -100,10 +100,15 @@ def rows(code: Code, operands: int, first: Value, end: Value) -> Generator[Row]:
     with code.loop(first, end):
         i1, i2, i3 = (turn.get() for turn in turns)
         yield Row([i1 * s1 + i2 * s2 + i3 * s3 for s1, s2, s3 in steps], [i1, i2, i3])
-        carry = code.word(1)
-        for turn, extent in zip(turns, extents, strict=False):
-            following = turn.get() + carry
-            is_last = following.equals(extent)
-            turn.set(is_last.choose(code.word(0), following))
-            carry = is_last.cast("zext", "i64")
-        turns[-1].set(i3 + carry)
+        advance(code, turns, extents)
+
+
+def advance(code: Code, turns: Sequence[Variable], extents: Sequence[Value]) -> None:
+    """The next turns of nested loops, innermost first. The outermost one has no extent here."""
+    carry = code.word(1)
+    for turn, extent in zip(turns, extents, strict=False):
+        following = turn.get() + carry
+        is_last = following.equals(extent)
+        turn.set(is_last.choose(code.word(0), following))
+        carry = is_last.cast("zext", "i64")
+    turns[-1].set(turns[-1].get() + carry)

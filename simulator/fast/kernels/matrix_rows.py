@@ -9,9 +9,9 @@ from isa.spec import BLOCK_ROWS
 from simulator.fast.kernels.abi import Arg
 from simulator.fast.kernels.emit import Code
 from simulator.fast.kernels.lanes import I32, WORD, Value
-from simulator.fast.kernels.loops import share
+from simulator.fast.kernels.loops import advance, share
 from simulator.fast.kernels.matrix_code import LINE_BYTES, QUAD
-from simulator.fast.kernels.matrix_shape import STAGE_TABLE_BYTES, STAGED_ROW_BYTES, P
+from simulator.fast.kernels.matrix_shape import ROW_DIMENSIONS, STAGE_TABLE_BYTES, STAGED_ROW_BYTES, P
 
 
 @dataclass(frozen=True)
@@ -67,23 +67,26 @@ def write_kernel(code: Code, tile_rows: int, write_rows: Callable[[Rows], None])
             write_rows(done)
 
 
-def _offset(code: Code, row: Value, steps: P) -> Value:
-    """Bytes from row 0 of a batch to a row; `steps`: A_ROW_0 or C_ROW_0."""
-    outer = row // code.parameter(P.EXTENT_0)
-    last = outer // code.parameter(P.EXTENT_1)
-    i0, i1 = row - outer * code.parameter(P.EXTENT_0), outer - last * code.parameter(P.EXTENT_1)
-    return i0 * code.parameter(steps) + i1 * code.parameter(steps + 1) + last * code.parameter(steps + 2)
-
-
 def _fill_tables(rows: Rows, batch: Value, first: Value) -> None:
     """The addresses of the rows of A and C. A tile that is not full reads its last row again and writes to the stage."""
     code = rows.code
-    a = code.argument(Arg.TB) + batch * code.parameter(P.A_BATCH)
-    y = code.argument(Arg.TA) + batch * code.parameter(P.C_BATCH)
-    with code.loop(0, rows.padded) as i:
-        row = first + i.smaller(rows.count - 1)
-        code.store(rows.x_table + i * 8, a + _offset(code, row, P.A_ROW_0))
-        code.store(rows.y_table + i * 8, y + _offset(code, row, P.C_ROW_0))
+    tables = (
+        (rows.x_table, code.argument(Arg.TB) + batch * code.parameter(P.A_BATCH), P.A_ROW_0),
+        (rows.y_table, code.argument(Arg.TA) + batch * code.parameter(P.C_BATCH), P.C_ROW_0),
+    )
+    steps = [[code.parameter(place + dimension) for dimension in range(ROW_DIMENSIONS)] for _, _, place in tables]
+    extents = [code.parameter(P.EXTENT_0), code.parameter(P.EXTENT_1)]
+    turns = [code.variable(first % extents[0]), code.variable(first // extents[0] % extents[1])]
+    turns.append(code.variable(first // extents[0] // extents[1]))
+    with code.loop(0, rows.count) as i:
+        i0, i1, i2 = (turn.get() for turn in turns)
+        for (table, base, _), (s0, s1, s2) in zip(tables, steps, strict=True):
+            code.store(table + i * 8, base + i0 * s0 + i1 * s1 + i2 * s2)
+        advance(code, turns, extents)
+    for table, _, _ in tables:
+        last = code.load(WORD, table + rows.count * 8 - 8)
+        with code.loop(rows.count, rows.padded) as i:
+            code.store(table + i * 8, last)
 
 
 def _fill_stage_table(code: Code, tile_rows: int) -> None:
