@@ -103,6 +103,13 @@ def test_any_number_of_terms(terms: int) -> None:
         check("mm", True, product(rng, 35, 20, terms, fmt), terms, SCRATCH)
 
 
+@pytest.mark.parametrize("glog2", [5, 9, 10])
+def test_nibbles_that_are_unpacked_piece_by_piece(glog2: int) -> None:
+    rng = random.Random(glog2)
+    for accumulate in (False, True):
+        check("mmg", accumulate, grouped(rng, 40, 52, 3072, glog2, Dtype.I4, FMT_BLOCKED), glog2, SCRATCH)
+
+
 def extreme(mnemonic: str, operands: Operands, a: int, b: int, scale: float) -> Bench:
     """Every byte of A is `a`, of B `b`; C is the largest number where it is read."""
     bench = Bench(mnemonic, True, operands, 0)
@@ -129,8 +136,8 @@ def test_sums_of_the_largest_products_wrap_as_in_the_reference(a: int, b: int, t
 @pytest.mark.parametrize("scale", [1.0, -65504.0, 6e-8, float("inf")])
 def test_extreme_groups(nibbles: int, scale: float) -> None:
     rng = random.Random(0)
-    operands = grouped(rng, 20, 19, 256, 6, Dtype.I4, FMT_BLOCKED)
-    operands["td"] = weights(rng, Dtype.F16, (4, 20, 1, 1), 0, FMT_BLOCKED)
+    operands = grouped(rng, 20, 19, 1024, 6, Dtype.I4, FMT_BLOCKED)
+    operands["td"] = weights(rng, Dtype.F16, (16, 20, 1, 1), 0, FMT_BLOCKED)
     bench = extreme("mmg", operands, 0x80, nibbles, scale)
     assert bench.kernel(SCRATCH) == bench.reference()
 

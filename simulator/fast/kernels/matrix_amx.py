@@ -33,6 +33,8 @@ LEAST_ROWS = 8
 GROUP_TERMS = 32
 """Groups of fewer terms leave most of a tile register empty."""
 FEW_BLOCKS = 4
+UNPACKED_TERMS = 512
+"""Of nibbles, at a time: 8 KB that stay in the nearest cache."""
 WHOLE, REST, SUMS = 0, LINE_BYTES, 2 * LINE_BYTES
 """Offsets in the memory for tile registers: two sets of shapes, and sums."""
 
@@ -119,47 +121,71 @@ def _copy_tail(rows: Rows, w: Value, blocks: int) -> Value:
 
 def _write_columns(plan: Plan, rows: Rows, block: Value, blocks: int) -> None:
     """All rows by `blocks` blocks of columns."""
-    code, panel, tail = rows.code, rows.place(P.PANEL), rows.code.word(0)
-    w = rows.b + block * code.parameter(P.B_BLOCK)
-    ahead, w_step = _ahead(rows, w, block, blocks), code.parameter(P.B_BLOCK)
+    code, panel, groups = rows.code, rows.place(P.PANEL), rows.code.parameter(P.GROUPS)
+    w, w_step, tail = rows.b + block * code.parameter(P.B_BLOCK), code.parameter(P.B_BLOCK), code.word(0)
+    ahead, accumulate = _ahead(rows, w, block, blocks), ~code.parameter(P.ACCUMULATE).equals(0)
+    if plan.scale is not None:
+        write_scales(plan.scale, rows, (block, blocks), rows.place(P.SCALES), code.word(0), groups)
+    if plan.unpacks:
+        group = code.parameter(P.GROUP)
+        some = (code.word(UNPACKED_TERMS) // group).larger(code.word(1))
+        with code.loop(0, groups, some) as first:
+            count = (groups - first).smaller(some)
+            unpack_quads(code, w + first * group * (BLOCK_ROWS // 2), panel, count * group)
+            columns = Columns(panel, w_step, tail, ahead, first, count, accumulate | (first > 0))
+            _write_tiles(plan, rows, block, blocks, columns)
+        return
     if plan.copies:
         w_step = _row_bytes(code) * BLOCK_ROWS
         for i in range(blocks):
             copy_quads(rows, plan.b, plan.scale is not None, (block + i), panel + w_step * i)
         w = panel
-    elif plan.unpacks:
-        unpack_quads(code, w, panel, code.parameter(P.TERMS))
-        w = panel
     elif plan.scale is None:
         tail = _copy_tail(rows, w, blocks)
-    if plan.scale is not None:
-        write_scales(plan.scale, rows, (block, blocks), rows.place(P.SCALES), code.word(0), code.parameter(P.GROUPS))
-    accumulate, x_step = ~code.parameter(P.ACCUMULATE).equals(0), _x_step(code)
-    steps = _row_bytes(code) // plan.terms
+    _write_tiles(plan, rows, block, blocks, Columns(w, w_step, tail, ahead, code.word(0), groups, accumulate))
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Some groups of blocks of B. w: the first block of these; the next is w_step bytes behind. tail: of write_product_tile; ahead: weights
+    that will be wanted; first, groups: the number of the first group, and how many; accumulate: whether C is read.
+    """
+
+    w: Value
+    w_step: Value
+    tail: Value
+    ahead: Value
+    first: Value
+    groups: Value
+    accumulate: Value
+
+
+def _write_tiles(plan: Plan, rows: Rows, block: Value, blocks: int, some: Columns) -> None:
+    """All rows by some groups of `blocks` blocks."""
+    code, x_step, tiles = rows.code, _x_step(rows.code), rows.place(P.TILES)
+    products = code.parameter(P.PADDED_GROUP) // plan.terms
+    turns = code.parameter(P.GROUPS) if plan.scale is not None else products
+    scales = rows.place(P.SCALES) + some.first * LINE_BYTES
 
     def write_tile(row: Value, ys: Value, y_offset: Value) -> None:
         count = (rows.count - row).smaller(code.word(plan.tile_rows))
         is_rest = count < plan.tile_rows
         with code.when(is_rest):
-            set_shapes(code, rows.place(P.TILES) + REST)
-        turn = row // plan.tile_rows * steps
-        x, sums = code.load(WORD, rows.x_table + row * 8), rows.place(P.TILES) + SUMS
-        if plan.scale is not None:
-            turn = row // plan.tile_rows * code.parameter(P.GROUPS)
-        place = Place(
-            w, w_step, x, x_step, ys, y_offset, sums, ahead + turn * (plan.lines_ahead * LINE_BYTES), plan.lines_ahead
-        )
+            set_shapes(code, tiles + REST)
+        x = code.load(WORD, rows.x_table + row * 8) + some.first * code.parameter(P.PADDED_GROUP)
+        ahead = some.ahead + (row // plan.tile_rows * turns + some.first) * (plan.lines_ahead * LINE_BYTES)
+        place = Place(some.w, some.w_step, x, x_step, ys, y_offset, tiles + SUMS, ahead, plan.lines_ahead)
         if plan.scale is None:
-            for condition, tiles in ((count > TILE_ROWS, 2), (count <= TILE_ROWS, 1)):
+            for condition, high in ((count > TILE_ROWS, 2), (count <= TILE_ROWS, 1)):
                 with code.when(condition):
-                    write_product_tile(code, (tiles, blocks), place, steps, tail, count, accumulate)
+                    write_product_tile(code, (high, blocks), place, products, some.tail, count, some.accumulate)
         else:
-            group = (code.parameter(P.PADDED_GROUP) // plan.terms, code.parameter(P.GROUPS))
-            write_group_tile(code, plan.tile_rows, place, plan.terms, group, rows.place(P.SCALES), accumulate)
+            group = (products, some.groups)
+            write_group_tile(code, plan.tile_rows, place, plan.terms, group, scales, some.accumulate)
         with code.when(is_rest):
-            set_shapes(code, rows.place(P.TILES) + WHOLE)
+            set_shapes(code, tiles + WHOLE)
 
-    write_tiles(rows, block, (plan.tile_rows, blocks), accumulate, write_tile)
+    write_tiles(rows, block, (plan.tile_rows, blocks), some.accumulate, write_tile)
 
 
 def _x_step(code: Code) -> Value:
