@@ -14,6 +14,7 @@ from simulator.fast.kernels.abi import Choice
 from simulator.fast.kernels.amx import ROW_BYTES, TILE_BYTES, TILE_ROWS, Shape, release, set_shapes, write_shapes
 from simulator.fast.kernels.emit import Code, emitted
 from simulator.fast.kernels.lanes import WORD, Value
+from simulator.fast.kernels.matrix_amx_panels import copy_tail, pack_rows, row_bytes_of
 from simulator.fast.kernels.matrix_amx_tile import (
     SUMS_BYTES,
     Place,
@@ -22,8 +23,8 @@ from simulator.fast.kernels.matrix_amx_tile import (
     write_group_tile,
     write_product_tile,
 )
-from simulator.fast.kernels.matrix_code import BYTE, BYTES, LINE_BYTES
-from simulator.fast.kernels.matrix_quads import QUAD_BYTES, copy_quads, quads_name, unpack_quads
+from simulator.fast.kernels.matrix_code import LINE_BYTES
+from simulator.fast.kernels.matrix_quads import copy_quads, quads_name, unpack_quads
 from simulator.fast.kernels.matrix_rows import Rows, write_kernel, write_tiles
 from simulator.fast.kernels.matrix_scales import scale_name, write_scales
 from simulator.fast.kernels.matrix_shape import Layout, P, group_size, is_divisible, is_quads, parameters, row_count
@@ -69,32 +70,6 @@ class Plan:
         return product_shapes((first, second))
 
 
-def _pack_rows(plan: Plan, rows: Rows) -> None:
-    """Copies the rows of A, padded with zeros to whole tile registers; the table gets the addresses of the copies."""
-    code = rows.code
-    terms, step, packed = code.parameter(P.TERMS), code.parameter(P.A_TERM), rows.place(P.PACKED)
-    row_bytes = _row_bytes(code)
-    whole = code.word(0) if plan.strided else terms // LINE_BYTES * LINE_BYTES
-    with code.loop(0, rows.count) as row:
-        x, to = code.load(WORD, rows.x_table + row * 8), packed + row * row_bytes
-        code.store(rows.x_table + row * 8, to)
-        if plan.strided:
-            with code.loop(0, terms) as k:
-                code.store(to + k, code.load(BYTE, x + k * step))
-            with code.loop(terms, row_bytes) as k:
-                code.store(to + k, code.constant(BYTE, 0))
-        else:
-            with code.loop(0, whole, LINE_BYTES) as k:
-                code.store(to + k, code.load(BYTES, x + k))
-            with code.when(whole < terms):
-                code.store(to + whole, code.load_first(BYTES, x + whole, terms - whole))
-
-
-def _row_bytes(code: Code) -> Value:
-    """Of a copy of a row of A, and quarter of a quad of those of B."""
-    return code.parameter(P.GROUPS) * code.parameter(P.PADDED_GROUP)
-
-
 def _ahead(rows: Rows, w: Value, block: Value, blocks: int) -> Value:
     """The weights that are wanted behind those of some blocks: the next blocks, or those of this part in the next strip of a matrix."""
     code, step = rows.code, rows.code.parameter(P.B_BLOCK)
@@ -102,21 +77,6 @@ def _ahead(rows: Rows, w: Value, block: Value, blocks: int) -> Value:
     behind = w + step * blocks
     strip = behind + (total - rows.block_end + rows.block) * step + total * code.parameter(P.S_BLOCK)
     return (block + blocks < rows.block_end).choose(behind, strip)
-
-
-def _copy_tail(rows: Rows, w: Value, blocks: int) -> Value:
-    """The last terms of some blocks where they do not fill tile registers: copied, with zeros behind them. 0 if they fill them."""
-    code, to, terms = rows.code, rows.place(P.PANEL), rows.code.parameter(P.TERMS)
-    whole = terms // ROW_BYTES * ROW_BYTES
-    quads = (terms - whole + (QUAD_BYTES - 1)) // QUAD_BYTES
-    with code.when(whole < terms):
-        for block in range(blocks):
-            source = w + code.parameter(P.B_BLOCK) * block + whole * BLOCK_ROWS
-            with code.loop(0, quads) as quad:
-                code.store(to + quad * LINE_BYTES + TILE_BYTES * block, code.load(BYTES, source + quad * LINE_BYTES))
-            with code.loop(quads, TILE_ROWS) as quad:
-                code.store(to + quad * LINE_BYTES + TILE_BYTES * block, code.constant(BYTES, 0))
-    return (whole < terms).choose(to, code.word(0))
 
 
 def _write_columns(plan: Plan, rows: Rows, block: Value, blocks: int) -> None:
@@ -136,12 +96,12 @@ def _write_columns(plan: Plan, rows: Rows, block: Value, blocks: int) -> None:
             _write_tiles(plan, rows, block, blocks, columns)
         return
     if plan.copies:
-        w_step = _row_bytes(code) * BLOCK_ROWS
+        w_step = row_bytes_of(code) * BLOCK_ROWS
         for i in range(blocks):
             copy_quads(rows, plan.b, plan.scale is not None, (block + i), panel + w_step * i)
         w = panel
     elif plan.scale is None:
-        tail = _copy_tail(rows, w, blocks)
+        tail = copy_tail(rows, w, blocks)
     _write_tiles(plan, rows, block, blocks, Columns(w, w_step, tail, ahead, code.word(0), groups, accumulate))
 
 
@@ -191,13 +151,13 @@ def _write_tiles(plan: Plan, rows: Rows, block: Value, blocks: int, some: Column
 def _x_step(code: Code) -> Value:
     """From a row of A to the next."""
     is_packed = ~code.parameter(P.PACKS).equals(0)
-    return is_packed.choose(_row_bytes(code), code.parameter(P.A_ROW_0))
+    return is_packed.choose(row_bytes_of(code), code.parameter(P.A_ROW_0))
 
 
 def _write(code: Code, plan: Plan) -> None:
     def write_rows(rows: Rows) -> None:
         with code.when(~code.parameter(P.PACKS).equals(0)):
-            _pack_rows(plan, rows)
+            pack_rows(rows, plan.strided)
         shapes = rows.place(P.TILES)
         write_shapes(code, shapes + WHOLE, plan.shapes(code.word(plan.tile_rows)))
         rest = rows.count % plan.tile_rows
