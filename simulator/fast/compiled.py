@@ -19,8 +19,7 @@ INTERPRETED: bool = cast(Any, numba).config.DISABLE_JIT
 # Nothing is allocated, so nothing counts references. No fast maths: there is no floating point either.
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
 
-
-# ... and nobody calls a part of the loop from Python.
+# ... and nobody calls a part of the loop from Python, which would crash: it has no entry for that.
 PART_OPTIONS: dict[str, Any] = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "no_rewrites": True}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ import simulator.fast.sharing as fast_sharing
 import simulator.fast.turnaround as fast_turnaround
 from isa.spec import Engine, Region
 from simulator.fast.block import BLOCK_DTYPE
+from simulator.fast.compiled import INTERPRETED
 from simulator.fast.layout import ADDRESS_BITS, Core, Form, Operand
 from simulator.fast.slots import GROUPS
 from simulator.timing.interlock import Interlock
@@ -29,12 +31,16 @@ LENGTH = 1 << 10
 
 
 def plain(module: ModuleType) -> ModuleType:
-    """The module once more, with its functions left to Python."""
+    """The module once more, with its functions left to Python, and so those of other modules that it calls: a part of the loop that is
+    compiled cannot be called from Python."""
     spec = spec_from_file_location(f"plain_{module.__name__}", module.__file__)
     assert spec is not None and spec.loader is not None
     made = module_from_spec(spec)
     with patch.multiple(compilation, compiled=lambda function: function, inlined=lambda function: function):
         spec.loader.exec_module(made)
+    for name, part in list(vars(made).items()):
+        if not INTERPRETED and hasattr(part, "py_func"):
+            setattr(made, name, getattr(plain(sys.modules[part.py_func.__module__]), name))
     return made
 
 
