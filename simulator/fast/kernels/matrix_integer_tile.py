@@ -17,6 +17,7 @@ from simulator.fast.kernels.matrix_code import (
     BYTES,
     LINE_BYTES,
     QUAD,
+    SECOND_CACHE,
     addresses,
     clear,
     dot_quads,
