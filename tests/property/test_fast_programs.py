@@ -127,7 +127,7 @@ def test_kernels_that_run_beside_the_loop_change_nothing(monkeypatch: pytest.Mon
     for seed in range(60):
         run_stream(seed, 2 + seed % 2)
         posted += int(engines.pop().timing.block.core[Core.POSTED])
-    assert posted > 200
+    assert posted > 100
 
 
 def test_a_transfer_long_after_one_of_the_other_direction_takes_the_same_time() -> None:
