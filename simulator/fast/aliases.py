@@ -10,6 +10,7 @@ from __future__ import annotations
 from isa.spec import Region
 from simulator.fast.compiled import compiled, inlined
 from simulator.fast.layout import MAX_ALIASES, Alias, Block, Core, Form, Operand, Td
+from simulator.fast.posting import finish_all
 from simulator.fast.raw import load_8, load_64, store_8, store_64
 from simulator.fast.slots import GROUP
 
@@ -54,6 +55,7 @@ def overlapping(s: Block, low: int, high: int) -> int:
 @compiled
 def fulfil(s: Block, row: int) -> None:
     """Makes the copy that an alias stands for. The last row takes its place."""
+    finish_all(s)
     target, source = s.memories[SRAM, 0] + s.aliases[Alias.LOW, row], s.aliases[Alias.SOURCE, row]
     copy_bytes(target, source, s.aliases[Alias.HIGH, row] - s.aliases[Alias.LOW, row])
     drop(s, row)

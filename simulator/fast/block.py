@@ -9,7 +9,7 @@ import numpy as np
 
 from isa.spec import MAX_TOPK, TD_REGISTERS, X_REGISTERS, Region
 from simulator.fast.kernels.abi import Arg
-from simulator.fast.kernels.worker import Post
+from simulator.fast.kernels.worker import RING, Post
 from simulator.fast.layout import (
     FIRST_TOTAL,
     LIST_GAP,
@@ -27,6 +27,7 @@ from simulator.fast.layout import (
     Core,
     Cost,
     Form,
+    Posted,
     Profile,
     Td,
 )
@@ -79,7 +80,8 @@ BLOCK_DTYPE = np.dtype(
             ("dram_banks", (MAX_CHANNELS * MAX_CHANNEL_BANKS, Bank.LENGTH)),
             ("arguments", (Arg.LENGTH,)),
             ("aliases", (Alias.LENGTH, MAX_ALIASES)),
-            ("posts", (2 + MAX_WORKERS, Post.LENGTH)),  # the posted kernel, and a row for each thread
+            ("posts", (2 + RING + MAX_WORKERS, Post.LENGTH)),  # kernels/worker.py
+            ("posted", (RING, Posted.LENGTH)),
             ("moved", (2, MAX_TOPK)),  # room for the shuffle of vtopk
             ("forms", (MAX_FORMS, Form.LENGTH)),
             ("form_table", (2 * MAX_FORMS,)),  # by hash: a row and one, or 0

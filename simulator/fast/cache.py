@@ -21,7 +21,7 @@ CACHE_SETTING = "NUMBA_CACHE_DIR"
 KEPT_VERSIONS = 8
 LOOP_MODULES = (
     "aliases", "block", "compiled", "counts", "derive", "descriptors", "effects", "execution", "interlock", "issue", "layout",
-    "lookup", "loop", "observation", "price", "price_access", "price_dram", "price_layout", "price_units", "program_layout",
+    "lookup", "loop", "observation", "posting", "price", "price_access", "price_dram", "price_layout", "price_units", "program_layout",
     "raw", "replay", "scalar", "schedule", "sharing", "slots", "states", "system", "trace_layout", "traces", "turnaround",
 )  # fmt: skip
 SOURCES: dict[str, dict[str, tuple[str, ...]]] = {

@@ -8,19 +8,15 @@ from isa.spec import Engine, Flag
 from simulator.fast.aliases import add_alias, fulfil_all, place_of, protect_sources
 from simulator.fast.compiled import compiled
 from simulator.fast.kernels.abi import Arg
-from simulator.fast.kernels.raw import call, load_acquire, nanoseconds, pause, store_release, yield_core
-from simulator.fast.kernels.worker import BYTES, PART_BITS, SHARED_ARGUMENTS, SPINS, Post, take_parts
+from simulator.fast.kernels.raw import call, nanoseconds
 from simulator.fast.layout import Block, ByPc, Core, Effect, Exit, Form, Ints
+from simulator.fast.posting import finish, finish_conflicting, may_wait, post
 
 HOST = int(Exit.HOST)
 STORE_ENGINE = int(Engine.DMS)
 LOW_32 = 0xFFFFFFFF
 FORM_BYTES = 8 * Form.LENGTH
 PARAMETER_BYTES = 8 * Form.PARAMETER
-POST_BYTES = BYTES * Post.LENGTH
-POSTED_MASK = (1 << 31) - 1
-PARTS_OF_THREAD = 1
-"""Packing rows of A is done again for each part."""
 FLAG_X = int(Flag.X)
 
 
@@ -43,41 +39,25 @@ def execute(s: Block, form: int, values: Ints, by_pc: Ints, i: Any, pc: int) -> 
     arguments[Arg.SCALAR] = (values[i.rs] if i.kind & FLAG_X else i.imm) & LOW_32
     arguments[Arg.SCRATCH] = core[Core.SCRATCH_AT]
     arguments[Arg.PART], arguments[Arg.PARTS] = 0, 1
+    if core[Core.POSTED] != core[Core.DONE]:
+        finish_conflicting(s, by_pc, form)
     if core[Core.PROFILES] == 0:
-        execute_kernel(s, form)
+        execute_kernel(s, form, pc)
     else:
         before = nanoseconds()
-        execute_kernel(s, form)
+        execute_kernel(s, form, pc)
         by_pc[pc, ByPc.NANOSECONDS] += nanoseconds() - before
     return 0
 
 
 @compiled
-def execute_kernel(s: Block, form: int) -> None:
-    """With the arguments as they are."""
+def execute_kernel(s: Block, form: int, pc: int) -> None:
+    """With the arguments as they are; or posts it."""
     core = s.core
     parameters = core[Core.FORMS_AT] + form * FORM_BYTES + PARAMETER_BYTES
     if core[Core.WORKERS] > 0 and s.forms[form, Form.DIVISIBLE] != 0:
-        execute_parts(s, s.forms[form, Form.KERNEL], parameters)
+        post(s, form, parameters, pc)
+        if not may_wait(s, form):
+            finish(s, core[Core.POSTED])
     else:
         call(s.forms[form, Form.KERNEL], core[Core.ARGUMENTS_AT], parameters)
-
-
-@compiled
-def execute_parts(s: Block, kernel: int, parameters: int) -> None:
-    """Posts a kernel to the workers and does parts of it, until all are done."""
-    core, arguments, post = s.core, s.arguments, s.posts[0]
-    parts, row = PARTS_OF_THREAD * (core[Core.WORKERS] + 1), core[Core.POSTS_AT]
-    post[Post.KERNEL], post[Post.PARAMETERS], post[Post.FINISHED] = kernel, parameters, 0
-    for place in range(SHARED_ARGUMENTS):
-        post[Post.ARGUMENT + place] = arguments[place]
-    core[Core.POSTED] = core[Core.POSTED] + 1 & POSTED_MASK
-    store_release(row + BYTES * Post.TICKET, (core[Core.POSTED] << PART_BITS | parts) << PART_BITS)
-    take_parts(row, row + POST_BYTES)
-    waited = 0
-    while load_acquire(row + BYTES * Post.FINISHED) != parts:
-        waited += 1
-        if waited < SPINS:
-            pause()
-        else:
-            yield_core()

@@ -70,6 +70,7 @@ class Core(IntEnum):
     WORKERS = auto()  # threads that do parts of kernels
     POSTS_AT = auto()  # ... the address of `posts`
     POSTED = auto()  # kernels posted to them so far
+    DONE = auto()  # ... of which so many are known to be done
     PROFILES = auto()  # whether the time that kernels take on this computer is measured
     EXTRAPOLATES = auto()  # whether traces are made and used (replay.py)
     HOT_VISITS = auto()  # ... from places that were visited so often
@@ -201,6 +202,24 @@ class Profile(IntEnum):
     COMPUTED = auto()  # ... from which it does not compute
     HEAD = auto()  # place of the oldest start in its queue
     LENGTH = auto()
+
+
+class Span(IntEnum):
+    """Columns of an operand of a posted kernel: addresses on this computer."""
+
+    LOW = 0
+    HIGH = auto()
+    STORED = auto()  # whether it is written
+    LENGTH = auto()
+
+
+class Posted(IntEnum):
+    """Columns of `posted`: what the loop knows of a kernel that runs beside it."""
+
+    PC = 0
+    SPANS = auto()  # how many
+    SPAN = auto()  # .. each of Span
+    LENGTH = SPAN + 4 * 3
 
 
 class Alias(IntEnum):

@@ -10,6 +10,7 @@ from simulator.fast.issue import issue
 from simulator.fast.layout import Block, ByPc, Core, Exit, Ints, Program, Td
 from simulator.fast.lookup import learn
 from simulator.fast.observation import begin_observation
+from simulator.fast.posting import finish_all
 from simulator.fast.program_layout import Op
 from simulator.fast.replay import UNKNOWN, arrive
 from simulator.fast.scalar import DIV, REM, alu, branches
@@ -72,6 +73,7 @@ def run(s: Block, program: Program, values: Ints, by_pc: Ints) -> int:
         now += 1
         steps -= 1
     core[Core.PC], core[Core.NOW], core[Core.STEPS] = pc, now, steps
+    finish_all(s)
     bring_up_to_date(s)
     return code
 

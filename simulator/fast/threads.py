@@ -11,7 +11,7 @@ import threading
 
 from simulator.fast.kernels import store
 from simulator.fast.kernels.abi import SCRATCH_BYTES, Arg
-from simulator.fast.kernels.worker import STOP, WORKER, Post
+from simulator.fast.kernels.worker import RING, STOP, WORKER, Post
 from simulator.fast.layout import MAX_WORKERS, Block, Core
 
 WORK = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
@@ -38,24 +38,24 @@ class Workers:
         if not self._count:
             return
         block, core = self._block, self._block.core
-        posts, row_bytes = block.posts.ctypes.data, block.posts.strides[0]
-        core[Core.WORKERS], core[Core.POSTS_AT], core[Core.POSTED] = self._count, posts, 0
-        block.posts[0, Post.TICKET] = 0
+        posts = block.posts.ctypes.data
+        core[Core.WORKERS], core[Core.POSTS_AT], core[Core.POSTED], core[Core.DONE] = self._count, posts, 0, 0
+        block.posts[0, Post.POSTED], block.posts[0, Post.THREADS] = 0, self._count + 1
         for thread in range(self._count + 1):
             scratch = int(core[Core.SCRATCH_AT]) + thread * SCRATCH_BYTES
-            block.posts[1 + thread, Post.ARGUMENT + Arg.SCRATCH] = scratch
+            row = block.posts[1 + RING + thread]
+            row[Post.NEXT], row[Post.ARGUMENT + Arg.SCRATCH] = 0, scratch
         work = WORK(store.address_of(WORKER))
         cores = self._own_cores()
         for number in range(1, self._count + 1):
-            mine = posts + (1 + number) * row_bytes
-            arguments = (work, posts, mine, cores[number : number + 1])
+            arguments = (work, posts, number, cores[number : number + 1])
             thread = threading.Thread(target=_run, args=arguments, name=f"slmc-{number}", daemon=True)
             thread.start()
             self._threads.append(thread)
 
     def stop(self) -> None:
         """Ends the threads; this one may run anywhere again."""
-        self._block.posts[0, Post.TICKET] = STOP
+        self._block.posts[0, Post.POSTED] = STOP
         for thread in self._threads:
             thread.join()
         self._threads.clear()
@@ -76,7 +76,7 @@ class Workers:
         return usable
 
 
-def _run(work: ctypes._CFunctionType, posts: int, mine: int, cores: list[int]) -> None:  # pyright: ignore[reportPrivateUsage]
+def _run(work: ctypes._CFunctionType, posts: int, number: int, cores: list[int]) -> None:  # pyright: ignore[reportPrivateUsage]
     if cores:
         os.sched_setaffinity(0, set(cores))
-    work(posts, mine)
+    work(posts, number)

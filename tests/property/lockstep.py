@@ -45,6 +45,7 @@ def run_both(
     seed: int = 0,
     watchdog: int = 1 << 20,
     timing_only: bool = True,
+    threads: int = 1,
 ) -> Outcome:
     """Runs a text from two equal states. Raises AssertionError if anything differs; returns the outcome.
 
@@ -56,7 +57,7 @@ def run_both(
     slow, quick = state_of(), state_of()
     slow.instructions = quick.instructions = len(decoded)
     expected = _outcome(slow, ReferenceEngine(decoded, slow, model, options), model)
-    assert_equal(_outcome(quick, FastEngine(quick, clock, options), clock), expected)
+    assert_equal(_outcome(quick, FastEngine(quick, clock, options, threads=threads), clock), expected)
     return expected
 
 

@@ -71,6 +71,32 @@ def test_parts_do_what_the_whole_does(mnemonic: str, pair: tuple[Dtype, Dtype]) 
         assert all(other == whole for other in parted)
 
 
+SINGLE = [
+    ("mm", (Dtype.I8, Dtype.I8), 0), ("mmg", (Dtype.I8, Dtype.I8), 5), ("mmg", (Dtype.I8, Dtype.I4), 5), ("mmg", (Dtype.I8, Dtype.I4), 7),
+    ("mm", (Dtype.F32, Dtype.F32), 0), ("mm", (Dtype.F16, Dtype.F16), 0), ("mm", (Dtype.BF16, Dtype.BF16), 0),
+    ("mm", (Dtype.BF16, Dtype.I8), 0), ("mmg", (Dtype.BF16, Dtype.I4), 5), ("mmg", (Dtype.F16, Dtype.E4M3), 6),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("mnemonic", "pair", "glog2"), SINGLE)
+def test_blocks_side_by_side_give_the_bits_of_the_reference(
+    mnemonic: str, pair: tuple[Dtype, Dtype], glog2: int
+) -> None:
+    """A single row by as many blocks of weights that all widths of tiles occur, the last block not whole."""
+    rng = random.Random(str((mnemonic, pair, glog2)))
+    for k, n in ((640, 16 * 7), (1152, 16 * 4), (640, 16 * 7 - 3), (200 if mnemonic == "mm" else 256, 100)):
+        operands = {
+            "ta": plain(rng, MM_DTYPES[pair] if mnemonic == "mm" else Dtype.F32, (n, 1, 1, 1), distinct=True),
+            "tb": plain(rng, pair[0], (k, 1, 1, 1)),
+            "tc": weights(rng, pair[1], (k, n, 1, 1), glog2, FMT_BLOCKED),
+        }
+        if mnemonic == "mmg":
+            scale = Dtype.E8M0 if pair[1] == Dtype.E4M3 else Dtype.F16
+            operands["td"] = weights(rng, scale, (k >> glog2, n, 1, 1), 0, FMT_BLOCKED)
+        for accumulate, parts in ((False, 1), (True, 2)):
+            check(mnemonic, accumulate, operands, k + n, SCRATCH, parts)
+
+
 @pytest.mark.parametrize("pair", [*MM_PAIRS, *MMG_PAIRS])
 def test_the_longest_rows_fit_into_the_scratch_memory(pair: tuple[Dtype, Dtype]) -> None:
     """The chooser asserts it; with groups from one column to all."""

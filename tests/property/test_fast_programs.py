@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +14,12 @@ from isa.descriptor import Descriptor
 from isa.encoding import decode_text, encode
 from isa.machine import load_machine
 from isa.spec import BY_MNEMONIC, Flag, Region, used_fields
+from simulator.fast.compiled import INTERPRETED
+from simulator.fast.engine import FastEngine
+from simulator.fast.kernels import elementwise, matrix_shape
+from simulator.fast.layout import Core
 from simulator.state import State
+from tests.property import lockstep
 from tests.property.chaos_programs import BY_NAME, MIX, X_VALUES, Draft, Layout, drafted
 from tests.property.chaos_streams import SIZES as CHAOS_SIZES
 from tests.property.chaos_streams import filled_memory, random_program
@@ -73,11 +79,16 @@ def test_arbitrary_bytes_trap_alike(text: bytes) -> None:
     run_both(text, MACHINES["edge"], lambda: prepared([], [0] * 7, 0).state, watchdog=300)
 
 
-def run_stream(seed: int) -> Outcome:
-    """Engine instructions that overlap, conflict and share memories, on a random machine."""
+def run_stream(seed: int, threads: int = 1) -> Outcome:
+    """Engine instructions that overlap, conflict and share memories, on a random machine; with threads three times the same, as
+    the loop stops at shapes that it meets for the first time, and always with values.
+    """
     rng = random.Random(seed)
     program = random_program(rng, STREAM_LENGTH)
-    timing_only, absent = rng.choice(KINDS)
+    if threads > 1:
+        program.words.append(encode("alu", fn="add", fl=Flag.I, rd=20, rs=20, imm=1))
+        program.words.append(encode("br", fn="ne", rs=20, rt=X_VALUES.index(3), imm=0))
+    timing_only, absent = rng.choice(KINDS) if threads == 1 else (False, EVERYTHING)
 
     def state() -> State:
         memory = filled_memory()
@@ -89,7 +100,7 @@ def run_stream(seed: int) -> Outcome:
             made.set_descriptor(register, d)
         return made
 
-    return run_both(program.text, random_machine(rng), state, seed=seed, timing_only=timing_only)
+    return run_both(program.text, random_machine(rng), state, seed=seed, timing_only=timing_only, threads=threads)
 
 
 def test_streams_of_conflicting_instructions_take_the_same_time() -> None:
@@ -101,6 +112,27 @@ def test_streams_of_conflicting_instructions_take_the_same_time() -> None:
         waited += records.seq.smem_wait > 0
         full += sum(records.seq.queue_full) > 0
     assert min(contended, blocked, waited, full) > 10, "the streams exercise everything that takes time"
+
+
+@pytest.mark.skipif(INTERPRETED, reason="there are no threads")
+def test_kernels_that_run_beside_the_loop_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every product and every elementwise instruction is posted. The loop's own part of it is done when something waits for it: an
+    instruction that does not wait, but ought to, finds other bytes.
+    """
+    monkeypatch.setattr(matrix_shape, "WORTH_DIVIDING_PRODUCTS", 1)
+    monkeypatch.setattr(elementwise, "WORTH_DIVIDING", 1)
+    engines: list[FastEngine] = []
+
+    def made(*arguments: Any, **settings: Any) -> FastEngine:
+        engines.append(FastEngine(*arguments, **settings))
+        return engines[-1]
+
+    monkeypatch.setattr(lockstep, "FastEngine", made)
+    posted = 0
+    for seed in range(60):
+        run_stream(seed, 2 + seed % 2)
+        posted += int(engines.pop().timing.block.core[Core.POSTED])
+    assert posted > 300
 
 
 def test_a_transfer_long_after_one_of_the_other_direction_takes_the_same_time() -> None:

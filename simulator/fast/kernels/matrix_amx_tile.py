@@ -21,9 +21,8 @@ from simulator.fast.kernels.amx import (
 from simulator.fast.kernels.conversion import to_f32
 from simulator.fast.kernels.emit import Code
 from simulator.fast.kernels.lanes import F32, I32, WORD, Value
-from simulator.fast.kernels.matrix_code import LINE_BYTES, addresses, prefetch, zeros
+from simulator.fast.kernels.matrix_code import LINE_BYTES, SECOND_CACHE, addresses, prefetch, zeros
 
-NEXT_CACHE = 2
 SUM_TILES, A_TILES, B_TILES = (0, 1, 2, 3), (4, 5), (6, 7)
 STORED_AFTER, ADDED_AFTER, RING_TILES = 3, 5, 8
 """Of a group: its sums are stored when the products of so many later ones are under way, and added to C so many after them."""
@@ -49,7 +48,7 @@ class Place:
 
     def ask_ahead(self, code: Code, turn: Value) -> None:
         for line in range(self.lines_ahead):
-            prefetch(code, self.ahead + (turn * self.lines_ahead + line) * LINE_BYTES, NEXT_CACHE)
+            prefetch(code, self.ahead + (turn * self.lines_ahead + line) * LINE_BYTES, SECOND_CACHE)
 
 
 def product_shapes(rows: tuple[Value | int, Value | int]) -> list[Shape]:

@@ -9,8 +9,10 @@ from simulator.fast.kernels.instructions import call
 from simulator.fast.kernels.lanes import I32, WORD, Kind, Value, Variable
 from simulator.fast.target import has
 
-PREFETCH_BYTES = 4096
+PREFETCH_BYTES = 2048
 """How far ahead weights are asked for that are used once."""
+SECOND_CACHE = 2
+"""Where they are put: the first cache has room for 16 requests at a time, the second for 48, and memory answers after 0.2 microseconds."""
 LINE_BYTES = 64
 """Quads of 16 rows, or 16 numbers of 32 bits."""
 BYTE, QUAD, BYTES = Kind("i8"), Kind("i32"), Kind("i8", LINE_BYTES)

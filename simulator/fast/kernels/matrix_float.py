@@ -10,23 +10,33 @@ from dataclasses import dataclass
 
 from isa.descriptor import Descriptor
 from isa.encoding import Decoded
-from isa.spec import BLOCK_ROWS, ELEMENT_BITS, FMT_BLOCKED, SUM_QUANTUM
+from isa.spec import BLOCK_ROWS, ELEMENT_BITS, FMT_BLOCKED, SUM_QUANTUM, Dtype
 from simulator.fast.kernels.abi import Choice
 from simulator.fast.kernels.emit import Code, emitted
 from simulator.fast.kernels.lanes import Value
+from simulator.fast.kernels.matrix_ahead import ahead_of
 from simulator.fast.kernels.matrix_code import LINE_BYTES
 from simulator.fast.kernels.matrix_elements import plain_rows
 from simulator.fast.kernels.matrix_float_tile import FloatPlace, FloatTile
+from simulator.fast.kernels.matrix_pair_tile import PairTile
 from simulator.fast.kernels.matrix_panels import copy_block, pack_rows
 from simulator.fast.kernels.matrix_rows import Rows, write_kernel, write_tiles
 from simulator.fast.kernels.matrix_run_tile import RunTile
-from simulator.fast.kernels.matrix_scales import scale_name, write_scales
+from simulator.fast.kernels.matrix_scales import (
+    ScaleReader,
+    copied_scales,
+    scale_name,
+    scales_in_place,
+    write_scales,
+)
 from simulator.fast.kernels.matrix_shape import Layout, P, group_size, is_divisible, is_quads, parameters, row_count
 from simulator.fast.kernels.matrix_values import column_reader, has_lines, has_runs, panel_reader
 
 SEGMENT_COLUMNS = 512
 """Columns of B converted at a time: 16 rows of them stay in the first cache."""
 FEW_ROWS = 4
+SIDE_BY_SIDE = (4, 2, 1)
+"""Blocks that a single row takes at once where it reads them in place: several streams of memory, whose sums do not wait for each other."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,16 @@ class FloatPlan:
         return max(1, LINE_BYTES * 8 // (BLOCK_ROWS * ELEMENT_BITS[self.b.dtype]))
 
     @property
+    def has_streams(self) -> bool:
+        """Whether blocks are read side by side."""
+        return self.way == "place" and self.line_terms > 0
+
+    @property
+    def tile(self) -> type[FloatTile]:
+        """Of blocks that are read in place."""
+        return PairTile if self.has_streams and self.b.dtype == Dtype.BF16 else FloatTile
+
+    @property
     def name(self) -> str:
         a, b = self.a, self.b
         layout = "q" if is_quads(b) else "n" if has_lines(b) else "k" if has_runs(b) else "s"
@@ -61,10 +81,10 @@ class FloatPlan:
 
 
 class Segment:
-    """Columns first .. end - 1 of some rows, packed, and one block."""
+    """Columns first .. end - 1 of some rows, packed, and one block; or several of which all is read in place."""
 
-    def __init__(self, plan: FloatPlan, rows: Rows, first: Value, end: Value, block: Value) -> None:
-        self.plan, self.rows, self.first, self.end, self.block = plan, rows, first, end, block
+    def __init__(self, plan: FloatPlan, rows: Rows, first: Value, end: Value, block: Value, blocks: int = 1) -> None:
+        self.plan, self.rows, self.first, self.end, self.block, self.blocks = plan, rows, first, end, block, blocks
         self.code = rows.code
 
     def write(self) -> None:
@@ -73,13 +93,15 @@ class Segment:
             return
         done = self.first
         if self.plan.way == "place":
-            done = self._end_of_place()
-            w = self.rows.b + self.block * self.code.parameter(P.B_BLOCK)
+            done, step = self._end_of_place(), self.code.parameter(P.B_BLOCK)
+            w = [self.rows.b + (self.block + i) * step for i in range(self.blocks)]
             with self.code.when(self.first < done):
                 self._write_tiles(w, self.first, done, in_place=True)
+        if self.blocks > 1:
+            return
         with self.code.when(done < self.end):
-            w = copy_block(self.rows, self.plan.b, self.plan.whole_groups, self.block, done, self.end)
-            self._write_tiles(w, done, self.end, in_place=False)
+            copy = copy_block(self.rows, self.plan.b, self.plan.whole_groups, self.block, done, self.end)
+            self._write_tiles([copy], done, self.end, in_place=False)
 
     def _end_of_place(self) -> Value:
         """The columns that are read in place: whole quanta, of a block that has 16 rows in memory."""
@@ -94,21 +116,30 @@ class Segment:
         """Whether C has what the columns before `first` gave, or what is added to."""
         return ~(self.code.parameter(P.ACCUMULATE) | first).equals(0)
 
-    def _write_tiles(self, w: Value, first: Value, end: Value, in_place: bool) -> None:
+    def _write_tiles(self, w: list[Value], first: Value, end: Value, in_place: bool) -> None:
         code, rows, plan = self.code, self.rows, self.plan
-        group = code.parameter(P.PADDED_GROUP)
-        scales = None if plan.scale is None else rows.place(P.SCALES)
-        if plan.scale is not None and scales is not None:
-            write_scales(plan.scale, rows, (self.block, 1), scales, first // group, (end - first) // group)
+        group, streams = code.parameter(P.PADDED_GROUP), in_place and plan.has_streams
+        scales = self._scales(first // group, (end - first) // group, streams)
         reader = column_reader(plan.b) if in_place else panel_reader
-        accumulate = self._accumulates(first)
+        ahead = (ahead_of(rows, self.block, self.blocks), plan.line_terms) if streams else None
+        accumulate, tile = self._accumulates(first), plan.tile if in_place else FloatTile
 
         def write_tile(row: Value, ys: Value, y_offset: Value) -> None:
             xs = rows.place(P.PACKED_TABLE) + row * 8
             place = FloatPlace(w, first, end, xs, self.first, ys, y_offset, scales, group)
-            FloatTile(code, plan.tile_rows, reader, place, plan.line_terms if in_place else 0).write(accumulate)
+            tile(code, plan.tile_rows, reader, place, ahead).write(accumulate)
 
-        write_tiles(rows, self.block, (plan.tile_rows, 1), accumulate, write_tile)
+        write_tiles(rows, self.block, (plan.tile_rows, self.blocks), accumulate, write_tile)
+
+    def _scales(self, first: Value, groups: Value, streams: bool) -> ScaleReader | None:
+        """Those of some groups."""
+        rows, scale = self.rows, self.plan.scale
+        if scale is None:
+            return None
+        if streams and scale.fmt == FMT_BLOCKED:
+            return scales_in_place(scale, rows, self.block)
+        write_scales(scale, rows, (self.block, self.blocks), rows.place(P.SCALES), first, groups)
+        return copied_scales(rows.code, rows.place(P.SCALES), groups)
 
     def _write_runs(self) -> None:
         code, rows, plan = self.code, self.rows, self.plan
@@ -128,10 +159,22 @@ def _write(code: Code, plan: FloatPlan) -> None:
         with code.loop(0, total, code.parameter(P.SEGMENT)) as first:
             end = (first + code.parameter(P.SEGMENT)).smaller(total)
             pack_rows(rows, plan.a, plan.whole_groups, first, end)
-            with code.loop(rows.block, rows.block_end) as block:
-                Segment(plan, rows, first, end, block).write()
+            _write_blocks(plan, rows, first, end)
 
     write_kernel(code, plan.tile_rows, write_rows)
+
+
+def _write_blocks(plan: FloatPlan, rows: Rows, first: Value, end: Value) -> None:
+    """All blocks. With several side by side all columns are read in place: the last quantum is a whole one."""
+    code, block = rows.code, rows.block
+    for blocks in SIDE_BY_SIDE if plan.has_streams else (1,):
+        tiles_end = rows.block_end
+        if blocks > 1:
+            whole = (code.parameter(P.TERMS) % SUM_QUANTUM).equals(0)
+            tiles_end = whole.choose(tiles_end - (tiles_end - block) % blocks, block)
+        with code.loop(block, tiles_end, blocks) as first_block:
+            Segment(plan, rows, first, end, first_block, blocks).write()
+        block = tiles_end
 
 
 def choose_float(instruction: Decoded, operands: dict[str, Descriptor]) -> Choice:
@@ -155,7 +198,7 @@ def choose_float(instruction: Decoded, operands: dict[str, Descriptor]) -> Choic
         packs=False,
         sum_bytes=0,
         packed_bytes=4 * segment,
-        scale_bytes=LINE_BYTES * -(-segment // padded) if scale is not None else 0,
+        scale_bytes=SIDE_BY_SIDE[0] * LINE_BYTES * -(-segment // padded) if scale is not None else 0,
         panel_bytes=LINE_BYTES * segment if way != "runs" else 0,
     )
     plan = FloatPlan(a, b, scale, tile_rows, way, whole_groups)

@@ -12,7 +12,9 @@ from isa.spec import SUM_QUANTUM
 from simulator.fast.kernels.conversion import to_f32
 from simulator.fast.kernels.emit import Code
 from simulator.fast.kernels.lanes import F32, Kind, Value, Variable
-from simulator.fast.kernels.matrix_code import LINE_BYTES, PREFETCH_BYTES, addresses, clear, prefetch, zeros
+from simulator.fast.kernels.matrix_ahead import Ahead
+from simulator.fast.kernels.matrix_code import LINE_BYTES, SECOND_CACHE, addresses, clear, prefetch, zeros
+from simulator.fast.kernels.matrix_scales import ScaleReader
 from simulator.fast.kernels.matrix_values import ColumnReader
 
 FLOAT = Kind("f32")
@@ -20,79 +22,104 @@ FLOAT = Kind("f32")
 
 @dataclass(frozen=True)
 class FloatPlace:
-    """Columns k .. k_end - 1, whole quanta, of the block of B whose column 0 is at w.
+    """Columns k .. k_end - 1, whole quanta, of the blocks of B whose columns 0 are at w.
 
-    xs: a table of the addresses of f32 rows of A that begin at column x_first; ys: one of rows of C, moved by y_offset. With scales,
-    f32 [groups][16], the columns are whole groups of `group` columns.
+    xs: a table of the addresses of f32 rows of A that begin at column x_first; ys: one of rows of C, moved by y_offset. With scales
+    the columns are whole groups of `group` columns.
     """
 
-    w: Value
+    w: list[Value]
     k: Value
     k_end: Value
     xs: Value
     x_first: Value
     ys: Value
     y_offset: Value
-    scales: Value | None
+    scales: ScaleReader | None
     group: Value
 
 
 class FloatTile:
-    """`rows` rows of A and one block of B. `kind`: of terms and their sums.
+    """`rows` rows of A and some blocks of B; sums are in the order of blocks, then rows. `kind`: of terms and their sums.
 
-    `line_terms`: how many columns a line of 64 bytes has if lines are asked for ahead, or 0.
+    `ahead`: where lines of B are asked for before they are used, and how many columns a line of 64 bytes has.
     """
 
     kind = F32
 
-    def __init__(self, code: Code, rows: int, reader: ColumnReader, place: FloatPlace, line_terms: int = 0) -> None:
-        self.code, self.rows, self.reader, self.place, self.line_terms = code, rows, reader, place, line_terms
+    def __init__(
+        self, code: Code, rows: int, reader: ColumnReader, place: FloatPlace, ahead: tuple[Ahead, int] | None = None
+    ) -> None:
+        self.code, self.rows, self.reader, self.place, self.ahead = code, rows, reader, place, ahead
         self.x = addresses(code, place.xs, rows)
+        self.sums = rows * len(place.w)
+        self.distance = code.word(0)
 
     def write(self, accumulate: Value) -> None:
         """C (+)= A B."""
         code, place = self.code, self.place
-        y = addresses(code, place.ys, self.rows, place.y_offset)
+        rows = addresses(code, place.ys, self.rows, place.y_offset)
+        y = [row + LINE_BYTES * block for block in range(len(place.w)) for row in rows]
         kind = self.kind if place.scales is None else F32
-        totals = zeros(code, kind, self.rows)
+        totals = zeros(code, kind, self.sums)
         with code.when(accumulate):
             for total, at in zip(totals, y, strict=True):
-                total.set(code.load(kind, at))
+                total.set(self._arranged(code.load(kind, at)))
         if place.scales is None:
             self._add_quanta(totals, place.k, place.k_end)
         else:
             self._add_groups(totals, place.scales)
         for total, at in zip(totals, y, strict=True):
-            code.store(at, to_f32(total.get()) if kind.is_float else total.get())
+            value = self._in_order(total.get())
+            code.store(at, to_f32(value) if kind.is_float else value)
 
-    def _add_groups(self, totals: list[Variable], scales: Value) -> None:
+    def _arranged(self, value: Value) -> Value:
+        """The 16 rows of a block in the lanes that have their sums."""
+        return value
+
+    def _in_order(self, value: Value) -> Value:
+        """Sums in the order of rows."""
+        return value
+
+    def _add_groups(self, totals: list[Variable], scales: ScaleReader) -> None:
         code, place = self.code, self.place
-        at = code.variable(scales)
-        sums = zeros(code, self.kind, self.rows)
+        group = code.variable(code.word(0))
+        sums = zeros(code, self.kind, self.sums)
         with code.loop(place.k, place.k_end, place.group) as k:
             clear(code, sums, self.kind)
             self._add_quanta(sums, k, k + place.group)
-            factor = code.load(F32, at.get())
-            at.set(at.get() + LINE_BYTES)
-            for total, part in zip(totals, sums, strict=True):
+            factors = [scales(block, group.get()) for block in range(len(place.w))]
+            group.set(group.get() + 1)
+            for number, (total, part) in enumerate(zip(totals, sums, strict=True)):
                 value = part.get() if self.kind.is_float else part.get().cast("sitofp", "f32")
-                total.set(total.get() + value * factor)
+                total.set(total.get() + value * factors[number // self.rows])
 
     def _add_quanta(self, totals: list[Variable], first: Value, end: Value) -> None:
         with self.code.loop(first, end, SUM_QUANTUM) as k:
+            if self.ahead is not None:
+                ahead, line_terms = self.ahead
+                self.distance = ahead.distance(k * (LINE_BYTES // line_terms))
             for total, value in zip(totals, self._quantum(k, 0, 1), strict=True):
                 total.set(total.get() + value)
 
     def _quantum(self, k: Value, first: int, step: int) -> list[Value]:
-        """The sums of the terms first, first + step, .. of the quantum, of each row."""
+        """The sums of the terms first, first + step, .. of the quantum, of each block and row."""
         if step < SUM_QUANTUM:
             halves = self._quantum(k, first, 2 * step), self._quantum(k, first + step, 2 * step)
             return [a + b for a, b in zip(*halves, strict=True)]
         return self._products(k, first)
 
     def _products(self, k: Value, first: int) -> list[Value]:
-        """Term `first` of the quantum, of each row."""
-        if self.line_terms and first % self.line_terms == 0:
-            prefetch(self.code, self.place.w + (k + first) * (LINE_BYTES // self.line_terms) + PREFETCH_BYTES)
-        w, x_offset = self.reader(self.code, self.place.w, k, first), (k - self.place.x_first) * 4 + 4 * first
-        return [w * self.code.load(FLOAT, x + x_offset).spread() for x in self.x]
+        """Term `first` of the quantum, of each block and row."""
+        self._ask_ahead(k, first)
+        x_offset = (k - self.place.x_first) * 4 + 4 * first
+        factors = [self.code.load(FLOAT, x + x_offset).spread() for x in self.x]
+        weights = [self.reader(self.code, w, k, first) for w in self.place.w]
+        return [weight * factor for weight in weights for factor in factors]
+
+    def _ask_ahead(self, k: Value, first: int) -> None:
+        """For the lines that lie in front of those that begin with term `first` of the quantum."""
+        if self.ahead is None or first % self.ahead[1]:
+            return
+        for w in self.place.w:
+            prefetch(self.code, w + (k + first) * (LINE_BYTES // self.ahead[1]) + self.distance, SECOND_CACHE)

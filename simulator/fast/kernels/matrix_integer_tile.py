@@ -12,17 +12,19 @@ from dataclasses import dataclass
 from simulator.fast.kernels.conversion import to_f32
 from simulator.fast.kernels.emit import Code
 from simulator.fast.kernels.lanes import F32, I32, Value
+from simulator.fast.kernels.matrix_ahead import Ahead
 from simulator.fast.kernels.matrix_code import (
     BYTES,
     LINE_BYTES,
-    PREFETCH_BYTES,
     QUAD,
+    SECOND_CACHE,
     addresses,
     clear,
     dot_quads,
     prefetch,
     zeros,
 )
+from simulator.fast.kernels.matrix_scales import ScaleReader
 
 UNROLLED_LINES = 8
 MAX_SETS = 4
@@ -54,7 +56,8 @@ class Tile:
 @dataclass(frozen=True)
 class Place:
     """Where a tile is. w: its first block; xs, ys: tables of the addresses of its rows, those of C moved by y_offset;
-    starts: what the int32 sums of each of its rows and groups start at, `groups` of them in a row.
+    starts: what the int32 sums of each of its rows and groups start at, `groups` of them in a row. `ahead`: where a single row
+    asks for weights.
     """
 
     w: Value
@@ -64,6 +67,7 @@ class Place:
     y_offset: Value
     starts: Value
     groups: Value
+    ahead: Ahead | None = None
 
 
 class Sums:
@@ -83,13 +87,19 @@ class Sums:
                 self.variables[self._first(row, block)].set(start)
             starts = starts + step
 
-    def add_line(self, blocks: list[Value], x: list[Value], line: Value, turn: int) -> None:
-        """Adds the products with the line of 64 bytes of each block; `turn` chooses the set."""
+    def add_lines(self, place: Place, blocks: list[Value], x: list[Value], first: Value, count: int) -> None:
+        """Adds the products with some lines of 64 bytes of each block."""
+        distance = None if place.ahead is None else place.ahead.distance(first * LINE_BYTES)
+        for turn in range(count):
+            self._add_line(blocks, x, first + turn, turn, distance)
+
+    def _add_line(self, blocks: list[Value], x: list[Value], line: Value, turn: int, distance: Value | None) -> None:
+        """Those with the line of each block; `turn` chooses the set. distance: how far in front to ask for another one."""
         code, tile = self.code, self.tile
         places = [address + line * LINE_BYTES for address in blocks]
-        if tile.rows == 1:
+        if distance is not None:
             for place in places:
-                prefetch(code, place + PREFETCH_BYTES)
+                prefetch(code, place + distance, SECOND_CACHE)
         weights = [self._weights(place) for place in places]
         for quad in range(tile.quads):
             for row, address in enumerate(x):
@@ -124,10 +134,9 @@ def write_integer_tile(code: Code, tile: Tile, place: Place, lines: Value, accum
     sums.start(place.starts, 4)
     whole = lines // UNROLLED_LINES * UNROLLED_LINES
     with code.loop(0, whole, UNROLLED_LINES) as first:
-        for turn in range(UNROLLED_LINES):
-            sums.add_line(blocks, x, first + turn, turn)
+        sums.add_lines(place, blocks, x, first, UNROLLED_LINES)
     with code.loop(whole, lines) as line:
-        sums.add_line(blocks, x, line, 0)
+        sums.add_lines(place, blocks, x, line, 1)
     y = addresses(code, place.ys, tile.rows, place.y_offset)
     for row in range(tile.rows):
         for block in range(tile.blocks):
@@ -137,12 +146,9 @@ def write_integer_tile(code: Code, tile: Tile, place: Place, lines: Value, accum
 
 
 def write_grouped_tile(
-    code: Code, tile: Tile, place: Place, group_lines: Value, unrolled: int, scales: Value, accumulate: Value
+    code: Code, tile: Tile, place: Place, group_lines: Value, unrolled: int, scales: ScaleReader, accumulate: Value
 ) -> None:
-    """acc = acc + (f32(p_g) * s_g). `group_lines`: lines of a group, a multiple of the `unrolled` ones.
-
-    scales: f32 [blocks][groups][16].
-    """
+    """acc = acc + (f32(p_g) * s_g). `group_lines`: lines of a group, a multiple of the `unrolled` ones."""
     numbers = [(row, block) for row in range(tile.rows) for block in range(tile.blocks)]
     x = addresses(code, place.xs, tile.rows)
     blocks = [place.w + place.block_bytes * block for block in range(tile.blocks)]
@@ -155,10 +161,8 @@ def write_grouped_tile(
     with code.loop(0, place.groups) as group:
         sums.start(place.starts + group * 4, place.groups * 4)
         with code.loop(group * group_lines, (group + 1) * group_lines, unrolled) as first:
-            for turn in range(unrolled):
-                sums.add_line(blocks, x, first + turn, turn)
-        first_scale = scales + group * LINE_BYTES
-        factors = [code.load(F32, first_scale + place.groups * (LINE_BYTES * i)) for i in range(tile.blocks)]
+            sums.add_lines(place, blocks, x, first, unrolled)
+        factors = [scales(i, group) for i in range(tile.blocks)]
         for (row, block), result in results.items():
             exact = sums.value(row, block).cast("sitofp", "f32")
             result.set(result.get() + exact * factors[block])

@@ -21,7 +21,7 @@ from simulator.fast.kernels.matrix_code import BYTE, LINE_BYTES
 from simulator.fast.kernels.matrix_elements import float_at, row_of_block
 from simulator.fast.kernels.matrix_float_tile import FloatPlace, FloatTile
 from simulator.fast.kernels.matrix_rows import Rows, write_kernel, write_tiles
-from simulator.fast.kernels.matrix_scales import scale_name, write_scales
+from simulator.fast.kernels.matrix_scales import copied_scales, scale_name, write_scales
 from simulator.fast.kernels.matrix_shape import Layout, P, group_size, is_divisible, parameters, row_count
 from simulator.fast.kernels.matrix_values import panel_reader
 from simulator.fast.target import has
@@ -63,7 +63,7 @@ class SparseTile(FloatTile):
 
     def _products(self, k: Value, first: int) -> list[Value]:
         code, place = self.code, self.place
-        line = place.w + k * LINE_BYTES + first * LINE_BYTES
+        line = place.w[0] + k * LINE_BYTES + first * LINE_BYTES
         w, which = code.load(self.kind, line), code.load(I32, line + self.columns_at)
         x_offset = (k - place.x_first) * FOUR_BYTES + first * FOUR_BYTES
         fours = (code.load(Kind(self.kind.element, 4), x + x_offset).shuffled([0, 1, 2, 3] * 4) for x in self.x)
@@ -139,12 +139,14 @@ class SparseSegment:
         code, rows, plan, group = self.code, self.rows, self.plan, self.code.parameter(P.PADDED_GROUP)
         scales = None
         if plan.scale is not None:
-            scales, first = rows.place(P.SCALES), self.first // group
-            write_scales(plan.scale, rows, (block, 1), scales, first, self.end // group - first)
+            first = self.first // group
+            groups = self.end // group - first
+            write_scales(plan.scale, rows, (block, 1), rows.place(P.SCALES), first, groups)
+            scales = copied_scales(code, rows.place(P.SCALES), groups)
         accumulate = ~(code.parameter(P.ACCUMULATE) | self.first).equals(0)
 
         def write_tile(row: Value, ys: Value, y_offset: Value) -> None:
-            xs, w = rows.place(P.PACKED_TABLE) + row * 8, panel - self.first * LINE_BYTES
+            xs, w = rows.place(P.PACKED_TABLE) + row * 8, [panel - self.first * LINE_BYTES]
             place = FloatPlace(w, self.first, self.end, xs, self.first, ys, y_offset, scales, group)
             SparseTile(code, plan.tile_rows, plan.kind, place, columns_at).write(accumulate)
 
