@@ -21,7 +21,7 @@ from xdsl.ir import Operation, SSAValue
 from compiler.analysis.spills import spilled_values
 from compiler.dialects import slm, slmq
 from compiler.dialects.slm import row_shape
-from compiler.emit.strip_layout import stored_row_bytes
+from compiler.emit.weight_layout import stored_row_bytes
 from compiler.images import encoder_of
 from compiler.lowering.builder import element_bytes
 from compiler.lowering.plan import TilePlan, strip_shapes
@@ -77,6 +77,13 @@ def chunk_cost(module: ModuleOp) -> ChunkCost:
     return ChunkCost(
         sum(cost.work * layers for cost, layers in costs), sum(cost.weight_bytes * layers for cost, layers in costs)
     )
+
+
+def token_weights(module: ModuleOp) -> int:
+    """Bytes of all weights of products that a token reads, all experts of a mixture counted once."""
+    function = step_function(module)
+    products = [op for op in function.walk() if isinstance(op, slmq.MatmulOp)] if function is not None else []
+    return sum(product_cost(op).weight_bytes * layers_of(op) for op in products)
 
 
 def token_bytes(module: ModuleOp, plan: TilePlan, balance: float) -> float:

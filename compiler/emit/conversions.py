@@ -16,13 +16,13 @@ def conversions_of(recipes: Iterable[tuple[Recipe, int]], weights: WeightStore) 
     """Of recipes with their layers; empty if everything is stored in floats."""
     found: Counter[tuple[str, str, bool]] = Counter()
     for recipe, layer in recipes:
-        if recipe.kind not in ("strips", "rows"):
+        if recipe.kind not in ("matrix", "rows"):
             continue
         for expert in range(max(1, recipe.experts)):
             name = stored_name(recipe.key, layer, expert)
             stored = weights.stored_type(name)
             if stored not in FLOAT_TYPES:
-                kept = recipe.kind == "strips" and weights.integer_format(name) == recipe.format
+                kept = recipe.kind == "matrix" and weights.integer_format(name) == recipe.format
                 found[stored, str(recipe.format), kept] += 1
     return [
         f"weights: {count} in {stored} " + (f"run as they are stored ({form})" if kept else f"converted to {form}")

@@ -3,15 +3,15 @@
 rows     the tensor row-major in `format` (embedding tables)
 vector   w + f32(offset)
 transposed  the matrix in f32, column after column
-strips   for each strip of `strip_rows` output rows: a header (compiler/emit/strip_layout.py), then its rows cut into k-tiles of
-         `k_tile` columns, each k-tile contiguous: blocks of 16 rows, sparse ones row after row.
+matrix   numbers of the rows, then the rows in blocks of 16, sparse ones row after row in k-tiles of `k_tile` columns
+         (compiler/emit/weight_layout.py).
 The members of a group of experts lie one after the other, each in whole granules: at equal distances.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 from compiler.blocks import NIBBLE_GROUP, block_packed, block_rows
 from compiler.dialects.slm import stored_name
 from compiler.emit.recipes import Recipe
-from compiler.emit.symmetric_strips import is_symmetric, symmetric_strips
+from compiler.emit.symmetric_blocks import is_symmetric, row_scales, symmetric_blocks
 from compiler.errors import CompileError
-from compiler.formats import Elements, Quantized, to_float32
+from compiler.formats import Quantized, to_float32
 from compiler.nibbles import pack_elements, pack_sparse
 from compiler.program import Rows, WeightStore
 from compiler.quantization.rounding import quantize
+from isa.spec import BLOCK_ROWS
 
 Bytes = NDArray[np.uint8]
 Part = Callable[[], list[Bytes]]
@@ -55,7 +56,7 @@ def as_bytes(values: NDArray[np.float32], element: str) -> Bytes:
 
 
 def pack(recipe: Recipe, weights: WeightStore, layer: int) -> Iterator[Part]:
-    """The bytes of a weight, strip by strip and expert by expert, each part as what makes it; parts can be made side by side.
+    """The bytes of a weight, some rows at a time and expert by expert, each part as what makes it; parts can be made side by side.
 
     Making one raises CompileError for a weight that is not finite.
     """
@@ -75,9 +76,9 @@ def filling(size_bytes: int) -> list[Bytes]:
 def pack_member(recipe: Recipe, weights: WeightStore, layer: int, expert: int | None) -> Iterator[Part]:
     """The parts of one tensor. A matrix is read part by part where its store can do that, else now."""
     name = stored_name(recipe.key, layer, expert)
-    if recipe.kind == "strips":
+    if recipe.kind == "matrix":
         bias = None if recipe.bias is None else bias_of(weights, stored_name(recipe.bias, layer, expert))
-        yield from strips(recipe, weights, bias, name)
+        yield from Matrix.of(recipe, weights, name).parts(bias)
         return
     if recipe.kind == "vector":
         yield partial(vector, weights.load(name).reshape(-1), recipe, name)
@@ -113,101 +114,108 @@ def not_finite(name: str) -> CompileError:
     return CompileError(f'weight "{name}" holds NaN or infinity')
 
 
-def strips(recipe: Recipe, weights: WeightStore, bias: NDArray[np.float32] | None, name: str) -> Iterator[Part]:
-    """Header and k-tiles of each strip; a matrix that is stored in the recipe's format is taken as it is."""
-    is_stored = recipe.format.is_quantized and weights.integer_format(name) == recipe.format
-    stored = weights.quantized(name) if is_stored else None
-    matrix = None if stored is not None else weights.rows_of(name)
-    for part in strip_parts(recipe, several=matrix is not None and is_symmetric(recipe)):
-        part_bias = None if bias is None else bias[part]
-        if matrix is None:
-            yield partial(integer_strip, recipe, stored, matrix, part, part_bias, name)
-        elif is_symmetric(recipe):
-            yield partial(several_strips, recipe, matrix, part, part_bias, name)
-        elif recipe.format.is_quantized:
-            yield partial(integer_strip, recipe, stored, matrix, part, part_bias, name)
-        else:
-            yield partial(float_strip, recipe, matrix, part, part_bias, name)
+@dataclass(frozen=True)
+class Matrix:
+    """A matrix that is to be packed: its values, or what is stored in the recipe's format and taken as it is.
 
+    rounded: sparse rows by the first one, which are wanted several times.
+    """
 
-def strip_parts(recipe: Recipe, several: bool) -> Iterator[slice]:
-    """The rows that are packed at a time: those of a strip, or of several whole ones; a last strip with fewer rows is alone."""
-    strips_at_once = max(1, ELEMENTS_AT_ONCE // (recipe.strip_rows * recipe.columns)) if several else 1
-    whole = recipe.rows - recipe.rows % recipe.strip_rows
-    for first in range(0, whole, strips_at_once * recipe.strip_rows):
-        yield slice(first, min(first + strips_at_once * recipe.strip_rows, whole))
-    if whole < recipe.rows:
-        yield slice(whole, recipe.rows)
+    recipe: Recipe
+    name: str
+    stored: Quantized | None
+    values: Rows | None
+    rounded: dict[int, Quantized] = field(default_factory=dict[int, Quantized])
 
+    @staticmethod
+    def of(recipe: Recipe, weights: WeightStore, name: str) -> Matrix:
+        if recipe.format.is_quantized and weights.integer_format(name) == recipe.format:
+            return Matrix(recipe, name, weights.quantized(name), None)
+        return Matrix(recipe, name, None, weights.rows_of(name))
 
-def several_strips(
-    recipe: Recipe, matrix: Rows, part: slice, bias: NDArray[np.float32] | None, name: str
-) -> list[Bytes]:
-    rows = matrix(part)
-    packed = symmetric_strips(recipe, to_float32(rows) if rows.dtype == np.float16 else rows, bias, name)
-    if packed is None:
-        raise not_finite(name)
-    return [packed]
+    def parts(self, bias: NDArray[np.float32] | None) -> Iterator[Part]:
+        """In the order of compiler/emit/weight_layout.py."""
+        form, columns = self.recipe.format, self.recipe.columns
+        if form.per_row:
+            yield self.row_scales
+        if bias is not None:
+            yield partial(row_array, bias, self.recipe)
+        if form.sparse and form.group:
+            yield from (partial(self.group_numbers, part) for part in self.panels())
+        k_tile = self.recipe.k_tile if form.sparse else columns
+        for first in range(0, columns, k_tile):
+            yield from (partial(self.rows, part, slice(first, first + k_tile)) for part in self.panels())
 
+    def panels(self) -> Iterator[slice]:
+        """Whole blocks of rows, as many as are packed at once."""
+        most = max(ELEMENTS_AT_ONCE // self.recipe.columns // BLOCK_ROWS, 1) * BLOCK_ROWS
+        return (slice(first, min(first + most, self.recipe.rows)) for first in range(0, self.recipe.rows, most))
 
-def quantized_rows(stored: Quantized | None, matrix: Rows | None, part: slice, recipe: Recipe, name: str) -> Quantized:
-    """Some rows of a matrix, stored or rounded now."""
-    if stored is not None:
-        offsets = None if stored.offsets is None else stored.offsets[part]
-        rows = replace(stored, q=stored.q[part], scales=stored.scales[part], offsets=offsets)
-        if not rows.is_finite():
-            raise not_finite(name)
+    def quantized(self, part: slice) -> Quantized:
+        """Some rows, stored or rounded now."""
+        if self.stored is not None:
+            offsets = None if self.stored.offsets is None else self.stored.offsets[part]
+            rows = replace(self.stored, q=self.stored.q[part], scales=self.stored.scales[part], offsets=offsets)
+            if not rows.is_finite():
+                raise not_finite(self.name)
+            return rows
+        form, known = self.recipe.format, self.rounded.get(part.start)
+        rows = known if known is not None else quantize(self.finite_rows(part), form, self.name)
+        if form.sparse:
+            self.rounded[part.start] = rows
         return rows
-    assert matrix is not None
-    return quantize(np.ascontiguousarray(finite(to_float32(matrix(part)), name)), recipe.format, name)
+
+    def finite_rows(self, part: slice) -> NDArray[np.float32]:
+        assert self.values is not None
+        return np.ascontiguousarray(finite(to_float32(self.values(part)), self.name))
+
+    def numbers(self, part: slice) -> NDArray[np.float32] | NDArray[np.uint16]:
+        """Some rows in f32, or the bits of bf16."""
+        assert self.values is not None
+        rows = self.values(part)
+        return to_float32(rows) if rows.dtype == np.float16 else rows
+
+    def row_scales(self) -> list[Bytes]:
+        """Of all rows. Rounding finds them once more, but nothing needs to wait for it."""
+        if self.stored is not None:
+            return row_array(self.stored.scales, self.recipe)
+        panels = (row_scales(self.recipe, self.numbers(part), self.name) for part in self.panels())
+        return row_array(np.concatenate(list(panels)), self.recipe)
+
+    def group_numbers(self, part: slice) -> list[Bytes]:
+        """Of the groups of some rows, block by block."""
+        return [np.concatenate(numbers_of_blocks(self.quantized(part)), axis=1).reshape(-1)]
+
+    def rows(self, part: slice, columns: slice) -> list[Bytes]:
+        """Some rows; those in blocks with the numbers of their groups."""
+        form = self.recipe.format
+        if not form.is_quantized:
+            rows = self.finite_rows(part)
+            return [block_rows(as_bytes(rows, form.element).view(STORED[form.element]).reshape(rows.shape))]
+        if self.stored is None and is_symmetric(self.recipe):
+            packed = symmetric_blocks(self.recipe, self.numbers(part), self.name)
+            if packed is None:
+                raise not_finite(self.name)
+            return [packed]
+        rows = self.quantized(part)
+        if form.sparse:
+            return [pack_sparse(np.ascontiguousarray(rows.q[:, columns]).view(np.int8), form.element).reshape(-1)]
+        packed = block_packed(pack_elements(rows.q, form.element, NIBBLE_GROUP))
+        if not form.group:
+            return [packed]
+        blocks = packed.reshape(-(-len(rows.q) // BLOCK_ROWS), -1)
+        return [np.concatenate([*numbers_of_blocks(rows), blocks], axis=1).reshape(-1)]
 
 
-def float_strip(recipe: Recipe, matrix: Rows, part: slice, bias: NDArray[np.float32] | None, name: str) -> list[Bytes]:
-    rows = np.ascontiguousarray(finite(to_float32(matrix(part)), name))
-    stored = as_bytes(rows, recipe.format.element).view(STORED[recipe.format.element]).reshape(rows.shape)
-    tiles = [
-        block_rows(stored[:, column : column + recipe.k_tile]) for column in range(0, recipe.columns, recipe.k_tile)
-    ]
-    return [*header(recipe, bias, None), *tiles]
+def numbers_of_blocks(rows: Quantized) -> list[Bytes]:
+    """Scales and offsets of groups, [blocks, bytes] each."""
+    numbers = [rows.scales] if rows.offsets is None else [rows.scales, rows.offsets]
+    return [block_rows(values).reshape(-(-len(values) // BLOCK_ROWS), -1) for values in numbers]
 
 
-def integer_strip(
-    recipe: Recipe,
-    stored: Quantized | None,
-    matrix: Rows | None,
-    part: slice,
-    bias: NDArray[np.float32] | None,
-    name: str,
-) -> list[Bytes]:
-    rows = quantized_rows(stored, matrix, part, recipe, name)
-    starts = range(0, recipe.columns, recipe.k_tile)
-    tiles = [packed_rows(np.ascontiguousarray(rows.q[:, start : start + recipe.k_tile]), recipe) for start in starts]
-    return [*header(recipe, bias, rows), *tiles]
-
-
-def packed_rows(q: Elements, recipe: Recipe) -> Bytes:
-    """The rows of a k-tile."""
-    form = recipe.format
-    if form.sparse:
-        return pack_sparse(q.view(np.int8), form.element).reshape(-1)
-    return block_packed(pack_elements(q, form.element, NIBBLE_GROUP))
-
-
-def header(recipe: Recipe, bias: NDArray[np.float32] | None, rows: Quantized | None) -> Iterator[Bytes]:
-    """The header of a strip, if there is one."""
-    layout = recipe.layout
-    if not layout.header_bytes:
-        return
-    result = np.zeros(layout.header_bytes, np.uint8)
-
-    def put(offset: int, values: NDArray[np.generic]) -> None:
-        stored = block_rows(values) if values.ndim > 1 else np.ascontiguousarray(values).view(np.uint8)
-        result[offset : offset + len(stored)] = stored
-
-    if bias is not None:
-        put(layout.bias_offset, bias)
-    if rows is not None:
-        put(layout.group_scales_offset if layout.groups else 0, rows.scales)
-        if rows.offsets is not None:
-            put(layout.group_offsets_offset, rows.offsets)
-    yield result
+def row_array(values: NDArray[np.generic], recipe: Recipe) -> list[Bytes]:
+    """A number for each row, with room for all rows of the last block."""
+    result = np.zeros(recipe.layout.row_array_bytes, np.uint8)
+    stored = np.ascontiguousarray(values.astype(np.float32)).view(np.uint8)
+    result[: len(stored)] = stored
+    return [result]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from xdsl.dialects.builtin import DictionaryAttr, FloatAttr, IntegerAttr, StringAttr
 
-from compiler.emit.strip_layout import StripLayout, stored_row_bytes, stored_rows
+from compiler.emit.weight_layout import WeightLayout
 from compiler.formats import WeightFormat
 from compiler.sizes import to_granules
 
@@ -21,7 +21,6 @@ class Recipe:
     format: WeightFormat
     rows: int
     columns: int
-    strip_rows: int
     k_tile: int
     bias: str | None
     offset: float
@@ -44,7 +43,6 @@ class Recipe:
             format=WeightFormat.of(text("format") or "f32"),
             rows=number("rows"),
             columns=number("columns"),
-            strip_rows=number("strip_rows"),
             k_tile=number("k_tile"),
             bias=text("bias"),
             offset=float(offset.value.data) if isinstance(offset, FloatAttr) else 0.0,
@@ -52,9 +50,9 @@ class Recipe:
         )
 
     @property
-    def layout(self) -> StripLayout:
-        """Of kind `strips`."""
-        return StripLayout(self.format, self.strip_rows, self.columns, self.bias is not None)
+    def layout(self) -> WeightLayout:
+        """Of kind `matrix`."""
+        return WeightLayout(self.format, self.rows, self.columns, self.bias is not None, self.k_tile)
 
     @property
     def size_bytes(self) -> int:
@@ -69,9 +67,8 @@ class Recipe:
     @property
     def member_bytes(self) -> int:
         """Bytes of one expert, or of the only tensor."""
-        if self.kind == "strips":
-            rows_bytes = stored_rows(self.format, self.rows) * stored_row_bytes(self.format, self.columns)
-            return -(-self.rows // self.strip_rows) * self.layout.header_bytes + rows_bytes
+        if self.kind == "matrix":
+            return self.layout.size_bytes
         return self.rows * self.format.row_bytes(self.columns)
 
 

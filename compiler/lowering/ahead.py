@@ -18,8 +18,8 @@ from compiler.dialects.slm.norms import NormBase
 from compiler.locations import named
 from compiler.lowering.kinds import kind_chain, layers_of
 from compiler.lowering.norms import norm_vectors
+from compiler.lowering.row_strips import RowStreams
 from compiler.lowering.sampling import chosen_rows
-from compiler.lowering.strips import StripStreams
 from compiler.lowering.tensors import load_to, vector_place
 from compiler.lowering.values import Lowering, Upcoming, VectorKey
 from compiler.lowering.weight_stream import Room, Turns
@@ -40,12 +40,16 @@ def located(low: Lowering, op: Operation) -> Generator[None]:
 
 
 class Ahead:
-    """What the first of some ops load, up to a group of products. `then`: what comes behind all of them."""
+    """What the first of some ops load, up to a group of products. `then`: what comes behind all of them. `through`: the loads come in
+    front of a group, and go on behind an attention that reads it: some of the weights behind the attention come before it, the others
+    while it ends."""
 
-    def __init__(self, low: Lowering, ops: Sequence[Operation], then: Upcoming | None = None):
+    def __init__(self, low: Lowering, ops: Sequence[Operation], then: Upcoming | None = None, through: bool = False):
         self.low, self.b, self.then = low, low.builder, then
+        self.beyond: Ahead | None = None
+        self.begun = 0
         self.vectors: dict[VectorKey, tuple[NormBase, Room]] = {}
-        self.group: tuple[slmq.StripsOp, StripStreams] | None = None
+        self.group: tuple[slmq.StripsOp, RowStreams] | None = None
         self.selected: Ahead | None = None
         self.given: list[Turns] = []
         self.is_loaded = False
@@ -56,8 +60,10 @@ class Ahead:
                 rest = [o for o in ops[position:] if not isinstance(o, slmq.SelectRowsOp)]
                 self.selected = Ahead(low, rest)
             if isinstance(op, slmq.StripsOp):
-                self.group = (op, StripStreams(low, op))
+                self.group = (op, RowStreams(low, op))
             if not isinstance(op, PASSED):
+                if through and isinstance(op, slmq.AttentionOp):
+                    self.beyond = Ahead(low, ops[position + 1 :], then)
                 self.then = None
                 break
 
@@ -74,10 +80,12 @@ class Ahead:
 
     @property
     def is_empty(self) -> bool:
-        return not self.rooms() and self.then is None
+        return not self.rooms() and self.then is None and self.beyond is None
 
     def allocate(self) -> None:
         """Buffers of its own."""
+        if self.beyond is not None:
+            self.beyond.allocate()
         self.take([room.at(self.b.alloc(room.label, room.size_bytes)) for room in self.rooms()])
 
     def share(self, alloc: SSAValue) -> None:
@@ -107,11 +115,20 @@ class Ahead:
                 load_to(low, room.place(b, 0), vector_place(low, weight, offset), prod(weight.shape))
         if self.group is not None:
             with located(low, self.group[0]):
-                self.group[1].load_ahead()
+                self.group[1].load_ahead(self.begun)
+        if self.beyond is not None:
+            self.beyond.begin_loading()
         if self.selected is not None:
             b.when(b.compare("ne", chosen_rows(low), 0), self.selected.load)
         if self.then is not None:
             self.then.load()
+
+    def begin_loading(self) -> None:
+        """The first strip, which hides the end of what comes before an attention; the next ones hide the end of the attention."""
+        if self.group is not None:
+            with located(self.low, self.group[0]):
+                self.group[1].load_ahead(0, 1)
+            self.begun = 1
 
     def hand_over(self) -> None:
         """From here on the ops find what has been loaded."""

@@ -1,36 +1,43 @@
 """Products of a strip: the strip's weights are streamed in and multiplied.
 
-A strip is a header and rows in blocks of 16 (compiler/emit/strip_layout.py); if the rows are too long for the buffer they come as
-k-tiles, and the products accumulate.
+A strip is some blocks of 16 rows (compiler/emit/weight_layout.py); if the rows are too long for the buffer they come as k-tiles, and
+the products accumulate.
 """
 
 from __future__ import annotations
 
 from xdsl.ir import SSAValue
 
-from compiler.emit.strip_layout import HALF_BYTES, WORD_BYTES
+from compiler.emit.weight_layout import HALF_BYTES, WORD_BYTES
 from compiler.formats import WeightFormat
 from compiler.lowering.builder import Index, Place, element_bytes
+from compiler.lowering.row_numbers import RowNumbers
 from compiler.lowering.spilling import blocks_view, staged_view
-from compiler.lowering.values import Lowering, Tensor
+from compiler.lowering.values import Lowering
 from compiler.lowering.weight_stream import Strip, Tile, Turns, WeightStream
 from compiler.sizes import to_granules
 from isa.spec import BLOCK_ROWS
 
+NUMBERS_SHARE = 8
+"""Scales and biases stay in SRAM for all strips of a loop if they take at most this part of a strip's weights."""
+
 
 class Product:
-    """One matmul of a loop over strips; each strip that is worked on at once has buffers of its own.
+    """One matmul of a loop over strips. `span`: columns of the result that are finished at once, `turns`: how many such parts are worked
+    on at once; each of them has buffers of its own. `base`: where the weight begins in DRAM.
 
-    multiply streams a strip in and multiplies; finish makes its columns of the products, while the next strip comes.
+    multiply makes the products of a strip, finish the columns of a part from them.
     """
 
-    def __init__(self, low: Lowering, stream: WeightStream):
-        self.low, self.b, self.stream, self.turns = low, low.builder, stream, stream.turns
+    def __init__(self, low: Lowering, stream: WeightStream, base: SSAValue, span: int, turns: int):
+        self.low, self.b, self.stream, self.base, self.span, self.turns = low, low.builder, stream, base, span, turns
         self.op, self.shape, self.layout = stream.op, stream.shape, stream.layout
         self.x = low.values[self.op.x]
         self.form: WeightFormat = stream.form
         self.integer = self.form.per_row and self.x.dtype == "i8"
-        self.sums = self.buffer("products", low.most_rows * self.shape.rows * WORD_BYTES)
+        size_bytes = to_granules(low.most_rows * span * WORD_BYTES)
+        self.sums = Turns(self.b.alloc("products", turns * size_bytes), size_bytes)
+        self.numbers = RowNumbers(self.b, self.layout, self.numbers_at_once(), turns)
         stream.hold()
 
     @property
@@ -38,60 +45,86 @@ class Product:
         """What is done to the products."""
         return self.form.per_row + (self.op.scale is not None) + (self.op.bias is not None) + (self.op.sums is not None)
 
-    def buffer(self, label: str, size_bytes: int) -> Turns:
-        """Room for each turn."""
-        size_bytes = to_granules(size_bytes)
-        return Turns(self.b.alloc(label, self.turns * size_bytes), size_bytes)
+    def numbers_at_once(self) -> int:
+        """Columns whose scales and biases are loaded at once: all, if they are small beside a strip."""
+        layout, plan = self.layout, self.low.plan
+        return (
+            layout.rows
+            if layout.row_arrays * layout.row_array_bytes <= plan.strip_bytes // NUMBERS_SHARE
+            else self.span
+        )
+
+    def load_all_numbers(self) -> None:
+        """Scales and biases, if they are loaded once."""
+        if self.numbers.is_all:
+            self.numbers.load(self.base, 0, self.layout.rows, 0)
+
+    def load_numbers(self, part: Strip) -> None:
+        """Those of a part, unless they have been loaded."""
+        if not self.numbers.is_all:
+            self.numbers.load(self.base, part.first, part.count, part.turn)
+
+    def load(self, strip: Strip) -> None:
+        """Of a strip what is loaded before its product: all, or the numbers of the groups."""
+        if self.stream.is_whole:
+            self.stream.load_strip(self.base, strip)
+        else:
+            self.stream.load_numbers(self.base, strip)
 
     def header(self, strip: Strip) -> Place:
-        """Without a header nothing is read there."""
+        """Without groups nothing is read there."""
         place = self.stream.held_place(strip.turn)
-        return self.sums.place(self.b, strip.turn) if place is None else place
+        return self.sums.place(self.b, 0) if place is None else place
 
-    def products(self, strip: Strip, dtype: str = "f32") -> SSAValue:
-        """The buffer of the products, [rows of the strip, tokens]."""
-        strides: list[Index] = [WORD_BYTES, strip.rows * WORD_BYTES]
-        return self.b.view(self.sums.place(self.b, strip.turn), dtype, [strip.count, self.low.rows], strides)
+    def products(self, part: Strip, inside: Index = 0, count: Index | None = None) -> SSAValue:
+        """The sums of a part, [columns, tokens]; those of `count` columns from one of them on."""
+        strides: list[Index] = [WORD_BYTES, part.rows * WORD_BYTES]
+        extents: list[Index] = [part.count if count is None else count, self.low.rows]
+        dtype, offset = "i32" if self.integer else "f32", self.b.mul(inside, WORD_BYTES)
+        return self.b.view(self.sums.place(self.b, part.turn), dtype, extents, strides, offset)
 
-    def multiply(self, offset: SSAValue, strip: Strip, final: SSAValue | None) -> None:
-        """The products of a strip, in their buffer, or in `final` if nothing is to be done to them."""
-        current = self.products(strip, "i32" if self.integer else "f32") if self.steps or final is None else final
+    def multiply(self, strip: Strip, target: SSAValue, is_ahead: bool = False) -> None:
+        """The products of a strip; `is_ahead`: of its k-tiles the first ones are there."""
         if self.stream.is_whole:
-            self.product(current, self.stream.whole(offset, strip), strip)
+            self.product(target, self.stream.whole(strip), strip)
         else:
-            self.stream.each_tile(offset, strip, lambda tile, unit: self.product(current, tile, strip, unit))
+            self.stream.each_tile(
+                self.base, strip, lambda tile, unit: self.product(target, tile, strip, unit), is_ahead
+            )
 
-    def finish(self, strip: Strip, final: SSAValue | None) -> SSAValue:
-        """The strip's columns as f32, in `final` if it is given."""
-        b, header = self.b, self.header(strip)
+    def finish(self, part: Strip, final: SSAValue | None) -> SSAValue:
+        """A part's columns as f32, in `final` if it is given."""
+        b = self.b
         if not self.steps:
-            return final if final is not None else self.products(strip)
-        if self.op.sums is not None:
-            self.add_offsets(self.low.values[self.op.sums], header, strip)
-        current = self.products(strip, "i32" if self.integer else "f32")
-        out = final if final is not None else self.products(strip)
-        sources = self.factors(header, strip)
+            return final if final is not None else self.products(part)
+        current = self.products(part)
+        floats = b.view(
+            self.sums.place(b, part.turn), "f32", [part.count, self.low.rows], [WORD_BYTES, part.rows * WORD_BYTES]
+        )
+        out = final if final is not None else floats
+        sources = self.factors(part)
         if not sources and final is not None:
             b.vun("mov", final, current)
             return final
         for position, (function, source) in enumerate(sources):
-            target = out if position == len(sources) - 1 else self.products(strip)
+            target = out if position == len(sources) - 1 else floats
             b.vbin(function, target, current, source)
             current = target
         return current
 
-    def factors(self, header: Place, strip: Strip) -> list[tuple[str, SSAValue]]:
+    def factors(self, part: Strip) -> list[tuple[str, SSAValue]]:
         """What is done to the products: scales of the rows, scales of the tokens, biases."""
         b, op = self.b, self.op
-        extents: list[Index] = [strip.count, self.low.rows]
+        extents: list[Index] = [part.count, self.low.rows]
         found: list[tuple[str, SSAValue]] = []
         if self.form.per_row:
-            found.append(("mul", b.view(header, "f32", extents, [WORD_BYTES, 0])))
+            found.append(("mul", b.view(self.numbers.place(0, part), "f32", extents, [WORD_BYTES, 0])))
         if op.scale is not None:
             scale = self.low.values[op.scale]
             found.append(("mul", b.view(scale.place, "f32", extents, [0, scale.row_bytes])))
         if op.bias is not None:
-            found.append(("add", b.view(header, "f32", extents, [WORD_BYTES, 0], self.layout.bias_offset)))
+            place = self.numbers.place(int(self.form.per_row), part)
+            found.append(("add", b.view(place, "f32", extents, [WORD_BYTES, 0])))
         return found
 
     def product(self, products: SSAValue, tile: Tile, strip: Strip, unit: SSAValue | None = None) -> None:
@@ -130,31 +163,33 @@ class Product:
         """The rows of a tile, [columns, rows]."""
         b, form = self.b, self.form
         blocked = not form.sparse
-        row_stride = b.mul(tile.row_bytes, BLOCK_ROWS) if blocked else tile.row_bytes
         size = 0 if blocked or form.is_packed else element_bytes(form.element)
         return b.view(
-            tile.place, form.element, [tile.count, strip.count], [size, row_stride], tile.start,
+            tile.place, form.element, [tile.count, strip.count], [size, tile.stride_bytes], tile.start,
             group=form.group, sparse=form.sparse, blocked=blocked,
         )  # fmt: skip
 
     def group_scales(self, strip: Strip, first: Index, count: Index) -> SSAValue:
         """The blocked scales of `count` groups from the first, [groups, rows of the strip]."""
-        b, header, block_bytes = self.b, self.header(strip), BLOCK_ROWS * self.form.scale_size_bytes
-        strides: list[Index] = [0, self.layout.groups * block_bytes]
-        offset = b.add(b.mul(first, block_bytes), self.layout.group_scales_offset)
-        return b.view(header, self.form.scale_element, [count, strip.count], strides, offset, blocked=True)
+        b, offset = self.b, self.b.mul(first, BLOCK_ROWS * self.form.scale_size_bytes)
+        strides: list[Index] = [0, self.stream.numbers_stride]
+        return b.view(
+            self.header(strip), self.form.scale_element, [count, strip.count], strides, offset, blocked=True
+        )  # fmt: skip
 
-    def add_offsets(self, sums: Tensor, header: Place, strip: Strip) -> None:
-        """products += sums of the groups * (scale * 8 + offset)."""
-        b, layout, groups = self.b, self.layout, self.layout.groups
-        count = strip.rows * groups
-        place = Place("sram", b.alloc("group_offsets", count * WORD_BYTES))
+    def add_offsets(self, strip: Strip, target: SSAValue) -> None:
+        """Products of a strip += sums of the groups * (scale * 8 + offset)."""
+        if self.op.sums is None:
+            return
+        b, layout, sums, header = self.b, self.layout, self.low.values[self.op.sums], self.header(strip)
+        block, stride = BLOCK_ROWS * layout.groups, self.stream.numbers_stride
+        place = Place("sram", b.alloc("group_offsets", self.stream.blocks * block * WORD_BYTES))
+        extents = [block, self.stream.blocks]
         scales, offsets = (
-            b.view(header, "f16", [count], [HALF_BYTES], start)
-            for start in (layout.group_scales_offset, layout.group_offsets_offset)
+            b.view(header, "f16", extents, [HALF_BYTES, stride], start) for start in (0, layout.block_scales_bytes)
         )
-        b.vmad("mad", b.view(place, "f32", [count], [WORD_BYTES]), scales, 8.0, offsets)
-        strides: list[Index] = [0, groups * BLOCK_ROWS * WORD_BYTES]
-        zeros = b.view(place, "f32", [groups, strip.count], strides, blocked=True)
-        rows = b.view(sums.place, "f32", [groups, self.low.rows], [WORD_BYTES, sums.row_bytes])
-        b.mm(self.products(strip), rows, zeros, accumulate=True)
+        b.vmad("mad", b.view(place, "f32", extents, [WORD_BYTES, block * WORD_BYTES]), scales, 8.0, offsets)
+        strides: list[Index] = [0, block * WORD_BYTES]
+        zeros = b.view(place, "f32", [layout.groups, strip.count], strides, blocked=True)
+        rows = b.view(sums.place, "f32", [layout.groups, self.low.rows], [WORD_BYTES, sums.row_bytes])
+        b.mm(target, rows, zeros, accumulate=True)

@@ -25,6 +25,7 @@ STRIP_ROWS_UNIT = 16  # rows of a weight strip come in blocks of the blocked sto
 MOST_STRIP_ROWS = 512
 SPARSITY = 2
 """Columns of a 2:4 sparse row for each of its terms."""
+WORD_BYTES = 4
 K_TILE_UNIT = 64  # a multiple of the sum quantum, and of the lanes of the larger arrays
 
 
@@ -42,6 +43,10 @@ class TilePlan:
     0: none do. image_chunk: rows of an image that its encoder works on at once; 0: as many as tokens.
 
     ahead: 1 if first weights are loaded while what comes before them is finished (compiler/lowering/ahead.py), else 0.
+
+    token_strip_bytes: weights in flight per strip, one buffer, of a chunk of one token whose products are made one after the other
+    (compiler/lowering/row_strips.py), and span_bytes: a row of products that is finished at once; 0: such a chunk is worked on like
+    others.
     """
 
     context: int
@@ -58,6 +63,8 @@ class TilePlan:
     stream_rows: int = 0
     image_chunk: int = 0
     ahead: int = 0
+    token_strip_bytes: int = 0
+    span_bytes: int = 0
 
     @property
     def spills(self) -> bool:
@@ -72,11 +79,14 @@ class TilePlan:
     def to_attribute(self) -> DictionaryAttr:
         return DictionaryAttr({name: IntegerAttr(value, i64) for name, value in vars(self).items()})
 
-    def for_one_token(self, kv_heads: int, key_tile: int, ahead: int) -> TilePlan:
-        """For chunks of one token, of the same strips: its values are all in SRAM."""
+    def for_one_token(
+        self, kv_heads: int, key_tile: int, ahead: int, token_strip_bytes: int = 0, span_bytes: int = 0
+    ) -> TilePlan:
+        """For chunks of one token: its values are all in SRAM. What the other plan's strips are made of stays, since sparse rows lie in
+        DRAM in its k-tiles."""
         return replace(
             self, chunk=1, kv_heads=kv_heads, key_tile=key_tile, ahead=ahead, spill_bytes=0,
-            stream_bytes=self.stream_bytes // self.chunk,
+            stream_bytes=self.stream_bytes // self.chunk, token_strip_bytes=token_strip_bytes, span_bytes=span_bytes,
         )  # fmt: skip
 
     @staticmethod
@@ -105,7 +115,7 @@ def plan_in(module: ModuleOp, name: str) -> TilePlan | None:
 
 @dataclass(frozen=True)
 class StripShape:
-    """A matmul's weights in DRAM: strips of `rows` output rows, each a header and k-tiles of `k_tile` columns."""
+    """A part of a matmul's weights that is multiplied at once: `rows` output rows, in k-tiles of `k_tile` columns."""
 
     rows: int
     k_tile: int
@@ -185,3 +195,41 @@ def strip_shapes(plan: TilePlan, op: StripsOp) -> dict[MatmulOp, StripShape]:
     shapes = [strip_shape(plan, rows, m.columns, m.weight_format, count, heads) for m in products]
     rows = min(shape.rows for shape in shapes)
     return {m: StripShape(rows, shape.k_tile) for m, shape in zip(products, shapes, strict=True)}
+
+
+@dataclass(frozen=True)
+class RowShape:
+    """How one token is multiplied by the weights of a group, one product after the other: strips of each, and the columns of the
+    result, a multiple of the strips' rows or all, that are finished at once."""
+
+    strips: dict[MatmulOp, StripShape]
+    span: int
+
+
+def row_shape_of(plan: TilePlan, op: StripsOp) -> RowShape:
+    """The sizes of a group for one token. All of its columns are finished at once if they fit the plan's span, else whole heads."""
+    stored, columns = strip_shapes(plan, op), op.columns.value.data
+    if columns * WORD_BYTES <= plan.span_bytes:
+        return RowShape(
+            {m: token_strip(plan, m, shape.k_tile, STRIP_ROWS_UNIT) for m, shape in stored.items()}, columns
+        )
+    unit = lcm(STRIP_ROWS_UNIT, heads_of(op))
+    shapes = {m: token_strip(plan, m, shape.k_tile, unit) for m, shape in stored.items()}
+    rows = min(shape.rows for shape in shapes.values())
+    count = max(plan.span_bytes // WORD_BYTES // rows, 1)
+    span = rows * (count - count % 2 if count > 1 else 1)
+    return RowShape({m: StripShape(rows, shape.k_tile) for m, shape in shapes.items()}, span)
+
+
+def token_strip(plan: TilePlan, op: MatmulOp, stored_tile: int, unit: int) -> StripShape:
+    """Strips of about equal size of one weight for one token, of multiples of `unit` rows. One row of inputs keeps the matrix unit busy
+    with few rows of weights: their port decides. `stored_tile`: of sparse rows in DRAM."""
+    form, most = op.weight_format, padded(op.rows, unit)
+    k_tile = stored_tile if form.sparse else op.columns
+    fitting = plan.token_strip_bytes // streamed_bytes(form, k_tile) // unit * unit
+    if fitting >= unit:
+        strips = -(-op.rows // min(fitting, most))
+        return StripShape(padded(-(-op.rows // strips), unit), k_tile)
+    if form.sparse:
+        return StripShape(unit, k_tile)
+    return StripShape(unit, k_tile_of(plan.token_strip_bytes // unit, op.columns, form))

@@ -18,7 +18,8 @@ from compiler.lowering.builder import Index, Place, TileBuilder, element_bytes
 from compiler.lowering.plan import TilePlan
 
 if TYPE_CHECKING:
-    from compiler.lowering.strips import StripStreams
+    from compiler.lowering.ahead import Ahead
+    from compiler.lowering.row_strips import RowStreams
 
 VectorKey = tuple[WeightAttr, float]
 """A weight, and the constant that is added to it."""
@@ -78,7 +79,8 @@ class Lowering:
     appended: keys and values that are in the cache already.
     vectors: weights of norms that are in SRAM already. names: numbers that make names of places differ.
     upcoming: what can be loaded before the op that is lowered is done. vectors_ahead: of the norm that needs them first, and streams:
-    groups whose first weights are on their way already.
+    groups whose first weights are on their way already. begun: loads of which the first ones have been issued, the others come while the
+    next attention ends.
     """
 
     builder: TileBuilder
@@ -104,7 +106,8 @@ class Lowering:
     names: Iterator[int] = field(default_factory=count)
     upcoming: Upcoming | None = None
     vectors_ahead: dict[VectorKey, Place] = field(default_factory=dict[VectorKey, Place])
-    streams: dict[slmq.StripsOp, StripStreams] = field(default_factory=dict[slmq.StripsOp, "StripStreams"])
+    begun: Ahead | None = None
+    streams: dict[slmq.StripsOp, RowStreams] = field(default_factory=dict[slmq.StripsOp, "RowStreams"])
 
     def __post_init__(self) -> None:
         self.most_rows = self.most_rows or self.plan.chunk

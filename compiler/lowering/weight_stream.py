@@ -1,7 +1,7 @@
-"""How the strips of a weight come to SRAM: a header and rows at once, or the header and then k-tiles.
+"""How the strips of a weight come to SRAM: with the numbers of their groups at once, or these and then k-tiles.
 
-In a loop over strips they come when the loop asks for them. They can also be on their way before it begins (`load_ahead`): as many
-strips, or k-tiles of the first strip, as there are turns.
+In a loop over strips they come when the loop asks for them. The first ones can also be on their way before it begins (`load_ahead`): as
+many strips, or k-tiles of the first strip, as there are turns.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from xdsl.ir import SSAValue
 
 from compiler.dialects import slmq
-from compiler.emit.strip_layout import StripLayout, stored_columns, stored_row_bytes, stored_rows
+from compiler.emit.weight_layout import WeightLayout, stored_columns, stored_row_bytes, stored_rows
 from compiler.formats import WeightFormat
 from compiler.lowering.builder import Index, Place, TileBuilder
 from compiler.lowering.plan import StripShape
 from compiler.sizes import to_granules
+from isa.spec import BLOCK_ROWS
 
 SPARSE_UNIT = 8
 """Columns of 2:4 sparse rows whose values and positions are whole bytes."""
@@ -53,14 +54,15 @@ class Room:
 
 @dataclass(frozen=True)
 class Tile:
-    """Columns of a strip in SRAM: the first one and how many, of how many groups, `start` bytes into a buffer, `row_bytes` a row."""
+    """Columns of a strip in SRAM: the first one and how many, of how many groups, `start` bytes into a buffer, `stride_bytes` from
+    block to block, or from sparse row to sparse row."""
 
     place: Place
     start: int
     first: Index
     count: Index
     groups: Index
-    row_bytes: Index
+    stride_bytes: Index
 
 
 @dataclass(frozen=True)
@@ -73,36 +75,64 @@ class Strip:
     turn: Index
 
 
-def layout_of(op: slmq.MatmulOp, rows: int) -> StripLayout:
-    """Of strips of so many rows."""
-    return StripLayout(op.weight_format, rows, op.columns, op.bias is not None)
+def layout_of(op: slmq.MatmulOp, stored_tile: int) -> WeightLayout:
+    """`stored_tile`: of sparse rows in DRAM."""
+    return WeightLayout(op.weight_format, op.rows, op.columns, op.bias is not None, stored_tile)
 
 
 class WeightStream:
     """The weight of one matmul of a loop over strips. `turns`: how many strips are worked on at once, 1 or 2.
 
-    `held` is the room for what stays as long as the strip: all of it, or its header (None: it has none). `tiles` is that for k-tiles;
-    None: a stream that double-buffer makes a pair of.
+    `held` is the room for what stays as long as the strip: all of it, or the numbers of its groups (None: it has none). `tiles` is that
+    for k-tiles; None: a stream that double-buffer makes a pair of.
     """
 
     def __init__(self, b: TileBuilder, op: slmq.MatmulOp, shape: StripShape, turns: int):
         self.b, self.op, self.shape, self.turns = b, op, shape, turns
         self.form: WeightFormat = op.weight_format
-        self.layout = layout_of(op, shape.rows)
+        self.layout = layout_of(op, shape.k_tile)
         self.is_whole = shape.k_tile == op.columns
         self.unit = self.form.group or (SPARSE_UNIT if self.form.sparse else 1)
         """k-tiles are cut between units: the fewest columns of whole bytes."""
         self.most, self.total = shape.k_tile // self.unit, stored_columns(self.form, op.columns) // self.unit
         self.held: Turns | None = None
         self.tiles: Turns | None = None
-        self.is_ahead = False
+
+    @property
+    def blocks(self) -> int:
+        """Of a strip."""
+        return self.shape.rows // BLOCK_ROWS
+
+    @property
+    def has_blocks_of_all(self) -> bool:
+        """Whether a strip in SRAM is what it is in DRAM: whole blocks with the numbers of their groups in front."""
+        return self.is_whole and not self.form.sparse
+
+    @property
+    def strip_bytes(self) -> int:
+        """Of blocks, or of sparse rows of a k-tile: from one strip to the next in DRAM."""
+        if self.form.sparse:
+            return self.shape.rows * self.form.row_bytes(self.shape.k_tile)
+        return self.blocks * self.layout.block_bytes
+
+    @property
+    def numbers_bytes(self) -> int:
+        """Of the groups of a strip."""
+        return self.blocks * self.layout.block_numbers_bytes
+
+    @property
+    def numbers_stride(self) -> int:
+        """From those of a block to those of the next one, in SRAM."""
+        return self.layout.block_bytes if self.has_blocks_of_all else self.layout.block_numbers_bytes
 
     @property
     def held_room(self) -> Room:
-        """0 bytes for k-tiles without a header."""
+        """0 bytes for k-tiles without groups."""
+        if self.has_blocks_of_all:
+            return Room("weights", to_granules(self.strip_bytes), self.turns)
         if self.is_whole:
-            return Room("weights", to_granules(self.layout.strip_bytes), self.turns)
-        return Room("strip_header", to_granules(self.layout.header_bytes), self.turns)
+            return Room("weights", to_granules(self.numbers_bytes + self.strip_bytes), self.turns)
+        return Room("strip_header", to_granules(self.numbers_bytes), self.turns)
 
     @property
     def tile_bytes(self) -> int:
@@ -119,52 +149,36 @@ class WeightStream:
 
     # Ahead of the loop
 
-    def rooms(self) -> list[Room]:
-        """What `go_ahead` is given, in this order."""
-        tiles = [] if self.is_whole else [Room("weights", to_granules(self.tile_bytes), TILE_TURNS)]
-        return [room for room in (self.held_room, *tiles) if room.size_bytes]
+    def tile_room(self) -> Room:
+        """For k-tiles that come ahead."""
+        return Room("weights", to_granules(self.tile_bytes), TILE_TURNS)
 
-    def go_ahead(self, given: Sequence[Turns]) -> None:
-        """The first loads will be on their way before the loop begins."""
-        self.is_ahead = True
-        if not self.is_whole:
-            *given, self.tiles = given
-        self.held = given[0] if given else None
-
-    def strips_ahead(self) -> int:
-        return self.turns if self.is_whole else 1
-
-    def load_ahead(self, base: Index, number: int) -> None:
-        """The strip of this number of those that come ahead; `base`: the first one in DRAM."""
-        b, rows = self.b, self.shape.rows
-        strip = Strip(rows, number * rows, min(rows, self.op.rows - number * rows), number)
-        offset = b.add(base, number * self.layout.strip_bytes)
+    def load_ahead(self, base: Index, strip: Strip) -> None:
+        """A strip that comes ahead, or its first k-tiles."""
+        b = self.b
         if self.is_whole:
-            self.load_strip(offset, strip)
+            self.load_strip(base, strip)
             return
-        self.load_header(offset, strip)
-        offset = b.add(offset, self.layout.header_bytes)
+        self.load_numbers(base, strip)
         for index, first in enumerate(range(0, min(self.total, TILE_TURNS * self.most), self.most)):
-            size_bytes = b.mul(b.mul(self.units(first), self.form.row_bytes(self.unit)), self.stored(strip))
             assert self.tiles is not None
-            self.load(self.tiles.place(b, index), offset, size_bytes)
-            offset = b.add(offset, size_bytes)
-
-    def unless_ahead(self, position: Index, limit: int, end: int, load: Callable[[], None]) -> None:
-        """Loads what comes at a position of the loop, unless it is below `limit`: then it is there. `end`: of all positions."""
-        if self.is_ahead and limit >= end:
-            return
-        if not self.is_ahead or (isinstance(position, int) and position >= limit):
-            load()
-        elif not isinstance(position, int):
-            self.b.when(self.b.compare("sge", position, limit), load)
+            self.load_tile(self.tiles.place(b, index), base, first, strip)
 
     # In the loop
 
     def stored(self, strip: Strip) -> Index:
         """Rows of the strip with those that fill its last block."""
+        if isinstance(strip.count, int):
+            return stored_rows(self.form, strip.count)
         total = stored_rows(self.form, self.op.rows)
         return strip.rows if total % strip.rows == 0 else self.b.least(self.b.sub(total, strip.first), strip.rows)
+
+    def blocks_of(self, strip: Strip) -> Index:
+        """Blocks of the strip."""
+        if self.form.sparse and not isinstance(strip.count, int):
+            return self.b.div(self.b.add(self.stored(strip), BLOCK_ROWS - 1), BLOCK_ROWS)
+        stored = self.stored(strip)
+        return -(-stored // BLOCK_ROWS) if isinstance(stored, int) else self.b.div(stored, BLOCK_ROWS)
 
     def units(self, first: Index) -> Index:
         """Of the k-tile from a unit on."""
@@ -175,49 +189,88 @@ class WeightStream:
         b, source = self.b, Place("weight", offset=offset)
         b.load(b.view(target, "u8", [size_bytes], [1]), b.view(source, "u8", [size_bytes], [1]))
 
-    def load_strip(self, offset: Index, strip: Strip) -> None:
-        """Header and rows, one run."""
-        b, row_bytes, place = self.b, stored_row_bytes(self.form, self.op.columns), self.held_place(strip.turn)
+    def load_parts(self, target: Place, offset: Index, size_bytes: Index, blocks: Index) -> None:
+        """Equal parts of some blocks of WEIGHT, one behind the other."""
+        b, source, extents = self.b, Place("weight", offset=offset), [size_bytes, blocks]
+        b.load(
+            b.view(target, "u8", extents, [1, size_bytes]), b.view(source, "u8", extents, [1, self.layout.block_bytes])
+        )
+
+    def block_offset(self, base: Index, strip: Strip) -> Index:
+        """Where the strip begins in DRAM, in the first k-tile of sparse rows."""
+        b, row_bytes = self.b, self.strip_bytes // self.shape.rows
+        return b.add(base, b.add(b.mul(strip.first, row_bytes), self.layout.blocks_start))
+
+    def load_strip(self, base: Index, strip: Strip) -> None:
+        """Whole rows, with the numbers of their groups."""
+        b, layout, place = self.b, self.layout, self.held_place(strip.turn)
         assert place is not None
-        self.load(place, offset, b.add(b.mul(self.stored(strip), row_bytes), self.layout.header_bytes))
+        offset = self.block_offset(base, strip)
+        if self.has_blocks_of_all:
+            self.load(place, offset, b.mul(self.blocks_of(strip), layout.block_bytes))
+            return
+        self.load_numbers(base, strip)
+        rows = Place(place.space, place.buffer, b.add(place.offset, self.numbers_bytes))
+        self.load(rows, offset, b.mul(self.stored(strip), stored_row_bytes(self.form, self.op.columns)))
 
-    def load_header(self, offset: Index, strip: Strip) -> None:
-        if (place := self.held_place(strip.turn)) is not None:
-            self.load(place, offset, self.layout.header_bytes)
+    def load_numbers(self, base: Index, strip: Strip) -> None:
+        """Of the groups of a strip."""
+        b, layout, place = self.b, self.layout, self.held_place(strip.turn)
+        if place is None or not self.numbers_bytes:
+            return
+        blocks = self.blocks_of(strip)
+        if not self.form.sparse:
+            self.load_parts(place, self.block_offset(base, strip), layout.block_numbers_bytes, blocks)
+            return
+        first = b.add(b.mul(strip.first, layout.block_numbers_bytes // BLOCK_ROWS), layout.numbers_start)
+        self.load(place, b.add(base, first), b.mul(blocks, layout.block_numbers_bytes))
 
-    def whole(self, offset: Index, strip: Strip) -> Tile:
-        """All columns of a strip."""
-        rows, place = self.shape.rows, self.held_place(strip.turn)
+    def load_tile(self, target: Place, base: Index, first: Index, strip: Strip) -> None:
+        """The k-tile of a strip from a unit on."""
+        b, unit_bytes, units = self.b, self.form.row_bytes(self.unit), self.units(first)
+        if self.form.sparse:  # all rows of a k-tile follow each other
+            before = b.mul(first, unit_bytes * self.op.rows)
+            inside = b.mul(strip.first, b.mul(units, unit_bytes))
+            offset = b.add(base, b.add(b.add(before, inside), self.layout.blocks_start))
+            self.load(target, offset, b.mul(b.mul(units, unit_bytes), self.stored(strip)))
+            return
+        offset = b.add(self.block_offset(base, strip), self.layout.block_numbers_bytes)
+        offset = b.add(offset, b.mul(first, unit_bytes * BLOCK_ROWS))
+        self.load_parts(target, offset, b.mul(units, unit_bytes * BLOCK_ROWS), self.blocks_of(strip))
+
+    def whole(self, strip: Strip) -> Tile:
+        """All columns of a strip that has been loaded."""
+        place, layout = self.held_place(strip.turn), self.layout
         assert place is not None
-        self.unless_ahead(strip.first, self.turns * rows, self.op.rows, lambda: self.load_strip(offset, strip))
-        row_bytes = stored_row_bytes(self.form, self.op.columns)
-        return Tile(place, self.layout.header_bytes, 0, self.op.columns, self.layout.groups, row_bytes)
+        if self.has_blocks_of_all:
+            start, stride = layout.block_numbers_bytes, layout.block_bytes
+        else:
+            start, stride = self.numbers_bytes, stored_row_bytes(self.form, self.op.columns)
+        return Tile(place, start, 0, self.op.columns, layout.groups, stride)
 
-    def each_tile(self, offset: Index, strip: Strip, work: Callable[[Tile, SSAValue], None]) -> None:
-        """Brings a strip's header, and calls `work` with each of its k-tiles and the unit it begins with."""
-        b, columns, rows = self.b, self.op.columns, self.op.rows
+    def each_tile(self, base: Index, strip: Strip, work: Callable[[Tile, SSAValue], None], is_ahead: bool) -> None:
+        """Loads a strip's k-tiles, and calls `work` with each of them and the unit it begins with. `is_ahead`: the first ones are there."""
+        b, columns = self.b, self.op.columns
         unit_bytes = self.form.row_bytes(self.unit)
-        self.unless_ahead(strip.first, 1, rows, lambda: self.load_header(offset, strip))
-        end = self.total if rows <= self.shape.rows else rows * self.total
         is_even = -(-self.total // self.most) % 2 == 0
 
-        def tile(first: SSAValue, carried: list[SSAValue]) -> list[Index]:
-            units = self.units(first)
-            row_bytes = b.mul(units, unit_bytes)
-            size_bytes = b.mul(row_bytes, self.stored(strip))
-            place = self.tile_place(carried[1:])
-            position = b.add(b.mul(strip.first, self.total), first)
-            self.unless_ahead(
-                position, TILE_TURNS * self.most, end, lambda: self.load(place, carried[0], size_bytes)
-            )  # fmt: skip
+        def tile(first: SSAValue, turns: list[SSAValue]) -> list[Index]:
+            units, place = self.units(first), self.tile_place(turns)
+            if not is_ahead:
+                self.load_tile(place, base, first, strip)
+            elif self.total > TILE_TURNS * self.most:
+                later = b.compare("sge", first, TILE_TURNS * self.most)
+                b.when(later, lambda: self.load_tile(place, base, first, strip))
             start = b.mul(first, self.unit)
             is_exact = self.total * self.unit == columns
             count = b.mul(units, self.unit) if is_exact else b.least(b.sub(columns, start), self.shape.k_tile)
-            work(Tile(place, 0, start, count, units, row_bytes), first)
-            return [b.add(carried[0], size_bytes), *[b.sub(1, turn) for turn in carried[1:]]]
+            row_bytes = b.mul(units, unit_bytes)
+            stride = row_bytes if self.form.sparse else b.mul(row_bytes, BLOCK_ROWS)
+            work(Tile(place, 0, start, count, units, stride), first)
+            return [b.sub(1, turn) for turn in turns]
 
         turns = [] if self.tiles is None else [0 if is_even else strip.turn]
-        b.loop(0, self.total, self.most, tile, [b.add(offset, self.layout.header_bytes), *turns])
+        b.loop(0, self.total, self.most, tile, turns)
 
     def tile_place(self, turn: Sequence[SSAValue]) -> Place:
         if self.tiles is not None:

@@ -14,22 +14,40 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
+from compiler.analysis.plan_costs import token_weights
 from compiler.analysis.tile_plans import single_sizes
 from compiler.lowering.plan import SINGLE_ATTRIBUTE, TilePlan
 from compiler.transforms.choose_tiling import SMEM_BUFFER_BYTES, need_of
 
 ENTRY_SHARES = (4, 8, 16, 64)
 """Parts of the SRAM, as divisors, for keys and values with all their turns."""
+STRIP_SHARES = (8, 12, 16, 24, 32, 64, 128, 256, 512, 1024)
+"""The same for the weights of one strip: a group has two, and those of the next group are loaded meanwhile."""
+SPAN_SHARES = (32, 64, 256, 1024)
+"""The same for a row of products that is finished at once, in 4 bytes each."""
+END_SHARE = 512
+"""What a token waits for at its end is its last strip: at most this part of its weights, as a divisor."""
+
+
+def strip_sizes(module: ModuleOp, plan: TilePlan, sram_bytes: int) -> Iterator[tuple[int, int]]:
+    """(bytes of a strip, bytes of a span), best first: the fewest instructions."""
+    most = max(token_weights(module) // END_SHARE, plan.strip_bytes // 2)
+    sizes = [min(sram_bytes // share, most) for share in STRIP_SHARES]
+    for size in dict.fromkeys(sizes):
+        yield size, sram_bytes // SPAN_SHARES[0]
+    for span in SPAN_SHARES[1:]:
+        for size in sizes[-3:]:
+            yield size, sram_bytes // span
 
 
 def single_plans(module: ModuleOp, plan: TilePlan, sram_bytes: int) -> Iterator[TilePlan]:
     """Plans, best first."""
     ahead = int(plan.buffers == 2)
-    sizes = dict.fromkeys(single_sizes(module, plan, sram_bytes // share) for share in ENTRY_SHARES)
-    for kv_heads, key_tile in (*sizes, (plan.kv_heads, plan.key_tile)):
-        yield plan.for_one_token(kv_heads, key_tile, ahead)
-    if ahead:
-        yield plan.for_one_token(plan.kv_heads, plan.key_tile, 0)
+    entries = dict.fromkeys(single_sizes(module, plan, sram_bytes // share) for share in ENTRY_SHARES)
+    for is_ahead in dict.fromkeys((ahead, 0)):
+        for strip, span in strip_sizes(module, plan, sram_bytes):
+            for kv_heads, key_tile in (*entries, (plan.kv_heads, plan.key_tile)):
+                yield plan.for_one_token(kv_heads, key_tile, is_ahead, strip, span)
 
 
 @dataclass(frozen=True)

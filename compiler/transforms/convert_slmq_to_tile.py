@@ -96,22 +96,28 @@ def lower_ops(
             with located(low, op):
                 lower_layers(low, op, rest, lower_block)
         elif low.plan.ahead and isinstance(op, LOOKING_AHEAD):
-            look_ahead(low, op, Ahead(low, rest, then))
+            look_ahead(low, op, rest, then)
         else:
             lower_op(low, op)
 
 
-def look_ahead(low: Lowering, op: Operation, ahead: Ahead) -> None:
-    """An op that issues loads of others, if it comes to the place for that."""
+def look_ahead(low: Lowering, op: Operation, rest: Sequence[Operation], then: Upcoming | None) -> None:
+    """An op that issues loads of others, the `rest`, if it comes to the place for that."""
+    begun, low.begun = low.begun, None
+    ahead = begun or Ahead(low, rest, then, through=isinstance(op, slmq.StripsOp))
     if ahead.is_empty:
         lower_op(low, op)
         return
-    ahead.allocate()
+    if begun is None:
+        ahead.allocate()
     low.upcoming = ahead
     lower_op(low, op)
     low.upcoming = None
+    if ahead.begun and not ahead.is_loaded:
+        ahead.load()
     if ahead.is_loaded:
         ahead.hand_over()
+        low.begun = ahead.beyond
 
 
 def lower_op(low: Lowering, op: Operation) -> None:

@@ -19,18 +19,40 @@ QUICK = ("smollm2-135m",)
 """Of small layers the latencies weigh most."""
 
 
-def ratio_of(name: str, scheme: str) -> float:
-    """Cycles of decoding over the floor."""
+def timed(name: str, scheme: str, tokens: int) -> Session:
+    """A session that has decoded some tokens, without values."""
     program = Checkpoint(CONFIGS / f"{name}.json", virtual=Virtual.ALWAYS).load()
     options = Target("edge", scheme, min(1024, program.max_positions or 1024), allow_oversize=True).options(program)
     with tempfile.TemporaryDirectory() as folder:
         build(program, options, Path(folder) / "model.slx")
         executable = Executable.open(Path(folder) / "model.slx")
     session = Session(executable, timing_only=True, position=POSITION)
-    list(session.generate([0], TOKENS))
-    ratio = session.report().decode.ratio_to_floor
+    list(session.generate([0], tokens))
+    return session
+
+
+def ratio_of(name: str, scheme: str) -> float:
+    """Cycles of decoding over the floor."""
+    ratio = timed(name, scheme, TOKENS).report().decode.ratio_to_floor
     assert ratio is not None
     return ratio
+
+
+@pytest.mark.parametrize(
+    ("name", "scheme", "most"),
+    [
+        ("smollm2-135m", "w8a8", 8_000),
+        pytest.param("tinyllama-1.1b", "w8a8", 15_000, marks=pytest.mark.long),
+        pytest.param("tinyllama-1.1b", "w4a8-g32", 15_000, marks=pytest.mark.long),
+        pytest.param("gemma-3-1b", "w4a8-g32", 15_000, marks=pytest.mark.long),
+    ],
+)
+def test_a_token_has_few_instructions_of_engines(name: str, scheme: str, most: int) -> None:
+    """A strip is a load and a product; what is behind products is done once for a row."""
+    clock = timed(name, scheme, 1).device.clock
+    assert clock is not None
+    per_pc = clock.records().per_pc.values()
+    assert 0 < sum(profile.executions for profile in per_pc) <= most
 
 
 @pytest.mark.parametrize("scheme", ["w8a8", "w4a8"])

@@ -19,6 +19,7 @@ from compiler.driver import Options, lower
 from compiler.emit.executable import places_of
 from compiler.emit.recipes import Recipe
 from compiler.errors import CompileError
+from compiler.lowering.plan import TilePlan, strip_shapes
 from compiler.program import Program
 from compiler.verify_each import StageVerifier
 from frontends import Virtual, load_program
@@ -113,7 +114,10 @@ def test_the_small_memories_above_cut_rows(case: tuple[str, str, int, int, tuple
     """Whole k-tiles and a shorter last one."""
     scheme, name, chunk, sram_bytes, widths = case
     chosen = Options(machine(name, rounded_up(sram_bytes, name)), scheme, 64, chunk, predict=False)
-    tiles = [(recipe.columns, recipe.k_tile) for recipe in strips_of(lower(model(scheme, widths=widths), chosen))]
+    program = model(scheme, widths=widths)
+    plan = TilePlan.of(lower(program, chosen, "tile"))
+    groups = [op for op in lower(program, chosen, "slmq").walk() if isinstance(op, slmq.StripsOp)]
+    tiles = [(m.columns, shape.k_tile) for group in groups for m, shape in strip_shapes(plan, group).items()]
     assert any(k_tile < columns for columns, k_tile in tiles)
     assert any(columns % k_tile for columns, k_tile in tiles)
 
@@ -199,15 +203,10 @@ def test_experts(scheme: str, name: str) -> None:
 # Mixed schemes
 
 
-def strips_of(module: ModuleOp) -> list[Recipe]:
-    """How the matrices of a lowered module lie in DRAM."""
-    recipes = [Recipe.of(place.what) for place in places_of(module)]
-    return [recipe for recipe in recipes if recipe.kind == "strips"]
-
-
 def formats_of(module: ModuleOp) -> Counter[str]:
     """How many matrices are packed in each format."""
-    return Counter(str(recipe.format) for recipe in strips_of(module))
+    recipes = [Recipe.of(place.what) for place in places_of(module)]
+    return Counter(str(recipe.format) for recipe in recipes if recipe.kind == "matrix")
 
 
 def mixed(folder: Path, text: str) -> str:

@@ -1,4 +1,4 @@
-"""Packed weights unpack to the quantised matrix, whatever the strips and k-tiles; number formats against scalar arithmetic."""
+"""Packed weights unpack to the quantised matrix, whatever the k-tiles; number formats against scalar arithmetic."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class Weights:
 
 def recipe(**changes: object) -> Recipe:
     fields: dict[str, object] = {
-        "kind": "strips", "key": "w", "format": "f32", "rows": 1, "columns": 1, "strip_rows": 16, "k_tile": 1,
-        "bias": None, "offset": 0.0,
+        "kind": "matrix", "key": "w", "format": "f32", "rows": 1, "columns": 1, "k_tile": 8, "bias": None,
+        "offset": 0.0,
     }  # fmt: skip
     fields |= changes
     return Recipe(**(fields | {"format": WeightFormat.of(str(fields["format"]))}))  # type: ignore[arg-type]
@@ -116,7 +116,7 @@ class Unpacked:
 
 
 def unpack(made: Recipe, data: bytes) -> Unpacked:
-    """Read from the bytes by the description in strip_layout.py."""
+    """Read from the bytes by the description in weight_layout.py."""
     form, groups, reader = made.format, made.columns // made.format.group if made.format.group else 0, Reader(data)
     found = Unpacked([], [], [], [])
     zero = -8 if form.element == "i4" else 0
@@ -126,33 +126,36 @@ def unpack(made: Recipe, data: bytes) -> Unpacked:
         assert all(number == zero for row in rows[count:] for number in row)
         return rows[:count]
 
-    def header(width: int, of: str, count: int) -> list[list[float]]:
-        """Room for all rows of a strip."""
-        return used([reader.take(width, of) for _ in range(made.strip_rows)], count)
+    def array() -> list[list[float]]:
+        """A number for each row, with room for those of whole blocks."""
+        return used([reader.take(1, "<f4") for _ in range(-(-made.rows // 16) * 16)], made.rows)
 
-    for first in range(0, made.rows, made.strip_rows):
-        count = min(made.strip_rows, made.rows - first)
-        if form.is_quantized and not form.group:
-            found.scales += header(1, "<f4", count)
-        if made.bias is not None:
-            found.biases += [row[0] for row in header(1, "<f4", count)]
+    def numbers(count: int) -> None:
+        """Scales and offsets of the groups of a block, of which `count` rows are used."""
         if form.element in reference.MICROSCALED:
-            codes = used(reader.blocks(made.strip_rows, groups, Dtype.E8M0), count)
-            found.scales += [[2.0 ** (code - 127) for code in row] for row in codes]
+            codes = used(reader.blocks(16, groups, Dtype.E8M0), count)
+            found.scales.extend([2.0 ** (code - 127) for code in row] for row in codes)
         elif form.group:
-            found.scales += used(reader.blocks(made.strip_rows, groups, Dtype.F16), count)
+            found.scales.extend(used(reader.blocks(16, groups, Dtype.F16), count))
         if form.offsets:
-            found.offsets += used(reader.blocks(made.strip_rows, groups, Dtype.F16), count)
-        rows: list[list[float]] = [[] for _ in range(count)]
+            found.offsets.extend(used(reader.blocks(16, groups, Dtype.F16), count))
+
+    blocks = [min(16, made.rows - first) for first in range(0, made.rows, 16)]
+    if form.is_quantized and not form.group:
+        found.scales = array()
+    if made.bias is not None:
+        found.biases = [row[0] for row in array()]
+    if form.sparse:
+        for count in blocks:
+            numbers(count)
+        found.matrix = [[] for _ in range(made.rows)]
         for column in range(0, made.columns, made.k_tile):
             width = min(made.k_tile, made.columns - column)
-            tile = (
-                [reader.sparse_row(width, form) for _ in range(count)]
-                if form.sparse
-                else used(reader.blocks(-(-count // 16) * 16, width, Dtype[form.element.upper()]), count, zero)
-            )
-            rows = [row + part for row, part in zip(rows, tile, strict=True)]
-        found.matrix += rows
+            found.matrix = [row + reader.sparse_row(width, form) for row in found.matrix]
+    else:
+        for count in blocks:
+            numbers(count)
+            found.matrix += used(reader.blocks(16, made.columns, Dtype[form.element.upper()]), count, zero)
     assert reader.position == len(data)
     return found
 
@@ -165,12 +168,10 @@ FORMATS = [
 
 @settings(SETTINGS, max_examples=60)
 @given(
-    st.integers(1, 70), st.integers(1, 90), st.sampled_from([16, 32, 48]), st.sampled_from([1, 2, 3, 0]),
+    st.integers(1, 70), st.integers(1, 90), st.sampled_from([1, 2, 3, 0]),
     st.sampled_from(FORMATS), st.booleans(), st.integers(0, 9),
 )  # fmt: skip
-def test_strips_hold_the_matrix(
-    rows: int, columns: int, strip_rows: int, tile_units: int, text: str, biased: bool, seed: int
-) -> None:
+def test_blocks_hold_the_matrix(rows: int, columns: int, tile_units: int, text: str, biased: bool, seed: int) -> None:
     form = WeightFormat.of(text)
     unit = form.group or (8 if form.sparse else 1)
     columns = (columns % 3 + 1) * unit if form.group else -(-columns // unit) * unit
@@ -180,8 +181,8 @@ def test_strips_hold_the_matrix(
     matrix[rows // 2] = 0
     bias = random.normal(size=rows).astype(np.float32)
     made = recipe(
-        rows=rows, columns=columns, strip_rows=strip_rows, k_tile=min(tile, columns) or columns,
-        format=text, bias="b" if biased else None,
+        rows=rows, columns=columns, k_tile=min(tile, columns) or columns, format=text,
+        bias="b" if biased else None,
     )  # fmt: skip
     data = packed(made, w=matrix, b=bias)
     assert len(data) == made.size_bytes
@@ -319,7 +320,7 @@ def test_the_layer_chooses_the_tensor() -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("kind", ["strips", "rows", "vector"])
+@pytest.mark.parametrize("kind", ["matrix", "rows", "vector"])
 def test_weights_that_are_not_finite_are_named(kind: str, bad: float) -> None:
     matrix = np.ones((1, 40), np.float32)
     matrix[0, 33] = bad

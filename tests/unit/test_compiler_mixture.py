@@ -52,14 +52,12 @@ def test_experts_lie_at_equal_distances(rows: int) -> None:
     arrays = {f"layers.2.experts.{e}.w": random.normal(size=(rows, 20)).astype(np.float32) for e in range(3)}
     arrays |= {f"layers.2.experts.{e}.b": random.normal(size=rows).astype(np.float32) for e in range(3)}
     form = WeightFormat("i8")
-    several = Recipe("strips", "layers.{i}.experts.{e}.w", form, rows, 20, 16, 20, "layers.{i}.experts.{e}.b", 0.0, 3)
+    several = Recipe("matrix", "layers.{i}.experts.{e}.w", form, rows, 20, 0, "layers.{i}.experts.{e}.b", 0.0, 3)
     data = packed(several, arrays, 2)
     assert len(data) == several.size_bytes == 3 * several.stride_bytes
     assert several.stride_bytes % 64 == 0 and 0 <= several.stride_bytes - several.member_bytes < 64
     for expert in range(3):
-        one = Recipe(
-            "strips", f"layers.2.experts.{expert}.w", form, rows, 20, 16, 20, f"layers.2.experts.{expert}.b", 0.0
-        )
+        one = Recipe("matrix", f"layers.2.experts.{expert}.w", form, rows, 20, 0, f"layers.2.experts.{expert}.b", 0.0)
         start = expert * several.stride_bytes
         assert data[start : start + one.size_bytes] == packed(one, arrays, 0)
         assert not any(data[start + one.size_bytes : start + several.stride_bytes])

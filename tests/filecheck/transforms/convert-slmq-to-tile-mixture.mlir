@@ -4,7 +4,7 @@
 // CHECK: tile.vun "mov"
 // CHECK: scf.for %[[LAYER:[0-9]+]] =
 // CHECK-NEXT: tile.mark 0 %[[LAYER]]
-// CHECK: tile.weight {kind = "strips", key = "layers.{i}.router.weight", format = "f32"
+// CHECK: tile.weight {kind = "matrix", key = "layers.{i}.router.weight", format = "f32"
 // The choice: an empty list for each row, vtopk, and the kept values among zeros.
 // CHECK: %[[LISTS:[0-9]+]] = tile.alloc "choices" in "smem" bytes 64 : !tile.buffer
 // CHECK: tile.vun "mov" %{{.*}} constant 0xff800000
@@ -30,7 +30,7 @@
 // CHECK: tile.sts 4 %{{.*}} of %[[MEMBERS]]
 // CHECK: %[[SOMEBODY:[0-9]+]] = arith.cmpi ne, %[[COUNT]]
 // CHECK-NEXT: scf.if %[[SOMEBODY]] {
-// CHECK: %[[FIRST:[0-9]+]] = tile.weight {kind = "strips", key = "layers.{i}.experts.{e}.up.weight", format = "i8", rows = 16 : i64, columns = 16 : i64, strip_rows = 16 : i64, k_tile = 16 : i64, experts = 3 : i64, layers = array<i64: 0, 1>} layer %[[LAYER]]
+// CHECK: %[[FIRST:[0-9]+]] = tile.weight {kind = "matrix", key = "layers.{i}.experts.{e}.up.weight", format = "i8", rows = 16 : i64, columns = 16 : i64, experts = 3 : i64, layers = array<i64: 0, 1>} layer %[[LAYER]]
 // CHECK-NEXT: %[[STRIDE:[0-9]+]] = arith.constant 320 : index
 // CHECK-NEXT: %[[OFFSET:[0-9]+]] = arith.muli %[[EXPERT]], %[[STRIDE]] : index
 // CHECK-NEXT: %[[BASE:[0-9]+]] = arith.addi %[[FIRST]], %[[OFFSET]] : index

@@ -11,15 +11,15 @@
 // CHECK: tile.vred "sum"
 // CHECK: tile.vun "sqrt"
 // Two strips are worked on at once: one is multiplied, the one before is finished.
+// CHECK: tile.weight {kind = "matrix", key = "layers.{i}.up"
 // CHECK: %[[PRODUCTS:.*]] = tile.alloc "products" in "sram" bytes 8192 : !tile.buffer
 // CHECK: tile.alloc "weights" in "sram" bytes 4096 : !tile.buffer
-// CHECK: tile.weight {kind = "strips", key = "layers.{i}.up"
-// CHECK: %{{.*}}, %{{.*}} = scf.for %[[STRIP:[0-9]+]] = {{.*}} iter_args(%{{[0-9]+}} = %{{[0-9]+}}, %[[TURN:[0-9]+]] =
+// CHECK: scf.for %[[STRIP:[0-9]+]] = {{.*}} iter_args(%[[TURN:[0-9]+]] =
 // CHECK: arith.cmpi slt, %[[STRIP]],
 // CHECK-NEXT: scf.if
+// CHECK: tile.load
 // CHECK: %[[OWN:[0-9]+]] = arith.muli %[[TURN]],
 // CHECK: tile.view %[[PRODUCTS]] in sram + %[[OWN]]
-// CHECK: tile.load
 // CHECK: tile.mm
 // CHECK: %[[OTHER:[0-9]+]] = arith.subi %{{[0-9]+}}, %[[TURN]]
 // CHECK: arith.cmpi ne, %[[STRIP]],
@@ -27,10 +27,10 @@
 // CHECK: %[[FINISHED:[0-9]+]] = arith.muli %[[OTHER]], %
 // CHECK: tile.view %[[PRODUCTS]] in sram + %
 // CHECK: tile.vun "sigmoid"
-// CHECK: scf.yield %{{[0-9]+}}, %[[OTHER]]
-// CHECK: tile.weight {kind = "strips", key = "layers.{i}.down"
+// CHECK: scf.yield %[[OTHER]]
+// CHECK: tile.weight {kind = "matrix", key = "layers.{i}.down"
 // CHECK: tile.vbin "add"
-// CHECK: tile.weight {kind = "strips", key = "head"
+// CHECK: tile.weight {kind = "matrix", key = "head"
 // CHECK: tile.vtopk
 // CHECK: tile.event 1
 // CHECK-NOT: slmq.
