@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import tomllib
 from collections.abc import Iterator
 from functools import cached_property
@@ -14,7 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from isa.errors import did_you_mean, show
 from isa.machine_core import STAND_INS, Core
@@ -55,6 +56,18 @@ class Machine(Strict):
         if items:
             raise ValueError(f"an empty list (links are not supported yet), found {len(items)}")
         return items
+
+    @model_validator(mode="after")
+    def _has_enough_in_flight(self) -> Machine:
+        """With fewer the time of a transfer depends on each single response, which the timing model does not follow."""
+        needed, core = math.ceil(self.memory.response_bytes), self.core
+        for name, engine in (("dml", core.dml), ("dms", core.dms)):
+            if engine.outstanding_bytes.value < needed:
+                raise ValueError(
+                    f"cores[0].{name}.outstanding_bytes of at least {needed}, which memories[0] moves during one response "
+                    f"(the timing of fewer is not modelled), found {engine.outstanding_bytes.value}"
+                )
+        return self
 
     @staticmethod
     def from_canonical(data: object) -> Machine:

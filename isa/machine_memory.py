@@ -96,6 +96,13 @@ class Memory(Strict):
         return self.channels.value * self.burst_bytes.value / (self.timing.burst.value * 1e-9)
 
     @property
+    def response_bytes(self) -> float:
+        """What all channels move between a request to a closed row and the end of its data."""
+        timing = self.timing
+        response_ns = timing.controller.value + timing.tRCD.value + timing.RL.value + timing.burst.value
+        return self.peak_bytes_per_second * response_ns * 1e-9
+
+    @property
     def refreshed_bytes_per_second(self) -> float:
         """The peak less the time of refresh, with the precharge before it and the activate after it: no stream is faster."""
         timing = self.timing

@@ -11,6 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from isa.machine import Machine
+from tests.timing_judge.machines import fewest_bytes
 
 MEMORIES = ("micro", "edge", "phone", "laptop", "gddr", "server")
 """Whose DRAM: LPDDR4X, LPDDR5, LPDDR5X, DDR5, GDDR6, HBM3."""
@@ -48,7 +49,7 @@ def srams(draw: st.DrawFn) -> dict[str, int]:
 def cores(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
     """Tables of a core, and what is drawn of their numbers."""
     beats, latency = draw(st.integers(1, 2)), st.integers(0, 60)
-    dma = st.fixed_dictionaries({"port_bytes": powers_of_two(4, 1024), "outstanding_bytes": powers_of_two(256, 65536)})
+    dma = st.fixed_dictionaries({"port_bytes": powers_of_two(4, 1024)})
     return {
         "seq": {"queue_depth": draw(st.integers(1, 16)), "smem_port_bytes": draw(powers_of_two(4, 32))},
         "dml": draw(dma),
@@ -93,6 +94,9 @@ def machines(draw: st.DrawFn) -> Machine:
     core["clock_hz"]["value"] = draw(st.sampled_from(CLOCKS_HZ))
     for name, numbers in draw(cores()).items():
         _set(core[name], numbers)
+    fewest = fewest_bytes(described["memories"][0])
+    for engine in ("dml", "dms"):
+        core[engine]["outstanding_bytes"]["value"] = draw(powers_of_two(fewest, 64 * fewest))
     return Machine.from_canonical(described)
 
 

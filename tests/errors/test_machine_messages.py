@@ -53,6 +53,11 @@ CASES = [
         "m.toml: error: cores[0].mxu.row: unknown key",
     ),
     (
+        TINY.replace("outstanding_bytes = { value = 2048", "outstanding_bytes = { value = 512", 1),
+        "m.toml: error: (top level): expected cores[0].dml.outstanding_bytes of at least 800, which memories[0] moves during one "
+        "response (the timing of fewer is not modelled), found 512",
+    ),
+    (
         changed("banks = { value = 8,", "banks = { value = 7,"),
         "m.toml: error: cores[0].sram.banks: expected a power of two from 1 to 1024, found 7",
     ),

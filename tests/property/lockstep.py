@@ -20,6 +20,7 @@ from simulator.state import State
 from simulator.timing import TimingModel
 from simulator.timing.records import Records
 from simulator.traps import TrapError
+from tests.timing_judge.machines import fewest_bytes
 
 TIMING_ABSENT = frozenset({Region.SRAM, Region.KV, Region.WEIGHT})
 """Regions without storage in the timing-only runs of a session."""
@@ -109,8 +110,6 @@ CHOICES: dict[str, tuple[float, ...]] = {
     "seq.smem_port_bytes": (1, 8, 64),
     "dml.port_bytes": (1, 16, 256),
     "dms.port_bytes": (1, 16, 256),
-    "dml.outstanding_bytes": (256, 4096, 1 << 20),
-    "dms.outstanding_bytes": (256, 4096, 1 << 20),
     "mxu.rows": (1, 3, 16, 64),
     "mxu.columns": (1, 3, 16, 64),
     "mxu.accumulator_rows": (1, 7, 128),
@@ -148,4 +147,8 @@ def random_machine(rng: random.Random) -> Machine:
         for part in path:
             table = table[part]
         table["value"] = rng.choice(choices)
+    for engine in ("dml", "dms"):
+        data["cores"][0][engine]["outstanding_bytes"]["value"] = rng.choice((1, 2, 8)) * fewest_bytes(
+            data["memories"][0]
+        )
     return Machine.from_canonical(data)

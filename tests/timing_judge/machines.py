@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from typing import Any
 
@@ -41,7 +42,8 @@ CORE_CHOICES: dict[str, tuple[int, ...]] = {
 
 
 def random_machine(rng: random.Random, *, refreshes: bool = True) -> Machine:
-    """Without refresh, its interval is as long as a description allows. Bytes in flight are enough for the bandwidth."""
+    """Without refresh, its interval is as long as a description allows. With few channels as few bytes are in flight as a description
+    may have, with more also a piece for each channel."""
     data: Any = json.loads(load_machine("edge").canonical_json())
     core, memory = data["cores"][0], data["memories"][0]
     for key, choices in CORE_CHOICES.items():
@@ -57,15 +59,25 @@ def random_machine(rng: random.Random, *, refreshes: bool = True) -> Machine:
     memory["address_map"]["channel_interleave_bytes"]["value"] = rng.choice((256, 512))
     if not refreshes:
         memory["timing"]["tREFI"]["value"] = 1e6
+    in_flight = (fewest_bytes if memory["channels"]["value"] < 4 else enough_bytes)(memory)
     for engine in ("dml", "dms"):
-        core[engine]["outstanding_bytes"]["value"] = enough_bytes(memory)
+        core[engine]["outstanding_bytes"]["value"] = in_flight
     return Machine.from_canonical(data)
 
 
+def fewest_bytes(memory: Any) -> int:
+    """The first power of two that a description may have: what all channels move during a response."""
+    return max(256, 1 << (math.ceil(_moved_bytes(memory)) - 1).bit_length())
+
+
 def enough_bytes(memory: Any) -> int:
-    """The next power of two above what all channels move during a response, and one interleaved piece for each."""
+    """The next power of two above that and one interleaved piece for each channel."""
+    pieces = memory["channels"]["value"] * memory["address_map"]["channel_interleave_bytes"]["value"]
+    return 1 << int(_moved_bytes(memory) + pieces).bit_length()
+
+
+def _moved_bytes(memory: Any) -> float:
+    """What all channels move during a response."""
     timing = {name: table["value"] for name, table in memory["timing"].items()}
     respond_ns = timing["controller"] + timing["tRCD"] + timing["RL"] + timing["burst"]
-    per_channel = respond_ns / timing["burst"] * memory["burst_bytes"]["value"]
-    per_channel += memory["address_map"]["channel_interleave_bytes"]["value"]
-    return 1 << int(memory["channels"]["value"] * per_channel).bit_length()
+    return respond_ns / timing["burst"] * memory["burst_bytes"]["value"] * memory["channels"]["value"]
