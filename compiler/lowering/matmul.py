@@ -184,7 +184,7 @@ class Product:
         b, layout, sums, header = self.b, self.layout, self.low.values[self.op.sums], self.header(strip)
         block, stride = BLOCK_ROWS * layout.groups, self.stream.numbers_stride
         place = Place("sram", b.alloc("group_offsets", self.stream.blocks * block * WORD_BYTES))
-        extents = [block, self.stream.blocks]
+        extents: list[Index] = [block, self.stream.blocks_of(strip)]
         scales, offsets = (
             b.view(header, "f16", extents, [HALF_BYTES, stride], start) for start in (0, layout.block_scales_bytes)
         )

@@ -11,6 +11,7 @@ import pytest
 
 from compiler.driver import Options, compile_program, lower
 from compiler.errors import CompileError
+from compiler.program import Rows
 from tests.end_to_end.e2e_support import machine, options, tiny_program, with_weights
 
 
@@ -103,6 +104,9 @@ class Spoilt:
         if name == self.name:
             values.reshape(-1)[-1] = self.value
         return values
+
+    def rows_of(self, name: str) -> Rows:
+        return self.load(name).__getitem__
 
 
 NAMES = ["embed.weight", "layers.0.q.weight", "layers.0.q.bias", "layers.0.attn_norm.weight", "norm.weight"]

@@ -9,6 +9,7 @@ import pytest
 
 from compiler.driver import compile_program
 from compiler.errors import CompileError
+from compiler.program import Rows
 from frontends import FrontendError, load_program
 from tests.end_to_end.e2e_support import options, with_weights
 from tests.end_to_end.mixture_support import mixtral
@@ -114,6 +115,9 @@ class Spoilt:
     def load(self, name: str) -> np.ndarray:
         values = self._weights.load(name)  # type: ignore[attr-defined]
         return np.full_like(values, np.nan) if name == self._name else values
+
+    def rows_of(self, name: str) -> Rows:
+        return self.load(name).__getitem__
 
 
 def test_an_expert_that_is_not_finite(tmp_path: Path) -> None:

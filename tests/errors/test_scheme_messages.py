@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from compiler.driver import compile_program, lower
 from compiler.errors import CompileError
-from compiler.program import Program
+from compiler.program import Program, Rows
 from compiler.scheme_files import MAX_FILE_BYTES, MAX_RULES
 from compiler.schemes import Rule, find_scheme
 from slmc.cli import main
@@ -215,6 +215,9 @@ class Huge:
     def load(self, name: str) -> object:
         values = self._weights.load(name)  # type: ignore[attr-defined]
         return values * 1e9 if name == self._name else values
+
+    def rows_of(self, name: str) -> Rows:
+        return self.load(name).__getitem__  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("scheme", ["w4a8-g32", "w4a16-g32-zp", "w8a8-g32"])
