@@ -8,12 +8,14 @@ from math import prod
 from typing import Protocol
 
 from xdsl.dialects.builtin import ModuleOp, TensorType
+from xdsl.dialects.func import FuncOp
 
+from compiler.analysis.spills import spill_classes
 from compiler.dialects import slm, slmq
 from compiler.dialects.slm import row_shape
 from compiler.images import encoder_of
 from compiler.lowering.builder import element_bytes
-from compiler.lowering.plan import KEY_TILES, TilePlan
+from compiler.lowering.plan import KEY_TILES, TilePlan, is_streamed
 from isa.spec import KV_BLOCK
 
 # Those that divide a KV block, which no chunk crosses, into parts of about equal size.
@@ -30,8 +32,10 @@ STREAM_SHARES = ((2, 8, 4), (8, 8, 4), (16, 16, 4), (64, 64, 16))
 STREAMED_INPUTS, STREAMED_PRODUCTS = 2, 4
 STREAMED_ROWS = (16, 1024)
 PRODUCT_BYTES = 4
+MOST_KEPT = 4
+"""Values that are tried in SRAM although they can lie in DRAM."""
 KEY_SHARE = 8  # of the SRAM, for the keys at once, or half of what scores take
-ROW_SHARE = 8  # of the SRAM, for the widest rows of a tile
+ROW_SHARE = 16  # of the SRAM, for the widest rows of a tile
 QUERY_TILES = (128, 64, 32, 16, 8, 4, 2, 1)
 
 
@@ -128,6 +132,20 @@ def streaming_plan(module: ModuleOp, limits: Limits, chunk: int, shares: tuple[i
     least, most = STREAMED_ROWS
     rows = limits.sram_bytes // STREAMED_PRODUCTS // (plan.buffers * chunk * PRODUCT_BYTES)
     return replace(plan, stream_bytes=limits.sram_bytes // STREAMED_INPUTS, stream_rows=min(max(rows, least), most))
+
+
+def kept_first(module: ModuleOp, plan: TilePlan, sram_bytes: int) -> list[int]:
+    """The values in DRAM that can stay in SRAM, by number (compiler/analysis/spills.py), those first that move most. Those of which two
+    would fill the SRAM are left out."""
+    found: list[tuple[int, int]] = []
+    for function in [op for op in module.walk() if isinstance(op, FuncOp) and op is not encoder_of(module)]:
+        for number, (members, _) in enumerate(spill_classes(function, plan)):
+            value = members[0]
+            size_bytes = plan.chunk * prod(row_shape(value)) * element_bytes(slmq.element_of(value.type))
+            accesses = sum(1 + len(list(member.uses)) for member in members)
+            if size_bytes <= sram_bytes * 5 // 8 and not is_streamed(plan, value):
+                found.append((size_bytes * accesses, number))
+    return [number for _, number in sorted(found, reverse=True)[:MOST_KEPT]]
 
 
 def input_bytes(module: ModuleOp) -> int:
