@@ -1,6 +1,6 @@
 // RUN: slmc opt --no-locations %s -p 'add-sampling,fuse-strips,group-rows,convert-slmq-to-tile,canonicalize,cse'
 // The last turn of a loop over strips loads the first two strips of the next one before it finishes its own.
-// CHECK: %[[WEIGHTS:[0-9]+]] = tile.alloc "weights" in "sram" bytes 4352
+// CHECK: %[[WEIGHTS:[0-9]+]] = tile.alloc "weights" in "sram" bytes 4096
 // CHECK: } else {
 // CHECK: tile.view %[[WEIGHTS]] in sram
 // CHECK: tile.load
@@ -8,6 +8,7 @@
 // CHECK: tile.store
 // Rows are multiplied with both as soon as there are 32 of them, and behind the last one.
 // CHECK: %[[PRODUCTS:[0-9]+]] = tile.alloc "products"
+// CHECK-NEXT: tile.alloc "row_numbers"
 // CHECK-NEXT: tile.alloc "loaded_rows"
 // CHECK: tile.vred "amax"
 // CHECK: arith.remsi
