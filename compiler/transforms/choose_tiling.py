@@ -15,9 +15,10 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, IntegerAttr, ModuleOp, i64
 from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
+from xdsl.rewriter import Rewriter
 from xdsl.transforms.common_subexpression_elimination import CommonSubexpressionElimination
 
-from compiler.analysis.buffer_lifetimes import buffer_lifetimes
+from compiler.analysis.buffer_lifetimes import Lifetime, buffer_lifetimes
 from compiler.analysis.plan_costs import ChunkCost, chunk_cost, token_bytes
 from compiler.analysis.sram_solver import solve
 from compiler.analysis.tile_plans import (
@@ -30,7 +31,9 @@ from compiler.analysis.tile_plans import (
     spilling_plan,
     streaming_plan,
 )
+from compiler.dialects import tile
 from compiler.errors import CompileError
+from compiler.images import encoder_of
 from compiler.lowering.attention_blocks import SCORE_BUFFERS
 from compiler.lowering.plan import (
     EARLY_ATTENTION,
@@ -53,8 +56,12 @@ TRIED_ATTRIBUTE = "tile.tried"
 """Of a module: the plans that were lowered, in order, each with the SRAM and SMEM it needs. For `slmc compile --explain`."""
 # Buffers of strips: as large for small chunks, or streamed, or smaller for smaller strips.
 STRIP_BUFFERS = ("weights", "strip_header", "products", "strip", "loaded_columns", "group_offsets", "rotary_temp")
-EARLIER = (EARLY_KEYS, EARLY_NARROW, EARLY_ATTENTION, EARLY_LAYERS, EARLY_WIDE)
-"""What comes early where there is room for it: what gains most first."""
+EARLIER = (EARLY_KEYS, EARLY_NARROW, EARLY_WIDE)
+"""What comes early where there is room for it: what gains most first. These have their buffers where few others are in use, and are
+mostly possible all together."""
+EARLIER_IN_ROOM = (EARLY_ATTENTION, EARLY_LAYERS)
+"""These have them beside the others: they are tried if this part of the SRAM is free, as a divisor."""
+ROOM_SHARE = 16
 SMEM_BUFFER_BYTES = SMEM_BYTES // 2  # the rest is for the mailbox, the layer table, descriptors and spilled scalars
 
 
@@ -84,15 +91,24 @@ class Need:
         return known * plan.chunk > sram_bytes * self.plan.chunk
 
 
-def busiest_bytes(function: FuncOp, ignored: tuple[str, ...] = ()) -> int:
-    """The most that buffers which are not streamed take at one time; double-buffer forgets which ones are streamed."""
-    rows = [
-        life
-        for alloc, life in zip(*buffer_lifetimes(function, "sram"), strict=True)
-        if alloc.stream is None and life.label not in (*ignored, *STRIP_BUFFERS)
-    ]
-    starts = {life.first for life in rows}
-    return max((sum(life.size_bytes for life in rows if life.first <= at <= life.last) for at in starts), default=0)
+def lasting(function: FuncOp) -> list[Lifetime]:
+    """Of buffers that are not streamed; double-buffer forgets which ones are."""
+    pairs = zip(*buffer_lifetimes(function, "sram"), strict=True)
+    return [life for alloc, life in pairs if alloc.stream is None and life.label not in STRIP_BUFFERS]
+
+
+def busiest_bytes(lifetimes: Sequence[Lifetime]) -> int:
+    """The most that buffers take at one time."""
+    starts = {life.first for life in lifetimes}
+    return max(
+        (sum(life.size_bytes for life in lifetimes if life.first <= at <= life.last) for at in starts), default=0
+    )
+
+
+def smem_bytes_of(function: FuncOp) -> int:
+    """Buffers of SMEM have places of their own."""
+    allocs = [op for op in function.walk() if isinstance(op, tile.AllocOp) and op.space.data == "smem"]
+    return sum(op.size_bytes.value.data for op in allocs)
 
 
 def need_of(ctx: Context, module: ModuleOp, plan: TilePlan, *, clean: bool = False) -> Need:
@@ -104,14 +120,26 @@ def need_of(ctx: Context, module: ModuleOp, plan: TilePlan, *, clean: bool = Fal
     trial.attributes[PLAN_ATTRIBUTE] = plan.to_attribute()
     ConvertSlmqToTilePass().apply(ctx, trial)
     functions = [op for op in trial.walk() if isinstance(op, FuncOp)]
-    row_bytes = max(busiest_bytes(function, SCORE_BUFFERS) for function in functions)
-    score_bytes = max(busiest_bytes(function) for function in functions)
+    buffers = [lasting(function) for function in functions]
+    rows = [[life for life in lifetimes if life.label not in SCORE_BUFFERS] for lifetimes in buffers]
+    row_bytes, score_bytes = max(map(busiest_bytes, rows)), max(map(busiest_bytes, buffers))
     DoubleBufferPass().apply(ctx, trial)
     if clean:
         CommonSubexpressionElimination().apply(ctx, trial)
     size_bytes = max(solve(buffer_lifetimes(function, "sram")[1]).size_bytes for function in functions)
-    smem_bytes = max(sum(life.size_bytes for life in buffer_lifetimes(function, "smem")[1]) for function in functions)
+    smem_bytes = max(map(smem_bytes_of, functions))
     return Need(plan, size_bytes, row_bytes, score_bytes, smem_bytes)
+
+
+def without_encoder(module: ModuleOp) -> ModuleOp:
+    """What is done to tokens."""
+    if encoder_of(module) is None:
+        return module
+    copy = module.clone()
+    encoder = encoder_of(copy)
+    assert encoder is not None
+    Rewriter.erase_op(encoder)
+    return copy
 
 
 @dataclass(frozen=True)
@@ -195,16 +223,27 @@ class ChooseTilingPass(ModulePass):
     def refined(self, ctx: Context, module: ModuleOp, plan: TilePlan, tried: list[Need]) -> TilePlan:
         """A plan with values in DRAM, such that less is moved, and the matrix unit has work while rows are normalised, as far as there is
         room: values that need not lie in DRAM stay in SRAM, and first strips come early."""
-        for number in kept_first(module, plan, self.sram_bytes):
-            plan = self.better(ctx, module, plan, replace(plan, kept=plan.kept | 1 << number), tried)
-        for early in EARLIER:
-            plan = self.better(ctx, module, plan, replace(plan, early=plan.early | early), tried)
-        return plan
+        best = next(need for need in reversed(tried) if need.plan == plan)
+        module = without_encoder(module)
 
-    def better(self, ctx: Context, module: ModuleOp, plan: TilePlan, refined: TilePlan, tried: list[Need]) -> TilePlan:
-        """The refined plan if it fits; `tried` as of first_fitting."""
-        tried.append(need_of(ctx, module, refined, clean=True))
-        return refined if self.fits(tried[-1]) else plan
+        def is_possible(*, kept: int = 0, early: int = 0) -> bool:
+            nonlocal best
+            plan = replace(best.plan, kept=best.plan.kept | kept, early=best.plan.early | early)
+            if any(need.plan == plan for need in tried):
+                return False
+            tried.append(need_of(ctx, module, plan, clean=True))
+            best = tried[-1] if self.fits(tried[-1]) else best
+            return best is tried[-1]
+
+        for number in kept_first(module, plan, self.sram_bytes):
+            is_possible(kept=1 << number)
+        if not is_possible(early=sum(EARLIER)):
+            for early in EARLIER:
+                is_possible(early=early)
+        for early in EARLIER_IN_ROOM:
+            if best.size_bytes + self.sram_bytes // ROOM_SHARE <= self.sram_bytes:
+                is_possible(early=early)
+        return best.plan
 
     def any_fitting(
         self, ctx: Context, module: ModuleOp, plans: Sequence[TilePlan], tried: list[Need]
