@@ -16,7 +16,7 @@ from compiler.dialects import slm, slmq
 from compiler.dialects.slm import row_shape
 from compiler.images import encoder_of
 from compiler.lowering.builder import element_bytes
-from compiler.lowering.plan import KEY_TILES, TilePlan, is_streamed
+from compiler.lowering.plan import KEY_TILES, ROW_TILES, TilePlan, is_streamed
 from compiler.lowering.values import ancestor_in
 from isa.spec import KV_BLOCK
 
@@ -39,7 +39,11 @@ MOST_KEPT = 2
 KEPT_SHARE = 7 / 8
 """Of the SRAM: what such a value may take with the input of a product beside it, and two strips of weights. The rest is for results."""
 KEY_SHARE = 8  # of the SRAM, for the keys at once, or half of what scores take
-ROW_SHARE = 16  # of the SRAM, for the widest rows of a tile
+ROW_SHARE, LARGEST_ROW_SHARE = (
+    16,
+    8,
+)  # of the SRAM, for the widest rows of a tile; where those of the layers' own values need more
+SHORT_HEAD = 128
 QUERY_TILES = (128, 64, 32, 16, 8, 4, 2, 1)
 
 
@@ -124,10 +128,22 @@ def spilling_plan(module: ModuleOp, limits: Limits, chunk: int, shares: tuple[in
     return TilePlan(
         limits.context, chunk, min(sram_bytes // strip, largest_strip_bytes(limits.array_rows)), heads, key_tile,
         limits.array_rows, 2, sram_bytes // spilled,
-        sram_bytes // ROW_SHARE,
+        min(max(sram_bytes // ROW_SHARE, ROW_TILES[0] * carried_bytes(module)), sram_bytes // LARGEST_ROW_SHARE),
         query_rows(module, sram_bytes // queries),
         image_chunk=image_rows(module, chunk, sram_bytes),
     )  # fmt: skip
+
+
+def has_short_heads(module: ModuleOp) -> bool:
+    """Whether a softmax takes a good part of the time of its products."""
+    return any(slm.shape_of(op.k)[-1] <= SHORT_HEAD for op in attentions(module))
+
+
+def carried_bytes(module: ModuleOp) -> int:
+    """A token's largest value that goes from layer to layer: norms have a tile of such rows."""
+    values = [value for op in module.walk() if isinstance(op, slm.LayersOp) for value in op.values]
+    rows = [value for value in values if slm.has_tokens(value)]
+    return max((prod(row_shape(v)) * element_bytes(slmq.element_of(v.type)) for v in rows), default=0)
 
 
 def streaming_plan(module: ModuleOp, limits: Limits, chunk: int, shares: tuple[int, int, int]) -> TilePlan:

@@ -26,6 +26,7 @@ from compiler.analysis.tile_plans import (
     SPILL_SHARES,
     STREAM_SHARES,
     candidates,
+    has_short_heads,
     input_bytes,
     kept_first,
     spilling_plan,
@@ -202,8 +203,11 @@ class ChooseTilingPass(ModulePass):
             first, end, least = (first, middle, plan) if plan is not None else (middle + 1, end, least)
         if least is None:
             return None
-        # Keys by whole blocks first: only then the softmax of a block runs beside the products of another one.
-        better = sorted(plans(least.chunk, SPILL_SHARES[:-1]), key=lambda plan: -plan.key_tile)
+        better = plans(least.chunk, SPILL_SHARES[:-1])
+        if has_short_heads(
+            module
+        ):  # keys by whole blocks first: then a softmax runs beside the products of another block
+            better.sort(key=lambda plan: -plan.key_tile)
         return self.any_fitting(ctx, module, better, tried) or least
 
     def streaming(
