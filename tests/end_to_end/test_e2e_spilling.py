@@ -79,7 +79,9 @@ def test_tails(length: int) -> None:
 def test_early(monkeypatch: pytest.MonkeyPatch, early: int, length: int) -> None:
     """What comes before its time, each alone and where there is room for it; whole blocks of keys, as for the first ones."""
     monkeypatch.setattr(choose_tiling, "EARLIER", (early,))
-    chosen = options("tiny", "w8a8", 160, sram_bytes=256 << 10)
+    monkeypatch.setattr(choose_tiling, "EARLIER_IN_ROOM", ())
+    monkeypatch.setattr(choose_tiling, "kept_first", lambda *_: [])
+    chosen = options("tiny", "w8a8", 160, sram_bytes=320 << 10)
     monkeypatch.setattr(ChooseTilingPass, "first_fitting", lambda *_: None)
     assert check(tiny_program(4, **MANY_HEADS), chosen, length).early == early
 
