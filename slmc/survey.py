@@ -9,8 +9,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
 
+from compiler.analysis.mac_floor import mac_floor_cycles
 from compiler.analysis.model_costs import model_costs
 from compiler.program import Program
+from compiler.schemes import find_scheme
 from frontends import Virtual
 from isa.container import Executable
 from isa.machine import Machine, load_machine
@@ -74,6 +76,8 @@ class Row:
     simulation_seconds: float | None = None
     prefill: Phase | None = None
     decode: Phase | None = None
+    mac_floor_share: float | None = None
+    """The least cycles for the multiply-accumulates of the prompt (compiler/analysis/mac_floor.py) by those of prefill."""
     notes: tuple[str, ...] = ()
     error: str | None = None
 
@@ -136,6 +140,7 @@ def row_of(
 ) -> Row:
     """The numbers of one run; `prefilled` at its first token, `seconds` that compilation and simulation took."""
     costs, machine = model_costs(program), Machine.from_canonical(executable.meta["machine"])
+    scheme = find_scheme(study.scheme).for_weights(program.weights)
     return Row(
         name=name,
         family=program.architecture,
@@ -151,6 +156,7 @@ def row_of(
         simulation_seconds=round(seconds[1], 2),
         prefill=phase_of(report, "prefill", study.prompt, reason_of(report.prefill, [], prefilled.engines)),
         decode=phase_of(report, "decode", study.decoded, reason_of(report.decode, prefilled.engines, report.engines)),
+        mac_floor_share=mac_floor_cycles(costs, scheme, machine, study.prompt) / report.prefill.cycles,
         notes=tuple(report.notes),
     )
 

@@ -14,10 +14,10 @@ from slmc.tables import table_of
 
 COLUMNS = (
     "model", "parameters", "weights", "memory", "fits", "program", "compile", "simulate",
-    "prefill", "prefill tokens/s", "x floor", "predicted", "decode", "tokens/s", "J/token", "x floor", "predicted", "bound",
+    "prefill", "prefill tokens/s", "x floor", "of MACs", "predicted", "decode", "tokens/s", "J/token", "x floor", "predicted", "bound",
 )  # fmt: skip
 NUMBERS = frozenset(COLUMNS) - {"model", "fits", "bound"}
-SHOWN = (0, 1, 2, 4, 5, 9, 13, 14, 15, 17)
+SHOWN = (0, 1, 2, 4, 5, 9, 14, 15, 16, 18)
 """Columns for the terminal."""
 MILLION = 1_000_000
 
@@ -37,6 +37,7 @@ def cells_of(row: Row) -> tuple[str, ...]:
         quantity(row.prefill.milliseconds / 1000, "s"),
         f"{row.prefill.tokens_per_second:,.1f}",
         f"{row.prefill.ratio_to_floor:.2f}",
+        f"{row.mac_floor_share:.1%}",
         error_text(row.prefill),
         quantity(row.decode.milliseconds / 1000, "s"),
         f"{row.decode.tokens_per_second:,.2f}",
@@ -95,6 +96,7 @@ def page_of(rows: Sequence[Row], study: Study, command: str) -> str:
         "- Program: the bytes of instructions. Compile and simulate: seconds on the computer that made this page; all other times are "
         "those of the simulated machine.\n"
         "- x floor: cycles divided by those no schedule of the same work can undercut. Bound: of prefill, decode, if they differ.\n"
+        "- Of MACs: of prefill, the least cycles for its multiply-accumulates, causal, heads padded to the array, by all cycles.\n"
         "- Predicted: how far the compiler's prediction was off, predicted / simulated - 1 (docs/prediction.md).\n"
         + "".join(f"- {markdown(note[0].upper() + note[1:])}.\n" for note in assumed)
         + f"\n{header}{table}"

@@ -40,8 +40,17 @@ class Places:
 
 def spilled_values(function: FuncOp, plan: TilePlan) -> dict[SSAValue, int]:
     """Value -> columns of its blocks in DRAM (compiler/lowering/spilling.py)."""
+    found: dict[SSAValue, int] = {}
+    for number, (members, block) in enumerate(spill_classes(function, plan)):
+        if not plan.kept >> number & 1:
+            found |= dict.fromkeys(members, block)
+    return found
+
+
+def spill_classes(function: FuncOp, plan: TilePlan) -> list[tuple[list[SSAValue], int]]:
+    """Values that are too large for SRAM and can lie in DRAM, those together that must be in one place, and the columns of their blocks."""
     if not plan.spills:
-        return {}
+        return []
     blocks = [function.body.block]
     stacks = [op for op in function.walk() if isinstance(op, slm.LayersOp)]
     blocks += [region.block for stack in stacks for region in stack.kinds]
@@ -58,12 +67,7 @@ def spilled_values(function: FuncOp, plan: TilePlan) -> dict[SSAValue, int]:
     classes: dict[SSAValue, list[SSAValue]] = {}
     for value in values:
         classes.setdefault(places.find(value), []).append(value)
-    found: dict[SSAValue, int] = {}
-    for members in classes.values():
-        block = block_columns(members, plan)
-        if block:
-            found |= dict.fromkeys(members, block)
-    return found
+    return [(members, block) for members in classes.values() if (block := block_columns(members, plan))]
 
 
 def results_of(block: Block) -> list[SSAValue]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import prod
 from typing import Protocol
 
 from xdsl.dialects.builtin import ModuleOp, TensorType
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Block, Operation, SSAValue
 
+from compiler.analysis.spills import spill_classes
 from compiler.dialects import slm, slmq
 from compiler.dialects.slm import row_shape
 from compiler.images import encoder_of
 from compiler.lowering.builder import element_bytes
-from compiler.lowering.plan import KEY_TILES, TilePlan
+from compiler.lowering.plan import KEY_TILES, ROW_TILES, TilePlan, is_streamed
+from compiler.lowering.values import ancestor_in
 from isa.spec import KV_BLOCK
 
 # Those that divide a KV block, which no chunk crosses, into parts of about equal size.
@@ -30,8 +34,16 @@ STREAM_SHARES = ((2, 8, 4), (8, 8, 4), (16, 16, 4), (64, 64, 16))
 STREAMED_INPUTS, STREAMED_PRODUCTS = 2, 4
 STREAMED_ROWS = (16, 1024)
 PRODUCT_BYTES = 4
+MOST_KEPT = 2
+"""Values that are tried in SRAM although they can lie in DRAM."""
+KEPT_SHARE = 7 / 8
+"""Of the SRAM: what such a value may take with the input of a product beside it, and two strips of weights. The rest is for results."""
 KEY_SHARE = 8  # of the SRAM, for the keys at once, or half of what scores take
-ROW_SHARE = 8  # of the SRAM, for the widest rows of a tile
+ROW_SHARE, LARGEST_ROW_SHARE = (
+    16,
+    8,
+)  # of the SRAM, for the widest rows of a tile; where those of the layers' own values need more
+SHORT_HEAD = 128
 QUERY_TILES = (128, 64, 32, 16, 8, 4, 2, 1)
 
 
@@ -116,10 +128,22 @@ def spilling_plan(module: ModuleOp, limits: Limits, chunk: int, shares: tuple[in
     return TilePlan(
         limits.context, chunk, min(sram_bytes // strip, largest_strip_bytes(limits.array_rows)), heads, key_tile,
         limits.array_rows, 2, sram_bytes // spilled,
-        sram_bytes // ROW_SHARE,
+        min(max(sram_bytes // ROW_SHARE, ROW_TILES[0] * carried_bytes(module)), sram_bytes // LARGEST_ROW_SHARE),
         query_rows(module, sram_bytes // queries),
         image_chunk=image_rows(module, chunk, sram_bytes),
     )  # fmt: skip
+
+
+def has_short_heads(module: ModuleOp) -> bool:
+    """Whether a softmax takes a good part of the time of its products."""
+    return any(slm.shape_of(op.k)[-1] <= SHORT_HEAD for op in attentions(module))
+
+
+def carried_bytes(module: ModuleOp) -> int:
+    """A token's largest value that goes from layer to layer: norms have a tile of such rows."""
+    values = [value for op in module.walk() if isinstance(op, slm.LayersOp) for value in op.values]
+    rows = [value for value in values if slm.has_tokens(value)]
+    return max((prod(row_shape(v)) * element_bytes(slmq.element_of(v.type)) for v in rows), default=0)
 
 
 def streaming_plan(module: ModuleOp, limits: Limits, chunk: int, shares: tuple[int, int, int]) -> TilePlan:
@@ -128,6 +152,50 @@ def streaming_plan(module: ModuleOp, limits: Limits, chunk: int, shares: tuple[i
     least, most = STREAMED_ROWS
     rows = limits.sram_bytes // STREAMED_PRODUCTS // (plan.buffers * chunk * PRODUCT_BYTES)
     return replace(plan, stream_bytes=limits.sram_bytes // STREAMED_INPUTS, stream_rows=min(max(rows, least), most))
+
+
+def kept_first(module: ModuleOp, plan: TilePlan, sram_bytes: int) -> list[int]:
+    """The values in DRAM that can stay in SRAM, by number (compiler/analysis/spills.py), those first that move most. Those that
+    are in use beside a large input of a product are left out, and those of attention, which has keys and scores beside them."""
+    found: list[tuple[int, int]] = []
+    for function in [op for op in module.walk() if isinstance(op, FuncOp) and op is not encoder_of(module)]:
+        for number, (members, _) in enumerate(spill_classes(function, plan)):
+            value = members[0]
+            if any(isinstance(op, slmq.AttentionOp) for op in touching(members)):
+                continue
+            size_bytes = plan.chunk * prod(row_shape(value)) * element_bytes(slmq.element_of(value.type))
+            accesses = sum(1 + len(list(member.uses)) for member in members)
+            beside = inputs_beside(members, plan) + 2 * plan.strip_bytes
+            if size_bytes + beside <= sram_bytes * KEPT_SHARE and not is_streamed(plan, value):
+                found.append((size_bytes * accesses, number))
+    return [number for _, number in sorted(found, reverse=True)[:MOST_KEPT]]
+
+
+def touching(values: Sequence[SSAValue]) -> Iterator[Operation | Block]:
+    """What makes and reads some values."""
+    for value in values:
+        yield value.owner
+        yield from (use.operation for use in value.uses)
+
+
+def inputs_beside(values: Sequence[SSAValue], plan: TilePlan) -> int:
+    """The most that an input of a product takes while one of the values is in use, for a chunk."""
+    widest = 0
+    for value in values:
+        block = value.owner if isinstance(value.owner, Block) else value.owner.parent
+        if block is None:
+            continue
+        ops = list(block.ops)
+        first = 0 if isinstance(value.owner, Block) else ops.index(value.owner)
+        users = [ancestor_in(block, use.operation) for use in value.uses]
+        last = max((ops.index(user) for user in users if user is not None), default=first)
+        if isinstance(value.owner, Block):  # carried from layer to layer, in one place
+            last = len(ops)
+        groups = [op for op in ops[first : last + 1] if isinstance(op, slmq.StripsOp)]
+        inputs = [op.x for group in groups for op in group.body.block.ops if isinstance(op, slmq.MatmulOp)]
+        sizes = [prod(row_shape(x)) * element_bytes(slmq.element_of(x.type)) for x in inputs]
+        widest = max(widest, *sizes, 0)
+    return plan.chunk * widest
 
 
 def input_bytes(module: ModuleOp) -> int:

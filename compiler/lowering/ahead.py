@@ -20,6 +20,7 @@ from compiler.lowering.kinds import kind_chain, layers_of
 from compiler.lowering.norms import norm_vectors
 from compiler.lowering.row_strips import RowStreams
 from compiler.lowering.sampling import chosen_rows
+from compiler.lowering.strip_streams import StripStreams, streams_of
 from compiler.lowering.tensors import load_to, vector_place
 from compiler.lowering.values import Lowering, Upcoming, VectorKey
 from compiler.lowering.weight_stream import Room, Turns
@@ -49,7 +50,7 @@ class Ahead:
         self.beyond: Ahead | None = None
         self.begun = 0
         self.vectors: dict[VectorKey, tuple[NormBase, Room]] = {}
-        self.group: tuple[slmq.StripsOp, RowStreams] | None = None
+        self.group: tuple[slmq.StripsOp, RowStreams | StripStreams] | None = None
         self.selected: Ahead | None = None
         self.given: list[Turns] = []
         self.is_loaded = False
@@ -60,7 +61,7 @@ class Ahead:
                 rest = [o for o in ops[position:] if not isinstance(o, slmq.SelectRowsOp)]
                 self.selected = Ahead(low, rest)
             if isinstance(op, slmq.StripsOp):
-                self.group = (op, RowStreams(low, op))
+                self.group = (op, streams_of(low, op))
             if not isinstance(op, PASSED):
                 if through and isinstance(op, slmq.AttentionOp):
                     self.beyond = Ahead(low, ops[position + 1 :], then)

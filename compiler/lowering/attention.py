@@ -15,19 +15,19 @@ from xdsl.ir import SSAValue
 from compiler.dialects import slm, slmq, tile
 from compiler.lowering.attention_blocks import Cache, CacheRows, HeadRows, QueryRows, Shape
 from compiler.lowering.attention_int4 import AttendInt4
-from compiler.lowering.attention_loops import Attend
+from compiler.lowering.attention_loops import Attend, FirstKeys, load_first_keys
 from compiler.lowering.attention_single import AttendSingle
 from compiler.lowering.builder import Index, Place, element_bytes, place_of
 from compiler.lowering.int4_cache import Int4Cache, Int4Layout
-from compiler.lowering.plan import strip_shapes
+from compiler.lowering.plan import EARLY_KEYS, strip_shapes
 from compiler.lowering.row_regions import rows_of
 from compiler.lowering.spilling import blocks_view, load_rows, new_spilled, staging
 from compiler.lowering.values import Lowering, Tensor
 from compiler.sizes import padded
 from isa.spec import KV_BLOCK
 
-AttendRows = Callable[[Lowering, Shape, HeadRows, HeadRows, Index], list[QueryRows]]
-"""Attends tokens to a group of key-value heads: what is known of them, sizes, q, result, first head. Returns the parts of the rows."""
+MakeAttend = Callable[[Lowering, Shape, QueryRows, FirstKeys | None], Attend]
+"""The attention of tokens to a group of key-value heads: what is known of them, sizes, their rows, and where the first keys are."""
 
 
 def shape_of(low: Lowering, op: slmq.AttentionOp) -> Shape:
@@ -70,15 +70,12 @@ def lower_attention(low: Lowering, op: slmq.AttentionOp) -> None:
     )
     append(low, op, shape, cache)
 
-    def attend(part: Lowering, shape: Shape, q: HeadRows, out: HeadRows, head: Index) -> list[QueryRows]:
-        rows = QueryRows(part, shape, q, out, head)
-        attention = Attend(part, shape, cache, rows, softcap_of(op))
-        attention.run()
-        return attention.parts
+    def attend(part: Lowering, shape: Shape, rows: QueryRows, ahead: FirstKeys | None) -> Attend:
+        return Attend(part, shape, cache, rows, softcap_of(op), ahead)
 
     q = low.values[op.q]
     if low.plan.spills:
-        QueryTiles(low, shape, q, out, attend).run()
+        QueryTiles(low, shape, q, out, attend, cache.k).run()
         return
     if low.rows == 1:
         rows = QueryRows(low, shape, HeadRows(q, 0), HeadRows(out, 0), 0)
@@ -88,7 +85,7 @@ def lower_attention(low: Lowering, op: slmq.AttentionOp) -> None:
             return
 
     def all_tokens(head: Index) -> None:
-        attend(low, shape, HeadRows(q, head), HeadRows(out, head), head)
+        attend(low, shape, QueryRows(low, shape, HeadRows(q, head), HeadRows(out, head), head), None).run()
 
     for_heads(low, shape, all_tokens)
 
@@ -203,11 +200,18 @@ def append_spilled(low: Lowering, tensor: Tensor, shape: Shape, base: SSAValue) 
 class QueryTiles:
     """Attention of some tokens at a time, for a group of heads: what is in SCRATCH is loaded and stored by head."""
 
-    def __init__(self, low: Lowering, shape: Shape, q: Tensor, out: Tensor, attend: AttendRows):
+    def __init__(self, low: Lowering, shape: Shape, q: Tensor, out: Tensor, attend: MakeAttend, keys: SSAValue):
         self.low, self.b, self.shape, self.q, self.out, self.attend = low, low.builder, shape, q, out, attend
         self.most = min(low.plan.query_tile, low.plan.chunk)
+        self.keys = keys
+        self.first_keys: Place | None = None
 
     def run(self) -> None:
+        if self.low.plan.early & EARLY_KEYS and self.shape.key_tile >= KV_BLOCK and self.shape.dtype != "f32":
+            size_bytes = self.shape.group * self.shape.tile_keys * self.shape.entry_bytes
+            self.first_keys = Place("sram", self.b.alloc("first_entries", size_bytes))
+            self.load_first(0, 0)
+
         def tokens(first: SSAValue, _: list[SSAValue]) -> list[Index]:
             part = self.low.some_rows(first, self.b.least(self.b.sub(self.low.rows, first), self.most), self.most)
             for_heads(part, self.shape, lambda head: self.turn(part, first, head))
@@ -221,9 +225,32 @@ class QueryTiles:
         q, out = (self.heads(tensor, part, first, head) for tensor in (self.q, self.out))
         if self.q.block:
             b.load(self.inside(q.tensor), self.outside(self.q, first, part.rows, own))
-        for rows in self.attend(part, self.shape, q, replace(out, by_part=bool(self.out.block)), head):
+        rows = QueryRows(part, self.shape, q, replace(out, by_part=bool(self.out.block)), head)
+        place = self.first_keys
+        ahead = None if place is None else FirstKeys(place, lambda: self.load_next(first, head))
+        attention = self.attend(part, self.shape, rows, ahead)
+        attention.run()
+        for rows in attention.parts:
             if self.out.block:
                 self.store(rows, first, part.rows)
+
+    def load_next(self, first: Index, head: Index) -> None:
+        """The first keys of the next turn: of the next heads, or of the next tokens, if there are some."""
+        b, heads, tokens = self.b, self.b.add(head, self.shape.group), self.b.add(first, self.most)
+
+        def more() -> None:
+            b.when(b.compare("slt", tokens, self.low.rows), lambda: self.load_first(tokens, 0))
+
+        if self.shape.group == self.shape.kv_heads:
+            more()
+        else:
+            b.when(b.compare("slt", heads, self.shape.kv_heads), lambda: self.load_first(first, heads), more)
+
+    def load_first(self, first: Index, head: Index) -> None:
+        """The first keys of the tokens from `first` on, and of the key-value heads from `head` on."""
+        assert self.first_keys is not None
+        part = self.low.some_rows(first, self.b.least(self.b.sub(self.low.rows, first), self.most), self.most)
+        load_first_keys(part, self.shape, self.keys, head, self.first_keys)
 
     def store(self, rows: QueryRows, first: Index, count: Index) -> None:
         """A part's results to SCRATCH, [head_dim, tokens, heads]."""

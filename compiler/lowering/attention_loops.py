@@ -3,14 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from xdsl.ir import SSAValue
 
 from compiler.dialects import tile
 from compiler.lowering.attention_blocks import UNLIMITED, Cache, QueryRows, Shape
-from compiler.lowering.builder import Index, Place, element_bytes
+from compiler.lowering.builder import Index, Place, TileBuilder, element_bytes
 from compiler.lowering.values import Lowering
 from isa.spec import KV_BLOCK
+
+
+@dataclass(frozen=True)
+class FirstKeys:
+    """The keys of the first block of a group of heads are in a place of their own: they come while the group before is finished, whose
+    results would else be stored first. `load` issues those of the next group."""
+
+    place: Place
+    load: Callable[[], None]
+
+
+def reach_of(low: Lowering, shape: Shape) -> tuple[Index, Index]:
+    """The first block's start and the end of the keys that the tokens see."""
+    b, window = low.builder, shape.window
+    first: Index = 0
+    if window is not None:
+        oldest = b.greatest(b.sub(low.position, window - 1), 0)
+        first = b.sub(oldest, b.rem(oldest, KV_BLOCK))
+    return first, b.add(low.position, low.rows)
+
+
+def entries_of(b: TileBuilder, s: Shape, base: SSAValue, head: Index, first: Index, extents: list[Index]) -> SSAValue:
+    """Keys or values from position `first` and from a head on where they lie in DRAM, [head_dim, count, group]."""
+    offset = b.add(b.add(base, b.mul(first, s.entry_bytes)), b.mul(head, s.capacity * s.entry_bytes))
+    strides = [element_bytes(s.cache_dtype), s.entry_bytes, s.capacity * s.entry_bytes]
+    return b.view(Place("kv", offset=offset), s.cache_dtype, extents, strides)
+
+
+def load_first_keys(low: Lowering, s: Shape, keys: SSAValue, head: Index, place: Place) -> None:
+    """The keys of the first block of some tokens, of the key-value heads from `head` on."""
+    b, (first, end) = low.builder, reach_of(low, s)
+    extents: list[Index] = [s.head_dim, b.least(b.sub(end, first), KV_BLOCK), s.group]
+    strides = [element_bytes(s.cache_dtype), s.entry_bytes, s.tile_keys * s.entry_bytes]
+    source = entries_of(b, s, keys, head, s.slot(b, first), extents)
+    b.load(b.view(place, s.cache_dtype, extents, strides), source)
 
 
 class Attend:
@@ -19,7 +55,16 @@ class Attend:
     They are worked on in two parts: the softmax of one runs while the matrix unit has the products of the other.
     """
 
-    def __init__(self, low: Lowering, shape: Shape, cache: Cache, rows: QueryRows, softcap: float | None):
+    def __init__(
+        self,
+        low: Lowering,
+        shape: Shape,
+        cache: Cache,
+        rows: QueryRows,
+        softcap: float | None,
+        ahead: FirstKeys | None = None,
+    ):
+        self.ahead = ahead
         self.low, self.b, self.shape, self.cache, self.rows = low, low.builder, shape, cache, rows
         self.head, self.softcap = rows.head, softcap
         self.parts = [rows.of(part) for part in rows.part.halves()]
@@ -32,6 +77,8 @@ class Attend:
         else:
             self.start()
         self.blocks(first, end)
+        if self.ahead is not None:
+            self.ahead.load()
         if self.shape.group == self.shape.kv_heads:
             self.low.look_ahead()
         self.finish()
@@ -75,12 +122,7 @@ class Attend:
 
     def reach(self) -> tuple[Index, Index]:
         """The first block's start and the end of the keys that the chunk sees."""
-        b, low, window = self.b, self.low, self.shape.window
-        first: Index = 0
-        if window is not None:
-            oldest = b.greatest(b.sub(low.position, window - 1), 0)
-            first = b.sub(oldest, b.rem(oldest, KV_BLOCK))
-        return first, b.add(low.position, low.rows)
+        return reach_of(self.low, self.shape)
 
     def visibility(self, start: SSAValue) -> tuple[Index, Index]:
         """`first` and `window` of vsmx for the block from `start`."""
@@ -123,14 +165,25 @@ class Attend:
         def load_block() -> None:
             self.load_entries(new, self.cache.k, shape.slot(b, start), 0, count)
 
-        b.when(is_block, load_block)
+        def scores(rows: QueryRows) -> None:
+            if self.ahead is None:
+                self.scores_of(rows, new, 0, count)
+                return
+            early = self.ahead.place
+            is_later = b.compare("ne", start, first)
+            b.when(is_later, lambda: self.scores_of(rows, new, 0, count), lambda: self.scores_of(rows, early, 0, count))
+
+        if self.ahead is not None:
+            b.when(is_block, lambda: b.when(b.compare("ne", start, first), load_block))
+        else:
+            b.when(is_block, load_block)
         b.when(is_before, load_before)
         b.when(b.compare("eq", before, first), self.start)
         k_scales, v_scales = (place for _, place in bases) if bases else (None, None)
 
         b.when(is_before, lambda: self.finish_scores(b.value(before), keys, k_scales, v_scales))
         for rows in self.parts:
-            b.when(is_block, lambda rows=rows: self.scores_of(rows, new, 0, count))
+            b.when(is_block, lambda rows=rows: scores(rows))
             b.when(is_before, lambda rows=rows: self.values_of(rows, old, 0, keys))
         return []
 
@@ -197,10 +250,7 @@ class Attend:
 
     def entries(self, base: SSAValue, first: Index, extents: list[Index]) -> SSAValue:
         """Keys or values from position `first` on where they lie in DRAM, [head_dim, count, group]."""
-        b, s, size = self.b, self.shape, element_bytes(self.shape.cache_dtype)
-        offset = b.add(b.add(base, b.mul(first, s.entry_bytes)), b.mul(self.head, s.capacity * s.entry_bytes))
-        strides = [size, s.entry_bytes, s.capacity * s.entry_bytes]
-        return b.view(Place("kv", offset=offset), s.cache_dtype, extents, strides)
+        return entries_of(self.b, self.shape, base, self.head, first, extents)
 
     def score_tile(self, slot: Index, first: Index, count: Index) -> None:
         """scores[.., first + j] = q . k_j."""

@@ -28,7 +28,7 @@ def lower_layers(low: Lowering, op: slm.LayersOp, following: Sequence[Operation]
     """
     b, count = low.builder, len(op.layer_kinds)
     carried = [carried_tensor(low, op, value) for value in op.values]
-    ahead = NextLayer.of(low, op, following) if low.plan.ahead else None
+    ahead = NextLayer.of(low, op, following) if low.plan.looks_beyond_layers else None
     if ahead is not None:
         ahead.load_first()
 

@@ -6,12 +6,16 @@ the products accumulate.
 
 from __future__ import annotations
 
+from copy import copy
+
 from xdsl.ir import SSAValue
 
+from compiler.dialects import slmq
 from compiler.emit.weight_layout import HALF_BYTES, WORD_BYTES
 from compiler.formats import WeightFormat
 from compiler.lowering.builder import Index, Place, element_bytes
 from compiler.lowering.row_numbers import RowNumbers
+from compiler.lowering.row_regions import rows_of
 from compiler.lowering.spilling import blocks_view, staged_view
 from compiler.lowering.values import Lowering
 from compiler.lowering.weight_stream import Strip, Tile, Turns, WeightStream
@@ -20,6 +24,11 @@ from isa.spec import BLOCK_ROWS
 
 NUMBERS_SHARE = 8
 """Scales and biases stay in SRAM for all strips of a loop if they take at most this part of a strip's weights."""
+
+
+def steps_of(op: slmq.MatmulOp) -> int:
+    """How many things are done to the products."""
+    return op.weight_format.per_row + (op.scale is not None) + (op.bias is not None) + (op.sums is not None)
 
 
 class Product:
@@ -33,6 +42,7 @@ class Product:
         self.low, self.b, self.stream, self.base, self.span, self.turns = low, low.builder, stream, base, span, turns
         self.op, self.shape, self.layout = stream.op, stream.shape, stream.layout
         self.x = low.values[self.op.x]
+        self.first: Index = 0
         self.form: WeightFormat = stream.form
         self.integer = self.form.per_row and self.x.dtype == "i8"
         size_bytes = to_granules(low.most_rows * span * WORD_BYTES)
@@ -40,10 +50,11 @@ class Product:
         self.numbers = RowNumbers(self.b, self.layout, self.numbers_at_once(), turns)
         stream.hold()
 
-    @property
-    def steps(self) -> int:
-        """What is done to the products."""
-        return self.form.per_row + (self.op.scale is not None) + (self.op.bias is not None) + (self.op.sums is not None)
+    def of_rows(self, part: Lowering, first: Index) -> Product:
+        """For some rows of the input, from `first` on, in the same buffers. `part`: a lowering of these rows."""
+        product = copy(self)
+        product.low, product.first, product.x = part, first, rows_of(self.low, self.x, first, part.rows)
+        return product
 
     def numbers_at_once(self) -> int:
         """Columns whose scales and biases are loaded at once: all, if they are small beside a strip."""
@@ -80,11 +91,12 @@ class Product:
         """The sums of a part, [columns, tokens]; those of `count` columns from one of them on."""
         strides: list[Index] = [WORD_BYTES, part.rows * WORD_BYTES]
         extents: list[Index] = [part.count if count is None else count, self.low.rows]
-        dtype, offset = "i32" if self.integer else "f32", self.b.mul(inside, WORD_BYTES)
+        dtype, before = "i32" if self.integer else "f32", self.b.mul(self.first, part.rows * WORD_BYTES)
+        offset = self.b.add(before, self.b.mul(inside, WORD_BYTES))
         return self.b.view(self.sums.place(self.b, part.turn), dtype, extents, strides, offset)
 
     def multiply(self, strip: Strip, target: SSAValue, is_ahead: bool = False) -> None:
-        """The products of a strip; `is_ahead`: of its k-tiles the first ones are there."""
+        """The products of a strip; `is_ahead`: of all k-tiles the first ones are there."""
         if self.stream.is_whole:
             self.product(target, self.stream.whole(strip), strip)
         else:
@@ -92,10 +104,16 @@ class Product:
                 self.base, strip, lambda tile, unit: self.product(target, tile, strip, unit), is_ahead
             )
 
+    def multiply_ahead(self, strip: Strip) -> None:
+        """The products of a strip whose weights came ahead, in their buffer."""
+        target = self.products(strip)
+        for tile, unit in self.stream.tiles_ahead(strip):
+            self.product(target, tile, strip, unit)
+
     def finish(self, part: Strip, final: SSAValue | None) -> SSAValue:
         """A part's columns as f32, in `final` if it is given."""
         b = self.b
-        if not self.steps:
+        if not steps_of(self.op):
             return final if final is not None else self.products(part)
         current = self.products(part)
         floats = b.view(
@@ -127,7 +145,7 @@ class Product:
             found.append(("add", b.view(place, "f32", extents, [WORD_BYTES, 0])))
         return found
 
-    def product(self, products: SSAValue, tile: Tile, strip: Strip, unit: SSAValue | None = None) -> None:
+    def product(self, products: SSAValue, tile: Tile, strip: Strip, unit: Index | None = None) -> None:
         """products (+)= x * the rows of a tile. Sums start at +0 if there is no counter of units, or where it is 0; a unit of a
         format with groups is a group."""
         b, rows = self.b, self.rows(tile)
@@ -140,8 +158,8 @@ class Product:
             else:
                 b.mmg(products, rows, weights, scales, accumulate)
 
-        if unit is None:
-            run(False)
+        if unit is None or isinstance(unit, int):
+            run(bool(unit))
         else:
             b.when(b.compare("eq", unit, 0), lambda: run(False), lambda: run(True))
 

@@ -28,6 +28,10 @@ SPARSITY = 2
 WORD_BYTES = 4
 K_TILE_UNIT = 64  # a multiple of the sum quantum, and of the lanes of the larger arrays
 
+EARLY_KEYS, EARLY_NARROW, EARLY_ATTENTION, EARLY_LAYERS, EARLY_WIDE = 1, 2, 4, 8, 16
+"""What comes early: the first keys of a group of heads; the first strips behind rows that are worked on in tiles of the largest size,
+behind attention, of the next layer, and behind wider rows."""
+
 
 @dataclass(frozen=True)
 class TilePlan:
@@ -42,7 +46,11 @@ class TilePlan:
     stream_bytes: inputs of products that take more than this come from DRAM again for each strip, which has stream_rows rows then;
     0: none do. image_chunk: rows of an image that its encoder works on at once; 0: as many as tokens.
 
-    ahead: 1 if first weights are loaded while what comes before them is finished (compiler/lowering/ahead.py), else 0.
+    ahead: 1 if first weights are loaded while what comes before them is finished (compiler/lowering/ahead.py), else 0. early: what
+    of a chunk of tokens comes before its time, a sum of EARLY_KEYS..; first strips are multiplied while their input is made
+    (compiler/lowering/early_strips.py).
+
+    kept: a bit for each value that stays in SRAM although it is larger than spill_bytes, in the order of compiler/analysis/spills.py.
 
     token_strip_bytes: weights in flight per strip, one buffer, of a chunk of one token whose products are made one after the other
     (compiler/lowering/row_strips.py), and span_bytes: a row of products that is finished at once; 0: such a chunk is worked on like
@@ -65,6 +73,16 @@ class TilePlan:
     ahead: int = 0
     token_strip_bytes: int = 0
     span_bytes: int = 0
+    early: int = 0
+    kept: int = 0
+
+    @property
+    def looks_ahead(self) -> bool:
+        return self.ahead > 0 or self.early & ~EARLY_KEYS > 0
+
+    @property
+    def looks_beyond_layers(self) -> bool:
+        return self.ahead > 0 or self.early & EARLY_LAYERS > 0
 
     @property
     def spills(self) -> bool:
@@ -85,7 +103,7 @@ class TilePlan:
         """For chunks of one token: its values are all in SRAM. What the other plan's strips are made of stays, since sparse rows lie in
         DRAM in its k-tiles."""
         return replace(
-            self, chunk=1, kv_heads=kv_heads, key_tile=key_tile, ahead=ahead, spill_bytes=0,
+            self, chunk=1, kv_heads=kv_heads, key_tile=key_tile, ahead=ahead, early=0, kept=0, spill_bytes=0,
             stream_bytes=self.stream_bytes // self.chunk, token_strip_bytes=token_strip_bytes, span_bytes=span_bytes,
         )  # fmt: skip
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import prod
+from typing import Protocol
 
 from xdsl.ir import Operation, SSAValue
 
@@ -17,19 +18,30 @@ from compiler.dialects.slm import row_shape
 from compiler.dialects.slm.norms import NormBase
 from compiler.lowering.builder import Index, Place, element_bytes
 from compiler.lowering.norms import load_norm_vector, norm_vectors
+from compiler.lowering.plan import ROW_TILES, TilePlan
 from compiler.lowering.spilling import fill_rows, new_spilled, staging, store_rows
 from compiler.lowering.values import Lowering, Tensor, VectorKey, dies_at
 from compiler.sizes import to_granules
 
 Vectors = dict[VectorKey, Place]
 LOADED, MADE = "loaded_rows", "made_rows"
+EARLY_ROWS = 32
+"""Rows at a time for the matrix unit: with fewer it waits for its weights, one array of which takes as long as 32 rows."""
 LowerOp = Callable[[Lowering, Operation], None]
 
 
-def lower_rows(low: Lowering, op: slmq.RowsOp, lower_op: LowerOp) -> None:
+class Early(Protocol):
+    """What works on rows of a region's results as soon as they are there: compiler/lowering/early_strips.py."""
+
+    def begin(self) -> None: ...
+
+    def multiply(self, first: Index, rows: Index, most: int) -> None: ...
+
+
+def lower_rows(low: Lowering, op: slmq.RowsOp, lower_op: LowerOp, early: Early | None = None) -> None:
     """See the module docstring."""
     if low.plan.spills:
-        RowTiles(low, op, lower_op).run()
+        RowTiles(low, op, lower_op, early).run()
         return
     body = op.body.block
     for argument, value in zip(body.args, op.operands_read, strict=True):
@@ -37,6 +49,17 @@ def lower_rows(low: Lowering, op: slmq.RowsOp, lower_op: LowerOp) -> None:
     lower_members(low, op, lower_op)
     for out, value in zip(op.outs, yielded(op), strict=True):
         low.values[out] = low.values[value]
+
+
+def widest_bytes(op: slmq.RowsOp) -> int:
+    """Of a row of a region's operands and results."""
+    values = (*op.operands_read, *op.outs)
+    return max((prod(row_shape(v)) * element_bytes(slmq.element_of(v.type)) for v in values), default=1)
+
+
+def is_wide(plan: TilePlan, op: slmq.RowsOp) -> bool:
+    """Whether a region works on fewer rows at once than others."""
+    return plan.row_tile(widest_bytes(op)) < min(ROW_TILES[0], plan.chunk)
 
 
 def yielded(op: slmq.RowsOp) -> Sequence[SSAValue]:
@@ -53,11 +76,9 @@ def lower_members(low: Lowering, op: slmq.RowsOp, lower_op: LowerOp) -> None:
 class RowTiles:
     """One region in a loop over rows."""
 
-    def __init__(self, low: Lowering, op: slmq.RowsOp, lower_op: LowerOp):
-        self.low, self.b, self.op, self.lower_op = low, low.builder, op, lower_op
-        values = (*op.operands_read, *op.outs)
-        row_bytes = [prod(row_shape(value)) * element_bytes(slmq.element_of(value.type)) for value in values]
-        self.most = low.plan.row_tile(max(row_bytes, default=1))
+    def __init__(self, low: Lowering, op: slmq.RowsOp, lower_op: LowerOp, early: Early | None):
+        self.low, self.b, self.op, self.lower_op, self.early = low, low.builder, op, lower_op, early
+        self.most = low.plan.row_tile(widest_bytes(op))
         self.sources = [low.values[value] for value in op.operands_read]
         self.outs = self.outputs()
         self.vectors = self.norm_vectors()
@@ -65,6 +86,9 @@ class RowTiles:
 
     def run(self) -> None:
         b, low = self.b, self.low
+        low.values.update(zip(self.op.outs, self.outs, strict=True))
+        if self.early is not None:
+            self.early.begin()
         if low.plan.buffers == 2 and any(source.block for source in self.sources):
             with b.keeping_buffers():
                 for label, tensors in ((LOADED, self.sources), (MADE, self.outs)):
@@ -72,12 +96,12 @@ class RowTiles:
                 b.loop(0, b.add(low.rows, self.most), self.most, self.overlapped, [0])
         else:
             b.loop(0, low.rows, self.most, self.one_by_one)
-        low.values.update(zip(self.op.outs, self.outs, strict=True))
 
     def one_by_one(self, first: SSAValue, _: list[SSAValue]) -> list[Index]:
         loaded = self.some(self.sources, LOADED, first, None)
         self.load(first, loaded)
         self.work(first, loaded, None)
+        self.multiply_early(first)
         return []
 
     def overlapped(self, first: SSAValue, carried: list[SSAValue]) -> list[Index]:
@@ -91,9 +115,20 @@ class RowTiles:
         def work() -> None:
             before = b.sub(first, self.most)
             self.work(before, self.some(self.sources, LOADED, before, other), other)
+            self.multiply_early(before)
 
         b.when(b.compare("ne", first, 0), work)
         return [other]
+
+    def multiply_early(self, first: Index) -> None:
+        """Behind the rows from `first` on: where they fill a part of EARLY_ROWS, and behind the last ones, that part is multiplied."""
+        if self.early is None:
+            return
+        b, early, rows, most = self.b, self.early, self.low.rows, max(self.most, EARLY_ROWS)
+        end = b.least(b.add(first, self.most), rows)
+        start = b.sub(first, b.rem(first, most))
+        is_full = b.compare("eq", b.mul(b.rem(end, most), b.sub(rows, end)), 0)
+        b.when(is_full, lambda: early.multiply(start, b.sub(end, start), most))
 
     def size_bytes(self, tensor: Tensor) -> int:
         """Of the rows of a turn in SRAM."""

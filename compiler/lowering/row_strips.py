@@ -14,7 +14,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 
 from compiler.dialects import slmq, tile
 from compiler.lowering.builder import Index
-from compiler.lowering.matmul import Product
+from compiler.lowering.matmul import Product, steps_of
 from compiler.lowering.plan import STRIP_ROWS_UNIT, row_shape_of
 from compiler.lowering.strip_members import Results, StripMembers
 from compiler.lowering.values import Lowering
@@ -58,8 +58,7 @@ class RowStreams:
     def rooms(self) -> list[Room]:
         """What `go_ahead` is given, in this order."""
         first = next(iter(self.of.values()))
-        tiled = [] if first.is_whole else [first.held_room, first.tile_room()]
-        return [room for room in (*self.strip_rooms(), *tiled) if room.size_bytes]
+        return [*self.strip_rooms(), *([] if first.is_whole else first.rooms())]
 
     def strip_rooms(self) -> list[Room]:
         """For whole strips, whatever product they are of."""
@@ -74,8 +73,7 @@ class RowStreams:
             self.hold(next(rooms))
         first = next(iter(self.of.values()))
         if not first.is_whole:
-            first.held = next(rooms) if first.held_room.size_bytes else None
-            first.tiles = next(rooms)
+            first.go_ahead(list(rooms))
 
     def hold(self, turns: Turns | None = None) -> None:
         """The buffers of whole strips."""
@@ -192,7 +190,7 @@ class RowLoop:
         strip = Strip(product.shape.rows, self.b.add(part.first, start), count, turn)
         if not is_loaded:
             product.load(strip)
-        final = None if product.steps else self.results.view(product.op.result, strip)
+        final = None if steps_of(product.op) else self.results.view(product.op.result, strip)
         target = product.products(part, start, count) if final is None else final
         product.multiply(strip, target, is_loaded)
         product.add_offsets(strip, target)

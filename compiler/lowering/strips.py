@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from xdsl.ir import Operation, SSAValue
 
 from compiler.dialects import slmq
 from compiler.lowering.attention import appended
 from compiler.lowering.builder import Index
-from compiler.lowering.matmul import Product
-from compiler.lowering.plan import strip_shapes
-from compiler.lowering.row_strips import RowLoop, RowStreams, weight_place
+from compiler.lowering.matmul import Product, steps_of
+from compiler.lowering.row_strips import RowLoop, RowStreams
 from compiler.lowering.sampling import finish_sampling, start_sampling
 from compiler.lowering.spilling import new_spilled
 from compiler.lowering.strip_members import Results, StripMembers
+from compiler.lowering.strip_streams import StripStreams, streams_of
 from compiler.lowering.values import Lowering, Tensor, dies_at
-from compiler.lowering.weight_stream import Strip, WeightStream
+from compiler.lowering.weight_stream import Strip
+
+if TYPE_CHECKING:
+    from compiler.lowering.early_strips import EarlyStrips
 
 
 def lower_strips(low: Lowering, op: slmq.StripsOp) -> None:
@@ -29,11 +34,11 @@ def lower_strips(low: Lowering, op: slmq.StripsOp) -> None:
     for member in members:
         if isinstance(member, slmq.SampleOp):
             start_sampling(low)
-    if low.plan.token_strip_bytes:
-        streams = low.streams.pop(op, None) or RowStreams(low, op)
+    streams = low.streams.pop(op, None) or streams_of(low, op)
+    if isinstance(streams, RowStreams):
         RowLoop(low, streams, members, results).run()
     else:
-        StripLoop(low, op, members, results).run()
+        StripLoop(low, streams, members, results, low.early.pop(op, None)).run()
     for member in members:
         if isinstance(member, slmq.SampleOp):
             finish_sampling(low)
@@ -49,25 +54,28 @@ class StripLoop:
     """The loop of a group: each turn multiplies one strip of each product and finishes the one before.
 
     An engine takes few instructions ahead of time. If a strip's vector instructions came before the next strip's load, the load
-    would not be issued before the product is done, and DRAM would wait for it.
+    would not be issued before the product is done, and DRAM would wait for it. What comes behind the loop is loaded before the last
+    strip is finished, for the same reason.
     """
 
-    def __init__(self, low: Lowering, op: slmq.StripsOp, members: list[Operation], results: Results):
-        self.low, self.b, self.members, self.results = low, low.builder, members, results
-        shapes, self.columns = strip_shapes(low.plan, op), op.columns.value.data
-        self.rows = next(iter(shapes.values())).rows
-        self.strips = -(-self.columns // self.rows)
-        self.turns = 2 if low.plan.buffers == 2 and self.strips > 1 else 1
-        self.end = self.strips * self.rows
-        self.products = {m: self.product(WeightStream(low.builder, m, s, self.turns)) for m, s in shapes.items()}
-
-    def product(self, stream: WeightStream) -> Product:
-        return Product(self.low, stream, weight_place(self.low, stream), self.rows, self.turns)
+    def __init__(
+        self,
+        low: Lowering,
+        streams: StripStreams,
+        members: list[Operation],
+        results: Results,
+        early: EarlyStrips | None,
+    ):
+        self.low, self.b, self.members, self.results, self.streams = low, low.builder, members, results, streams
+        self.columns, self.rows, self.turns = streams.columns, streams.rows, streams.turns
+        self.done = early.count * self.rows if early is not None else 0
+        self.products = early.products if early is not None else streams.products()
+        self.end = streams.strips * self.rows
 
     def run(self) -> None:
         for product in self.products.values():
             product.load_all_numbers()
-        if self.strips == 1:
+        if self.streams.strips == 1:
             self.one_by_one(0)
         elif self.turns == 1:
             self.b.loop(0, self.columns, self.rows, lambda first, _: self.one_by_one(first))
@@ -81,14 +89,27 @@ class StripLoop:
 
     def one_by_one(self, first: Index) -> list[Index]:
         strip = self.strip(first, 0)
+        self.load_numbers(strip)
         self.multiply(strip)
+        if self.streams.strips == 1:
+            self.low.look_ahead()
         self.finish(strip)
         return []
 
     def overlapped(self, first: SSAValue, carried: list[SSAValue]) -> list[Index]:
         b, turn = self.b, carried[0]
         is_strip = b.compare("slt", first, self.end)
-        b.when(is_strip, lambda: self.multiply(self.strip(first, turn)))
+        behind = None if self.low.upcoming is None else self.low.look_ahead
+
+        def multiply() -> None:
+            strip = self.strip(first, turn)
+            self.load_numbers(strip)
+            if self.done:
+                b.when(b.compare("sge", first, self.done), lambda: self.multiply(strip))
+            else:
+                self.multiply(strip)
+
+        b.when(is_strip, multiply, behind)
         other = b.sub(1, turn)
         b.when(b.compare("ne", first, 0), lambda: self.finish(self.strip(b.sub(first, self.rows), other)))
         return [other]
@@ -96,9 +117,21 @@ class StripLoop:
     def multiply(self, strip: Strip) -> None:
         for product in self.products.values():
             final = self.final(product, strip)
-            product.load(strip)
+            self.load(product, strip)
+            target = product.products(strip) if steps_of(product.op) or final is None else final
+            product.multiply(strip, target, self.streams.is_ahead)
+
+    def load_numbers(self, strip: Strip) -> None:
+        for product in self.products.values():
             product.load_numbers(strip)
-            product.multiply(strip, product.products(strip) if product.steps or final is None else final)
+
+    def load(self, product: Product, strip: Strip) -> None:
+        """See Product.load; the first strips may be there."""
+        ahead = product.stream.strips_ahead() * self.rows
+        if not self.streams.is_ahead:
+            product.load(strip)
+        elif ahead < self.end:
+            self.b.when(self.b.compare("sge", strip.first, ahead), lambda: product.load(strip))
 
     def final(self, product: Product, strip: Strip) -> SSAValue | None:
         """The columns of the result, if it is in SRAM whole."""

@@ -19,7 +19,9 @@ from compiler.lowering.plan import TilePlan
 
 if TYPE_CHECKING:
     from compiler.lowering.ahead import Ahead
+    from compiler.lowering.early_strips import EarlyStrips
     from compiler.lowering.row_strips import RowStreams
+    from compiler.lowering.strip_streams import StripStreams
 
 VectorKey = tuple[WeightAttr, float]
 """A weight, and the constant that is added to it."""
@@ -80,7 +82,7 @@ class Lowering:
     vectors: weights of norms that are in SRAM already. names: numbers that make names of places differ.
     upcoming: what can be loaded before the op that is lowered is done. vectors_ahead: of the norm that needs them first, and streams:
     groups whose first weights are on their way already. begun: loads of which the first ones have been issued, the others come while the
-    next attention ends.
+    next attention ends. early: groups whose first strips are multiplied already.
     """
 
     builder: TileBuilder
@@ -107,7 +109,10 @@ class Lowering:
     upcoming: Upcoming | None = None
     vectors_ahead: dict[VectorKey, Place] = field(default_factory=dict[VectorKey, Place])
     begun: Ahead | None = None
-    streams: dict[slmq.StripsOp, RowStreams] = field(default_factory=dict[slmq.StripsOp, "RowStreams"])
+    streams: dict[slmq.StripsOp, RowStreams | StripStreams] = field(
+        default_factory=dict[slmq.StripsOp, "RowStreams | StripStreams"]
+    )
+    early: dict[slmq.StripsOp, EarlyStrips] = field(default_factory=dict[slmq.StripsOp, "EarlyStrips"])
 
     def __post_init__(self) -> None:
         self.most_rows = self.most_rows or self.plan.chunk

@@ -149,9 +149,24 @@ class WeightStream:
 
     # Ahead of the loop
 
-    def tile_room(self) -> Room:
-        """For k-tiles that come ahead."""
-        return Room("weights", to_granules(self.tile_bytes), TILE_TURNS)
+    def rooms(self) -> list[Room]:
+        """What `go_ahead` is given, in this order."""
+        tiles = [] if self.is_whole else [Room("weights", to_granules(self.tile_bytes), TILE_TURNS)]
+        return [room for room in (self.held_room, *tiles) if room.size_bytes]
+
+    def go_ahead(self, given: Sequence[Turns]) -> None:
+        """The first loads will be on their way before the loop begins."""
+        if not self.is_whole:
+            *given, self.tiles = given
+        self.held = given[0] if given else None
+
+    @property
+    def tiles_of_strip(self) -> int:
+        return 1 if self.is_whole else -(-self.total // self.most)
+
+    def strips_ahead(self) -> int:
+        """How many strips of a group whose products are made side by side come ahead, or k-tiles of so many."""
+        return self.turns if self.is_whole else 1
 
     def load_ahead(self, base: Index, strip: Strip) -> None:
         """A strip that comes ahead, or its first k-tiles."""
@@ -163,6 +178,24 @@ class WeightStream:
         for index, first in enumerate(range(0, min(self.total, TILE_TURNS * self.most), self.most)):
             assert self.tiles is not None
             self.load_tile(self.tiles.place(b, index), base, first, strip)
+
+    def tiles_ahead(self, strip: Strip) -> list[tuple[Tile, Index | None]]:
+        """All k-tiles of a strip that came ahead whole, each with the unit it begins with; None: there is only one."""
+        if self.is_whole:
+            return [(self.whole(strip), None)]
+        return [(self.tile_ahead(index, first), first) for index, first in enumerate(range(0, self.total, self.most))]
+
+    def tile_ahead(self, index: int, first: int) -> Tile:
+        """A k-tile of the first strip, from a unit on."""
+        assert self.tiles is not None
+        units, start = min(self.total - first, self.most), first * self.unit
+        count = min(self.op.columns - start, units * self.unit)
+        return Tile(self.tiles.place(self.b, index), 0, start, count, units, self.tile_stride(units))
+
+    def tile_stride(self, units: Index) -> Index:
+        """From block to block of a k-tile of so many units, or from sparse row to sparse row."""
+        row_bytes = self.b.mul(units, self.form.row_bytes(self.unit))
+        return row_bytes if self.form.sparse else self.b.mul(row_bytes, BLOCK_ROWS)
 
     # In the loop
 
@@ -249,24 +282,24 @@ class WeightStream:
         return Tile(place, start, 0, self.op.columns, layout.groups, stride)
 
     def each_tile(self, base: Index, strip: Strip, work: Callable[[Tile, SSAValue], None], is_ahead: bool) -> None:
-        """Loads a strip's k-tiles, and calls `work` with each of them and the unit it begins with. `is_ahead`: the first ones are there."""
+        """Loads a strip's k-tiles, and calls `work` with each of them and the unit it begins with. `is_ahead`: the first ones of the first
+        strip are there."""
         b, columns = self.b, self.op.columns
-        unit_bytes = self.form.row_bytes(self.unit)
+        end = self.total if isinstance(strip.first, int) else self.op.rows * self.total
         is_even = -(-self.total // self.most) % 2 == 0
 
         def tile(first: SSAValue, turns: list[SSAValue]) -> list[Index]:
             units, place = self.units(first), self.tile_place(turns)
             if not is_ahead:
                 self.load_tile(place, base, first, strip)
-            elif self.total > TILE_TURNS * self.most:
-                later = b.compare("sge", first, TILE_TURNS * self.most)
+            elif end > TILE_TURNS * self.most:
+                position = b.add(b.mul(strip.first, self.total), first)
+                later = b.compare("sge", position, TILE_TURNS * self.most)
                 b.when(later, lambda: self.load_tile(place, base, first, strip))
             start = b.mul(first, self.unit)
             is_exact = self.total * self.unit == columns
             count = b.mul(units, self.unit) if is_exact else b.least(b.sub(columns, start), self.shape.k_tile)
-            row_bytes = b.mul(units, unit_bytes)
-            stride = row_bytes if self.form.sparse else b.mul(row_bytes, BLOCK_ROWS)
-            work(Tile(place, 0, start, count, units, stride), first)
+            work(Tile(place, 0, start, count, units, self.tile_stride(units)), first)
             return [b.sub(1, turn) for turn in turns]
 
         turns = [] if self.tiles is None else [0 if is_even else strip.turn]

@@ -17,7 +17,7 @@ from xdsl.passes import ModulePass
 from compiler.analysis.plan_costs import token_weights
 from compiler.analysis.tile_plans import single_sizes
 from compiler.lowering.plan import SINGLE_ATTRIBUTE, TilePlan
-from compiler.transforms.choose_tiling import SMEM_BUFFER_BYTES, need_of
+from compiler.transforms.choose_tiling import SMEM_BUFFER_BYTES, need_of, without_encoder
 
 ENTRY_SHARES = (4, 8, 16, 64)
 """Parts of the SRAM, as divisors, for keys and values with all their turns."""
@@ -58,8 +58,9 @@ class ChooseSinglePass(ModulePass):
     sram_bytes: int = 1 << 21
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
+        tokens = without_encoder(op)  # an encoder works on many rows, by the other plan
         for plan in single_plans(op, TilePlan.of(op), self.sram_bytes):
-            need = need_of(ctx, op, plan)
+            need = need_of(ctx, tokens, plan)
             if need.size_bytes <= self.sram_bytes and need.smem_bytes <= SMEM_BUFFER_BYTES:
                 op.attributes[SINGLE_ATTRIBUTE] = plan.to_attribute()
                 return

@@ -26,6 +26,7 @@ from compiler.locations import named, source_of
 from compiler.lowering.ahead import Ahead, located
 from compiler.lowering.attention import lower_attention
 from compiler.lowering.builder import Index, TileBuilder
+from compiler.lowering.early_strips import EarlyStrips
 from compiler.lowering.elementwise import lower_elementwise, lower_group_sums, lower_quantize, lower_round
 from compiler.lowering.encoder import Encoder
 from compiler.lowering.generate import build_generate
@@ -33,11 +34,11 @@ from compiler.lowering.images import lower_l2_normalize, lower_replace
 from compiler.lowering.layers import lower_layers
 from compiler.lowering.mixture import lower_mixture
 from compiler.lowering.norms import lower_layer_norm, lower_rms_norm
-from compiler.lowering.plan import TilePlan
+from compiler.lowering.plan import EARLY_ATTENTION, EARLY_WIDE, TilePlan
 from compiler.lowering.positions import lower_position_rows, lower_sinusoid
 from compiler.lowering.recurrent import lower_causal_conv, lower_selective_scan
 from compiler.lowering.routing import lower_column, lower_reduce_sum, lower_softmax, lower_top_k
-from compiler.lowering.row_regions import lower_rows
+from compiler.lowering.row_regions import is_wide, lower_rows
 from compiler.lowering.rows import load_rotary_tables, lower_embed, lower_rope, lower_select_rows
 from compiler.lowering.sampling import chosen_rows, lower_sample, read_sampler
 from compiler.lowering.strips import lower_strips
@@ -95,7 +96,14 @@ def lower_ops(
         elif isinstance(op, slm.LayersOp):
             with located(low, op):
                 lower_layers(low, op, rest, lower_block)
-        elif low.plan.ahead and isinstance(op, LOOKING_AHEAD):
+        elif low.plan.early and isinstance(op, slmq.RowsOp):
+            with located(low, op):
+                lower_rows(low, op, lower_op, EarlyStrips.of(low, op, rest))
+        elif isinstance(op, slmq.AttentionOp) and low.plan.spills:
+            if low.plan.early & EARLY_ATTENTION:
+                load_before(low, Ahead(low, rest, then))
+            lower_op(low, op)
+        elif low.plan.looks_ahead and isinstance(op, LOOKING_AHEAD) and (low.plan.ahead or comes_early(low, rest)):
             look_ahead(low, op, rest, then)
         else:
             lower_op(low, op)
@@ -104,7 +112,7 @@ def lower_ops(
 def look_ahead(low: Lowering, op: Operation, rest: Sequence[Operation], then: Upcoming | None) -> None:
     """An op that issues loads of others, the `rest`, if it comes to the place for that."""
     begun, low.begun = low.begun, None
-    ahead = begun or Ahead(low, rest, then, through=isinstance(op, slmq.StripsOp))
+    ahead = begun or Ahead(low, rest, then, through=low.plan.ahead > 0 and isinstance(op, slmq.StripsOp))
     if ahead.is_empty:
         lower_op(low, op)
         return
@@ -118,6 +126,21 @@ def look_ahead(low: Lowering, op: Operation, rest: Sequence[Operation], then: Up
     if ahead.is_loaded:
         ahead.hand_over()
         low.begun = ahead.beyond
+
+
+def comes_early(low: Lowering, following: Sequence[Operation]) -> bool:
+    """Whether what follows the strips of a chunk of tokens is loaded before they are finished."""
+    region = following[0] if following else None
+    if isinstance(region, slmq.RowsOp) and is_wide(low.plan, region):
+        return low.plan.early & EARLY_WIDE > 0
+    return region is None or isinstance(region, slmq.RowsOp)
+
+
+def load_before(low: Lowering, ahead: Ahead) -> None:
+    """Issues loads in front of an op that has no place for them."""
+    ahead.allocate()
+    ahead.load()
+    ahead.hand_over()
 
 
 def lower_op(low: Lowering, op: Operation) -> None:

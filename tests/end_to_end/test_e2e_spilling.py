@@ -10,8 +10,9 @@ import pytest
 from compiler.analysis import tile_plans
 from compiler.dialects import tile
 from compiler.driver import Options, lower
-from compiler.lowering.plan import TilePlan
+from compiler.lowering.plan import EARLY_ATTENTION, EARLY_KEYS, EARLY_LAYERS, EARLY_NARROW, EARLY_WIDE, TilePlan
 from compiler.program import Program
+from compiler.transforms import choose_tiling
 from compiler.transforms.choose_tiling import ChooseTilingPass
 from frontends import load_program
 from tests.end_to_end.e2e_support import PUBLISHED, SCHEMES, check_bits, options, prompt_of, tiny_program
@@ -68,6 +69,21 @@ def test_bits(name: str, scheme: str) -> None:
 def test_tails(length: int) -> None:
     chosen = options("tiny", "w8a8", 300, sram_bytes=SRAM_BYTES)
     assert check(tiny_program(4, **MANY_HEADS), chosen, length).spills
+
+
+@pytest.mark.usefixtures("starved")
+@pytest.mark.parametrize(
+    "early", [EARLY_KEYS, EARLY_NARROW, EARLY_NARROW | EARLY_WIDE, EARLY_NARROW | EARLY_ATTENTION | EARLY_LAYERS]
+)
+@pytest.mark.parametrize("length", [33, 140])
+def test_early(monkeypatch: pytest.MonkeyPatch, early: int, length: int) -> None:
+    """What comes before its time, each alone and where there is room for it; whole blocks of keys, as for the first ones."""
+    monkeypatch.setattr(choose_tiling, "EARLIER", (early,))
+    monkeypatch.setattr(choose_tiling, "EARLIER_IN_ROOM", ())
+    monkeypatch.setattr(choose_tiling, "kept_first", lambda *_: [])
+    chosen = options("tiny", "w8a8", 160, sram_bytes=320 << 10)
+    monkeypatch.setattr(ChooseTilingPass, "first_fitting", lambda *_: None)
+    assert check(tiny_program(4, **MANY_HEADS), chosen, length).early == early
 
 
 @pytest.fixture

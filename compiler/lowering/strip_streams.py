@@ -1,0 +1,63 @@
+"""The weights of a fusion group of many tokens: strips of all its products come side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from compiler.dialects import slmq
+from compiler.lowering.matmul import Product
+from compiler.lowering.plan import strip_shapes
+from compiler.lowering.row_strips import MOST_TURNS, RowStreams, weight_place
+from compiler.lowering.values import Lowering
+from compiler.lowering.weight_stream import Room, Strip, Turns, WeightStream
+
+
+class StripStreams:
+    """The weights of a group: `rows` columns of the result are a strip, `turns` of them are worked on at once. `is_ahead`: the first ones
+    are on their way before the loop begins."""
+
+    def __init__(self, low: Lowering, op: slmq.StripsOp):
+        self.low, self.columns = low, op.columns.value.data
+        shapes = strip_shapes(low.plan, op)
+        self.rows = next(iter(shapes.values())).rows
+        self.strips = -(-self.columns // self.rows)
+        self.turns = 2 if low.plan.buffers == 2 and self.strips > 1 else 1
+        self.of = {m: WeightStream(low.builder, m, shape, self.turns) for m, shape in shapes.items()}
+        self.is_ahead = False
+
+    def products(self) -> dict[slmq.MatmulOp, Product]:
+        """With their buffers."""
+        return {
+            m: Product(self.low, stream, weight_place(self.low, stream), self.rows, self.turns)
+            for m, stream in self.of.items()
+        }
+
+    def strip(self, number: int) -> Strip:
+        """One of the first ones."""
+        first = number * self.rows
+        return Strip(self.rows, first, min(self.rows, self.columns - first), number)
+
+    def rooms(self) -> list[Room]:
+        """What `go_ahead` is given, in this order."""
+        return [room for stream in self.of.values() for room in stream.rooms()]
+
+    def go_ahead(self, given: Sequence[Turns]) -> None:
+        """The first loads will be on their way before the loop begins."""
+        self.is_ahead = True
+        for stream in self.of.values():
+            count = len(stream.rooms())
+            stream.go_ahead(given[:count])
+            given = given[count:]
+
+    def load_ahead(self, first: int = 0, end: int = MOST_TURNS) -> None:
+        """See WeightStream.load_ahead; in the order in which they are multiplied, those from one to another."""
+        bases = {stream: weight_place(self.low, stream) for stream in self.of.values()}
+        for number in range(self.turns)[first:end]:
+            for stream, base in bases.items():
+                if number < stream.strips_ahead():
+                    stream.load_ahead(base, self.strip(number))
+
+
+def streams_of(low: Lowering, op: slmq.StripsOp) -> RowStreams | StripStreams:
+    """Of one token, whose products come one after the other, or of many."""
+    return RowStreams(low, op) if low.plan.token_strip_bytes else StripStreams(low, op)
