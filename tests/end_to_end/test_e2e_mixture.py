@@ -179,8 +179,8 @@ def test_only_the_weights_of_chosen_experts_are_read(scheme: str) -> None:
         for layer in range(2):
             for expert in {e for row in chosen[layer][rows] for e in row}:
                 for part, (n, k) in member.items():
-                    padded = -(-n // 16) * 16  # a strip has whole blocks of 16 rows
-                    expected[f"layers.{layer}.experts.*.{part}.weight", expert] = padded * (k * size + scale)
+                    padded = -(-n // 16) * 16  # rows lie in whole blocks of 16, their scales do not
+                    expected[f"layers.{layer}.experts.*.{part}.weight", expert] = padded * k * size + n * scale
         assert {key: value for key, value in count.items() if "*" in key[0]} == expected
         assert {len(row) for layer in chosen for row in layer} == {2}
     decoded = [sum(count.values()) for count in reads.tokens[1:-1]]
@@ -219,7 +219,7 @@ def test_the_report_counts_the_bytes_of_chosen_experts() -> None:
         before = build_report(timing, executable).bytes_by_region["WEIGHT"]["read"]
         list(session.generate([], 4))
         totals.append(build_report(timing, executable).bytes_by_region["WEIGHT"]["read"] - before)
-    per_expert = 2 * (2 * (32 * 24 + 32 * 4) + 32 * 20 + 32 * 4)  # rows in whole blocks of 16
+    per_expert = 2 * (2 * (32 * 24 + 20 * 4) + 32 * 20 + 24 * 4)  # rows in whole blocks of 16, and their scales
     assert [b - a for a, b in zip(totals, totals[1:], strict=False)] == [4 * per_expert] * 2
 
 

@@ -241,4 +241,4 @@ def test_storyteller_by_the_python_interface() -> None:
     assert 0 < (row.accuracy.kl or 0) < 1e-3
     assert (row.accuracy.top1 or 0) > 0.97
     assert [each.layer for each in row.accuracy.layers] == [0, 1, 2, 3]
-    assert row.cost.weight_bytes == 4_385_792
+    assert row.cost.weight_bytes == 4_379_648
