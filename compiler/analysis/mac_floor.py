@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from compiler.analysis.model_costs import Cache, ModelCosts, Part
+from compiler.analysis.predict_engines import beats_per_row
 from compiler.dialects.slm import EXPERT, LAYER
 from compiler.lowering.builder import element_bytes
 from compiler.schemes import ROUTING, Scheme
@@ -42,6 +43,4 @@ def attention_beats(cache: Cache, scheme: Scheme, machine: Machine, tokens: int)
 
 def beats(machine: Machine, *types: str) -> int:
     """What a multiply-accumulate of these types takes, in those of int8: the wider one counts."""
-    table = machine.core.mxu.beats_per_row
-    widest = max(element_bytes(one) for one in types)
-    return (table.i8 if widest <= 1 else table.f16 if widest == 2 else table.f32).value
+    return beats_per_row(machine.core, 8 * max(element_bytes(one) for one in types))

@@ -10,6 +10,7 @@ from compiler.analysis.predict_dram import DramForm
 from compiler.sizes import ceil_div
 from isa.descriptor import Descriptor
 from isa.machine import Machine
+from isa.machine_core import Core
 from isa.spec import BLOCK_ROWS, ELEMENT_BITS, FMT_BLOCKED, FMT_SPARSE, PACKED_4BIT, Region
 
 DML, DMS, MXU, VPU = range(4)
@@ -40,6 +41,12 @@ def tiles(total: int, size: int) -> Iterator[tuple[int, int]]:
         yield size, total // size
     if total % size:
         yield total % size, 1
+
+
+def beats_per_row(core: Core, widest_bits: int) -> int:
+    """Cycles for which a row of A occupies the array, by the bits of the wider operand's elements."""
+    table = core.mxu.beats_per_row
+    return (table.i8 if widest_bits <= 8 else table.f16 if widest_bits == 16 else table.f32).value
 
 
 class EngineForms:
@@ -100,8 +107,7 @@ class EngineForms:
         return EngineCost(MXU, cycles, lead, fill, latency, self.shared(banks, cycles))
 
     def beats(self, a: Descriptor, b: Descriptor) -> int:
-        table, widest = self.core.mxu.beats_per_row, max(ELEMENT_BITS[a.dtype], ELEMENT_BITS[b.dtype])
-        return (table.i8 if widest <= 8 else table.f16 if widest == 16 else table.f32).value
+        return beats_per_row(self.core, max(ELEMENT_BITS[a.dtype], ELEMENT_BITS[b.dtype]))
 
     def weights(self, b: Descriptor, scales: Descriptor | None, n: int, k: int) -> PortUse:
         """n rows of k stored weights and their scales, one behind the other on the B port."""

@@ -39,10 +39,8 @@ MOST_KEPT = 2
 KEPT_SHARE = 7 / 8
 """Of the SRAM: what such a value may take with the input of a product beside it, and two strips of weights. The rest is for results."""
 KEY_SHARE = 8  # of the SRAM, for the keys at once, or half of what scores take
-ROW_SHARE, LARGEST_ROW_SHARE = (
-    16,
-    8,
-)  # of the SRAM, for the widest rows of a tile; where those of the layers' own values need more
+ROW_SHARE, LARGEST_ROW_SHARE = 16, 8
+"""Of the SRAM, for the widest rows of a tile; at most, where those of the layers' own values need more."""
 SHORT_HEAD = 128
 QUERY_TILES = (128, 64, 32, 16, 8, 4, 2, 1)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from compiler.blocks import NIBBLE_GROUP, QUAD_BYTES, block_rows
 from compiler.emit.recipes import Recipe
 from compiler.formats import LARGEST, WeightFormat
-from compiler.quantization.rounding import BF16_SHIFT, largest_of_groups, symmetric_scales
+from compiler.quantization.rounding import largest_of_groups, shift_of, symmetric_scales
 from compiler.quantization.rounding_loops import pack_rows
 from isa.spec import BLOCK_ROWS
 
@@ -49,11 +49,8 @@ def symmetric_blocks(recipe: Recipe, matrix: NDArray[Any], name: str) -> Bytes |
     out = np.zeros((-(-len(bits) // BLOCK_ROWS), layout.block_bytes), np.uint8)
     if form.group:
         out[:, : layout.block_numbers_bytes] = block_rows(scales).reshape(len(out), -1)
-    of_rows, shift = scales.astype(np.float32), BF16_SHIFT if bits.dtype == np.uint16 else 0
-    for block, words in enumerate(out):
-        part = slice(block * BLOCK_ROWS, (block + 1) * BLOCK_ROWS)
-        rows = words[layout.block_numbers_bytes :].view(np.uint32)
-        pack_rows(bits[part], shift, of_rows[part], LARGEST[form.element], rows, recipe.columns)
+    rows = out[:, layout.block_numbers_bytes :].view(np.uint32)
+    pack_rows(bits, shift_of(bits), scales.astype(np.float32), LARGEST[form.element], rows)
     return out.reshape(-1)
 
 

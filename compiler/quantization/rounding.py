@@ -54,8 +54,13 @@ def _symmetric(matrix: F32, form: WeightFormat, name: str) -> Quantized:
 def largest_of_groups(bits: Bits) -> F32:
     """The largest magnitudes [N, groups] of groups [N, groups, columns]; bits of f32, or of bf16 as uint16. NaN counts as the largest."""
     found = np.empty(bits.shape[:2], np.uint32)
-    find_largest(bits, BF16_SHIFT if bits.dtype == np.uint16 else 0, found)
+    find_largest(bits, shift_of(bits), found)
     return found.view(np.float32)
+
+
+def shift_of(bits: Bits) -> int:
+    """By how many bits those of f32, or of bf16 as uint16, are shifted to be those of f32."""
+    return BF16_SHIFT if bits.dtype == np.uint16 else 0
 
 
 def symmetric_scales(largest: F32, form: WeightFormat, name: str) -> F32 | F16:

@@ -17,7 +17,6 @@ from isa.spec import BLOCK_ROWS
 
 F = TypeVar("F", bound=Callable[..., Any])
 Bits = NDArray[np.unsignedinteger[Any]]
-WORD_BYTES = 4
 WITHOUT_SIGN = np.uint32(0x7FFFFFFF)
 NIBBLE_MASK, NIBBLE_BIAS = np.uint32(0x0F0F0F0F), np.uint32(0x08080808)
 
@@ -71,40 +70,31 @@ def _widen(bits: Bits, shift: int, wide: NDArray[np.uint32]) -> None:
 
 @_compiled
 def _put_bytes(words: NDArray[np.uint32], out: NDArray[np.uint32]) -> None:
-    """Words of 4 bytes of a row of a tile, into a column of its block, uint32 [words, 16]."""
-    for word in range(out.shape[0]):
-        out[word, 0] = words[word]
+    """Words of 4 bytes of a row, where they lie in its block."""
+    for word in range(len(out)):
+        out[word] = words[word]
 
 
 @_compiled
 def _put_nibbles(words: NDArray[np.uint32], out: NDArray[np.uint32]) -> None:
     """The same of 8 nibbles: byte i holds the elements i and i + 4."""
-    for word in range(out.shape[0]):
+    for word in range(len(out)):
         low, high = words[2 * word] & NIBBLE_MASK, words[2 * word + 1] & NIBBLE_MASK
-        out[word, 0] = (low ^ NIBBLE_BIAS) | ((high ^ NIBBLE_BIAS) << np.uint32(4))
+        out[word] = (low ^ NIBBLE_BIAS) | ((high ^ NIBBLE_BIAS) << np.uint32(4))
 
 
 @_compiled
-def pack_rows(
-    bits: Bits, shift: int, scales: NDArray[np.float32], largest: int, out: NDArray[np.uint32], k_tile: int
-) -> None:
-    """Rounds rows [N, groups, columns] and lays them into k-tiles of blocks of 16 rows, out: uint32 [words of the blocks]; words hold
-    4 bytes or, if `largest` fits in one, 8 nibbles.
+def pack_rows(bits: Bits, shift: int, scales: NDArray[np.float32], largest: int, out: NDArray[np.uint32]) -> None:
+    """Rounds rows [N, groups, columns] and lays them into blocks of 16 rows, out: uint32 [blocks, words]; words hold 4 bytes or, if
+    `largest` fits in one, 8 nibbles.
     """
-    count, columns = bits.shape[0], bits.shape[1] * bits.shape[2]
     wide, q = np.empty(bits.shape[1:], np.uint32), np.empty(bits.shape[1:], np.int8)
-    values, words = wide.view(np.float32), q.reshape(columns).view(np.uint32)
-    in_word = 8 if largest < 8 else WORD_BYTES
-    blocks = -(-count // BLOCK_ROWS)
-    for row in range(count):
+    values, words = wide.view(np.float32), q.reshape(q.size).view(np.uint32)
+    for row in range(bits.shape[0]):
         _widen(bits[row], shift, wide)
         _round_row(values, scales[row], largest, q)
-        block, in_block = row // BLOCK_ROWS, row % BLOCK_ROWS
-        for first in range(0, columns, k_tile):
-            tile_words = min(k_tile, columns - first) // in_word
-            at = (first // in_word * blocks + block * tile_words) * BLOCK_ROWS
-            column = out[at : at + tile_words * BLOCK_ROWS].reshape(tile_words, BLOCK_ROWS)[:, in_block:]
-            if in_word == WORD_BYTES:
-                _put_bytes(words[first // WORD_BYTES :], column)
-            else:
-                _put_nibbles(words[first // WORD_BYTES :], column)
+        column = out[row // BLOCK_ROWS, row % BLOCK_ROWS :: BLOCK_ROWS]
+        if largest < 8:
+            _put_nibbles(words, column)
+        else:
+            _put_bytes(words, column)
