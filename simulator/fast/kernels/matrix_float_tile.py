@@ -99,27 +99,27 @@ class FloatTile:
             if self.ahead is not None:
                 ahead, line_terms = self.ahead
                 self.distance = ahead.distance(k * (LINE_BYTES // line_terms))
-            for total, value in zip(totals, self._quantum(k, 0, 1), strict=True):
-                total.set(total.get() + value)
+            for block, w in enumerate(self.place.w):  # one after the other: their sums would not fit the registers
+                of_block = totals[block * self.rows : (block + 1) * self.rows]
+                for total, value in zip(of_block, self._quantum(w, k, 0, 1), strict=True):
+                    total.set(total.get() + value)
 
-    def _quantum(self, k: Value, first: int, step: int) -> list[Value]:
-        """The sums of the terms first, first + step, .. of the quantum, of each block and row."""
+    def _quantum(self, w: Value, k: Value, first: int, step: int) -> list[Value]:
+        """The sums of the terms first, first + step, .. of the quantum of a block at w, of each row."""
         if step < SUM_QUANTUM:
-            halves = self._quantum(k, first, 2 * step), self._quantum(k, first + step, 2 * step)
+            halves = self._quantum(w, k, first, 2 * step), self._quantum(w, k, first + step, 2 * step)
             return [a + b for a, b in zip(*halves, strict=True)]
-        return self._products(k, first)
+        return self._products(w, k, first)
 
-    def _products(self, k: Value, first: int) -> list[Value]:
-        """Term `first` of the quantum, of each block and row."""
-        self._ask_ahead(k, first)
+    def _products(self, w: Value, k: Value, first: int) -> list[Value]:
+        """Term `first` of the quantum, of each row."""
+        self._ask_ahead(w, k, first)
         x_offset = (k - self.place.x_first) * 4 + 4 * first
-        factors = [self.code.load(FLOAT, x + x_offset).spread() for x in self.x]
-        weights = [self.reader(self.code, w, k, first) for w in self.place.w]
-        return [weight * factor for weight in weights for factor in factors]
+        weight = self.reader(self.code, w, k, first)
+        return [weight * self.code.load(FLOAT, x + x_offset).spread() for x in self.x]
 
-    def _ask_ahead(self, k: Value, first: int) -> None:
-        """For the lines that lie in front of those that begin with term `first` of the quantum."""
+    def _ask_ahead(self, w: Value, k: Value, first: int) -> None:
+        """For the line that lies in front of the one that begins with term `first` of the quantum."""
         if self.ahead is None or first % self.ahead[1]:
             return
-        for w in self.place.w:
-            prefetch(self.code, w + (k + first) * (LINE_BYTES // self.ahead[1]) + self.distance, SECOND_CACHE)
+        prefetch(self.code, w + (k + first) * (LINE_BYTES // self.ahead[1]) + self.distance, SECOND_CACHE)

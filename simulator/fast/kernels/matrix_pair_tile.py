@@ -30,22 +30,23 @@ class PairTile(FloatTile):
     def _in_order(self, value: Value) -> Value:
         return value.shuffled(LANE_OF_ROW)
 
-    def _quantum(self, k: Value, first: int, step: int) -> list[Value]:
+    def _quantum(self, w: Value, k: Value, first: int, step: int) -> list[Value]:
         sums: list[Value] = []
-        for even, odd in self._pairs(k, first, 2 * step):
+        for even, odd in self._pairs(w, k, first, 2 * step):
             sums.append(even.shuffled(_LOW, odd) + even.shuffled([lane + HALF for lane in _LOW], odd))
         return sums
 
-    def _pairs(self, k: Value, first: int, step: int) -> list[tuple[Value, Value]]:
-        """The sums of the pairs of terms first, first + step, .. of the quantum: of the even and of the odd rows of each block."""
+    def _pairs(self, w: Value, k: Value, first: int, step: int) -> list[tuple[Value, Value]]:
+        """The sums of the pairs of terms first, first + step, .. of the quantum: of the even and of the odd rows of the block."""
         if step == SUM_QUANTUM:
-            return self._pair_products(k, first)
-        halves = self._pairs(k, first, 2 * step), self._pairs(k, first + step, 2 * step)
+            return self._pair_products(w, k, first)
+        halves = self._pairs(w, k, first, 2 * step), self._pairs(w, k, first + step, 2 * step)
         return [(a[0] + b[0], a[1] + b[1]) for a, b in zip(*halves, strict=True)]
 
-    def _pair_products(self, k: Value, first: int) -> list[tuple[Value, Value]]:
-        self._ask_ahead(k, first)
+    def _pair_products(self, w: Value, k: Value, first: int) -> list[tuple[Value, Value]]:
+        self._ask_ahead(w, k, first)
         code, x_offset = self.code, (k - self.place.x_first) * 4 + 4 * first
+        line = code.load(I32, w + (k + first) * (LINE_BYTES // 2))
+        even, odd = float_of(line << 16), float_of(line & -(1 << 16))
         factors = [code.load(Kind("f32", 2), x + x_offset).shuffled([0] * HALF + [1] * HALF) for x in self.x]
-        lines = [code.load(I32, w + (k + first) * (LINE_BYTES // 2)) for w in self.place.w]
-        return [(float_of(line << 16) * x, float_of(line & -(1 << 16)) * x) for line in lines for x in factors]
+        return [(even * x, odd * x) for x in factors]

@@ -61,13 +61,13 @@ class SparseTile(FloatTile):
         super().__init__(code, rows, panel_reader, place)
         self.kind, self.columns_at = kind, columns_at
 
-    def _products(self, k: Value, first: int) -> list[Value]:
+    def _products(self, w: Value, k: Value, first: int) -> list[Value]:
         code, place = self.code, self.place
-        line = place.w[0] + k * LINE_BYTES + first * LINE_BYTES
-        w, which = code.load(self.kind, line), code.load(I32, line + self.columns_at)
+        line = w + k * LINE_BYTES + first * LINE_BYTES
+        kept, which = code.load(self.kind, line), code.load(I32, line + self.columns_at)
         x_offset = (k - place.x_first) * FOUR_BYTES + first * FOUR_BYTES
         fours = (code.load(Kind(self.kind.element, 4), x + x_offset).shuffled([0, 1, 2, 3] * 4) for x in self.x)
-        return [w * chosen_of_four(code, four, which) for four in fours]
+        return [kept * chosen_of_four(code, four, which) for four in fours]
 
 
 class SparseSegment:

@@ -10,6 +10,7 @@ from simulator.fast.kernels.conversion import size_bytes
 from simulator.fast.kernels.emit import Code, emitted
 from simulator.fast.kernels.lanes import LANES, Kind, Value
 from simulator.fast.kernels.loops import Loop, divided, loops, merged, outer_parameters, parameters_length, rows
+from simulator.fast.kernels.matrix_code import PREFETCH_BYTES, SECOND_CACHE, prefetch
 
 OPERANDS = 2
 LENGTH = parameters_length(OPERANDS)
@@ -22,14 +23,18 @@ WORTH_DIVIDING_BYTES = 1 << 15
 RUN = Kind("i8", 4 * LANES)
 
 
-def write_copy_runs(code: Code) -> None:
-    """Runs of bytes in up to three dimensions. Parts take whole runs, or pieces of the only one."""
+def write_copy_runs(code: Code, ahead_bytes: int) -> None:
+    """Runs of bytes in up to three dimensions. Parts take whole runs, or pieces of the only one. `ahead_bytes`: how far in front of
+    what is read lines are asked for, if at all.
+    """
     target, source = code.argument(Arg.TA), code.argument(Arg.TB)
     row_first, row_end, first, end = divided(code, code.parameter(LENGTH), DIVIDED_BYTES)
     whole_end = first + (end - first) // RUN.lanes * RUN.lanes
     with rows(code, OPERANDS, row_first, row_end) as row:
         to, at = target + row.offsets[0], source + row.offsets[1]
         with code.loop(first, whole_end, RUN.lanes) as k:
+            if ahead_bytes:
+                prefetch(code, at + k + ahead_bytes, SECOND_CACHE)
             code.store(to + k, code.load(RUN, at + k))
         with code.loop(whole_end, end, LANES) as k:
             code.store_first(to + k, code.load_first(Kind("i8", LANES), at + k, end - k), end - k)
@@ -63,7 +68,10 @@ def choose_copy(instruction: Decoded, operands: dict[str, Descriptor]) -> Choice
         if inner.steps != (1, 1):
             inner, outer = Loop(1, (1, 1)), [inner, *outer]
         parameters = (*outer_parameters(outer, OPERANDS), inner.extent)
-        return Choice("copy.runs", emitted(write_copy_runs), parameters, is_divisible)
+        # A KV cache has the rows of a head one after the other, behind them those that the next load reads.
+        ahead_bytes = PREFETCH_BYTES if instruction.mnemonic == "ld" else 0
+        make = emitted(lambda code: write_copy_runs(code, ahead_bytes))
+        return Choice("copy.runs.ahead" if ahead_bytes else "copy.runs", make, parameters, is_divisible)
     inner, *outer = merged(nest)
     parameters = (*outer_parameters(outer, OPERANDS), inner.extent, *inner.steps)
     make = emitted(lambda code: write_copy_elements(code, f"i{8 * size}"))
