@@ -25,7 +25,8 @@ from compiler.dialects.isa import Isa
 from compiler.dialects.slm import LinearOp, RopeOp, Slm
 from compiler.dialects.slmq import Slmq
 from compiler.dialects.tile import Tile
-from compiler.emit.executable import Progress, is_routed, region_sizes, write_executable
+from compiler.emit.executable import Progress, is_routed, region_sizes
+from compiler.emit.output import Output
 from compiler.errors import CompileError
 from compiler.interpreters.rotary import longest_context
 from compiler.invariants import check_isa, check_slm, check_slmq, check_tile
@@ -271,16 +272,18 @@ def compile_program(
 ) -> ModuleOp:
     """Compiles to an executable file. Returns the last module. Raises CompileError."""
     predictions: list[Prediction] = []
+    scheme = find_scheme(options.scheme).name
 
     def watch(stage: str, transform: ModulePass | None, module: ModuleOp) -> None:
+        if isinstance(transform, AllocateDramPass):
+            check_capacity(module, options)
+            output.begin(module)
         if options.predict and stage == PREDICTED_STAGE and transform is None and not is_routed(program):
             predictions.append(predict(module, options.machine))
         if observe is not None:
             observe(stage, transform, module)
 
-    with paused_gc():
+    with paused_gc(), Output(path, program, options.machine, scheme, progress) as output:
         module = lower(program, options, observe=watch)
-        check_capacity(module, options)
-        scheme, prediction = find_scheme(options.scheme).name, predictions[0] if predictions else None
-        write_executable(path, module, program, options.machine, scheme, progress, prediction)
+        output.finish(module, predictions[0] if predictions else None)
     return module

@@ -82,8 +82,7 @@ def build(program: Program, options: Options, output: Path, observe: Observe | N
                 observe(stage, transform, module)
 
         def written(done: int, total: int) -> None:
-            progress.say("write weights")
-            progress.count(done, total)
+            progress.count_beside("write weights", done, total)
 
         return compile_program(program, options, output, follow, written)
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from compiler.program import Program
 from slmc.errors import one_line
@@ -19,6 +19,7 @@ class Steps:
     def __init__(self, progress: Progress | None) -> None:
         self._progress = progress
         self._task = None if progress is None else progress.add_task("", total=None)
+        self._beside: dict[str, TaskID] = {}
 
     def say(self, text: str) -> None:
         """The work has come to the step `text`."""
@@ -29,6 +30,14 @@ class Steps:
         """`done` of `total` parts of the step are done."""
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, total=total, completed=done)
+
+    def count_beside(self, text: str, done: int, total: int) -> None:
+        """`done` of `total` parts are done of what goes on beside the steps, perhaps in another thread; it has a line of its own."""
+        if self._progress is None:
+            return
+        if text not in self._beside:
+            self._beside[text] = self._progress.add_task(text, total=total)
+        self._progress.update(self._beside[text], completed=done)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Writes the executable: text, SMEM image, tables, symbols, debug map, META, and the weights streamed tensor by tensor."""
+"""What is in an executable besides its instructions: weights tensor by tensor, tables, symbols, META. output.py writes it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from compiler.emit.packing import Bytes, Part, pack
 from compiler.emit.parallel import in_order, usable_threads
 from compiler.emit.recipes import Recipe
 from compiler.emit.tables import table_content
-from compiler.emit.text import debug_map, encode_text, entry_points, smem_image
+from compiler.emit.text import entry_points
 from compiler.errors import CompileError
 from compiler.images import image_shape
 from compiler.lowering.encoder import PIXELS
@@ -27,10 +27,8 @@ from compiler.lowering.images import PLACES
 from compiler.lowering.plan import TilePlan
 from compiler.program import Program, WeightStore
 from compiler.transforms.allocate_dram import LOGITS_ATTRIBUTE, PLACES_ATTRIBUTE, REGIONS_ATTRIBUTE
-from isa.canonical_json import canonical_json
-from isa.container import ExecutableWriter, Section, Symbol, VirtualWeights, symbols_to_bytes
+from isa.container import Symbol, VirtualWeights
 from isa.machine import Machine
-from isa.prediction import Prediction
 from isa.spec import Feature
 
 Progress = Callable[[int, int], None]
@@ -195,33 +193,3 @@ def features_of(weights: list[Place]) -> Feature:
     """What a program with these weights needs of the hardware."""
     is_sparse = any(Recipe.of(place.what).format.sparse for place in weights)
     return Feature.SPARSE if is_sparse else Feature(0)
-
-
-def write_executable(
-    path: Path,
-    module: ModuleOp,
-    program: Program,
-    machine: Machine,
-    scheme: str,
-    progress: Progress | None = None,
-    prediction: Prediction | None = None,
-) -> None:
-    """Writes the `.slx` file of a compiled module; an existing file is replaced only by a complete one.
-
-    Virtual weights are stated, not packed: the file holds their size.
-    """
-    places, sizes = places_of(module), region_sizes(module)
-    by_region = {name: [p for p in places if p.region == name] for name in ("weight", "table")}
-    with ExecutableWriter(path, machine.hash, features_of(by_region["weight"])) as writer:
-        writer.add(Section.TEXT, encode_text(module))
-        writer.add(Section.SMEM, smem_image(module))
-        writer.add(Section.TABLE, table_region(by_region["table"], sizes["table"]))
-        writer.add(Section.SYM, symbols_to_bytes(symbols_of(places)))
-        writer.add(Section.DBG, debug_map(module).to_bytes())
-        writer.add(Section.META, canonical_json(meta_of(module, program, machine, scheme)))
-        if prediction is not None:
-            writer.add(Section.PRED, prediction.to_bytes())
-        if program.virtual_weights:
-            writer.virtual_weights(statement_of(program, scheme, sizes["weight"]))
-        else:
-            writer.stream(Section.WEIGHTS, weight_chunks(by_region["weight"], program, sizes["weight"], progress))
