@@ -9,10 +9,8 @@ A second `generate` continues the conversation: the KV cache stays, POS tells ho
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,11 +29,13 @@ from isa.abi import (
 )
 from isa.container import Executable
 from isa.machine import Machine
-from isa.spec import MAX_TOPK, Region
+from isa.spec import Region
+from simulator.executable_facts import LOGIT_BYTES, entry_of, logits_offset_of, sizes_of
 from simulator.image_port import ImagePort, Picture, image_port
 from simulator.memory import Bytes, Memory, RegionTooLarge
 from simulator.observer import Observer
 from simulator.reference.engine import DEFAULT_WATCHDOG, Event, Options, ReferenceEngine
+from simulator.request import NO_FLAGS, Request, check_sampling, check_tokens, mailbox_words
 from simulator.session_error import SessionError
 from simulator.state import State
 
@@ -47,11 +47,7 @@ EngineName = Literal["fast", "reference"]
 __all__ = ["Picture", "Request", "Session", "SessionError"]
 MAX_DUMP_BYTES = 4 << 30
 MAX_THREADS = 64
-TOKEN_BYTES = 4
-LOGIT_BYTES = 4
 MOST_ENCODER_EVENTS = 4
-LARGEST_FP32 = float(np.finfo(np.float32).max)
-NO_FLAGS = RunFlag(0)
 VIRTUAL_WEIGHTS = (
     "the executable has virtual weights, a size without values: only its time can be simulated (--timing-only); "
     "compile a checkpoint, or with --random-weights SEED, to run it"
@@ -65,22 +61,6 @@ class Engine(Protocol):
     def run(self, entry: int) -> Iterator[Event]:
         """Runs from an instruction until halt; yields events. Raises TrapError, LimitError."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """The validated arguments of one `generate`."""
-
-    prompt: tuple[int, ...]
-    max_new: int
-    sampler: Sampler
-    temperature: float
-    top_k: int
-    top_p: float
-    seed: int
-    stop_tokens: tuple[int, ...]
-    dump: RunFlag
-    image: Picture | None
 
 
 class Session:
@@ -122,9 +102,9 @@ class Session:
         self.context: int = meta["context"]
         self.position = _first_position(position, self.context)
         self.vocabulary: int = meta["vocabulary"]
-        self.entry = _entry(meta)
-        self.logits_offset = _logits_offset(meta, self.context)
-        self.sizes = _sizes(executable, timing_only)
+        self.entry = entry_of(meta)
+        self.logits_offset = logits_offset_of(meta, self.context)
+        self.sizes = sizes_of(executable, timing_only)
         self.image = image_port(meta)
         self.check_every, self.threads = check_every, threads
         self.clock = self._clock(engine)
@@ -235,11 +215,11 @@ class Session:
         if not 1 <= request.max_new <= available - len(request.prompt):
             left = available - len(request.prompt)
             raise SessionError(f"max_new is {request.max_new}, expected 1 to {left} (context of {self.context} tokens)")
-        _check_tokens("prompt", request.prompt, self.vocabulary)
-        _check_tokens("stop", request.stop_tokens, self.vocabulary)
+        check_tokens("prompt", request.prompt, self.vocabulary)
+        check_tokens("stop", request.stop_tokens, self.vocabulary)
         if len(request.stop_tokens) > MAX_STOP_TOKENS:
             raise SessionError(f"{len(request.stop_tokens)} stop tokens, at most {MAX_STOP_TOKENS}")
-        _check_sampling(request)
+        check_sampling(request)
         self._check_dump(request)
         if request.image is not None:
             self._check_image(request.image, len(request.prompt))
@@ -327,7 +307,7 @@ class Session:
             self._grow_dump(self.logits_offset + rows * self.vocabulary * LOGIT_BYTES)
         self._token_buffer()[self._tokens : self._tokens + len(request.prompt)] = request.prompt
         self._tokens += len(request.prompt)
-        for word, value in self._mailbox(request).items():
+        for word, value in mailbox_words(request, self.entry, self._tokens, self.logits_offset).items():
             self.state.write_mailbox(word, value)
 
     def _grow_dump(self, size_bytes: int) -> None:
@@ -336,116 +316,8 @@ class Session:
         except RegionTooLarge as error:
             raise SessionError(str(error)) from None
 
-    def _mailbox(self, request: Request) -> dict[int, int]:
-        words: dict[int, int] = {
-            Mailbox.MAGIC_ABI: MAILBOX_MAGIC | ABI_VERSION << 32,
-            Mailbox.ENTRY: self.entry,
-            Mailbox.N_TOKENS: self._tokens,
-            Mailbox.MAX_NEW: request.max_new,
-            Mailbox.N_OUT: 0,
-            Mailbox.FLAGS: int(request.dump),
-            Mailbox.SAMPLER: int(request.sampler),
-            Mailbox.INVERSE_TEMPERATURE: _inverse_bits(request.temperature),
-            Mailbox.TOP_K: request.top_k or MAX_TOPK,
-            Mailbox.TOP_P: _fp32_bits(request.top_p),
-            Mailbox.SEED: request.seed,
-            Mailbox.N_STOP: len(request.stop_tokens),
-            Mailbox.CORE: 0,
-            Mailbox.CORES: 1,
-            Mailbox.LOGITS_OFFSET: self.logits_offset,
-            Mailbox.SEQUENCES: 1,
-            Mailbox.ABORT: 0,
-            Mailbox.INPUT_KIND: 0,
-            Mailbox.TRAP_CAUSE: 0,
-            Mailbox.TRAP_PC: 0,
-            Mailbox.TRAP_OPERAND: 0,
-        }
-        for place, token in enumerate(request.stop_tokens):
-            words[Mailbox.STOP_0 + place] = token
-        return words
-
 
 def _first_position(position: int, context: int) -> int:
     if not 0 <= position < context:
         raise SessionError(f"a run cannot begin at position {position}: expected 0 to {context - 1}")
     return position
-
-
-def _check_tokens(what: str, tokens: Sequence[int], vocabulary: int) -> None:
-    for place, token in enumerate(tokens):
-        if not 0 <= token < vocabulary:
-            raise SessionError(f"{what} token {place} is {token}, expected 0 to {vocabulary - 1}")
-
-
-def _check_sampling(request: Request) -> None:
-    if not 0 < request.temperature < float("inf"):
-        raise SessionError(
-            f"the temperature is {request.temperature}, expected a number above 0 (greedy sampling needs none)"
-        )
-    if 1.0 / request.temperature > LARGEST_FP32:
-        raise SessionError(f"the temperature {request.temperature} is too small: its inverse is not a finite fp32")
-    if not 0 <= request.top_k <= MAX_TOPK:
-        raise SessionError(f"top_k is {request.top_k}, expected 1 to {MAX_TOPK}, or 0 for {MAX_TOPK}")
-    if not 0 < np.float32(request.top_p) <= 1:
-        raise SessionError(f"top_p is {request.top_p}, expected a number above 0 and up to 1")
-    if not 0 <= request.seed < 1 << 64:
-        raise SessionError(f"the seed is {request.seed}, expected 0 to 2^64 - 1")
-
-
-def _fp32_bits(value: float) -> int:
-    return int(np.float32(value).view(np.uint32))
-
-
-def _inverse_bits(temperature: float) -> int:
-    """The fp32 nearest to the exact 1 / temperature."""
-    exact = 1 / Fraction(temperature)
-    near = np.float32(1.0 / temperature)
-    steps = (np.nextafter(near, np.float32(0)), near, np.nextafter(near, np.float32(np.inf)))
-    finite = [step for step in steps if np.isfinite(step)]
-    best = min(finite, key=lambda step: (abs(Fraction(float(step)) - exact), int(step.view(np.uint32)) & 1))
-    return _fp32_bits(float(best))
-
-
-def _entry(meta: dict[str, Any]) -> int:
-    entries: object = meta.get("entry")
-    entry: object = cast(dict[str, object], entries).get("generate") if isinstance(entries, dict) else None
-    if not isinstance(entry, int) or isinstance(entry, bool) or not 0 <= entry < 1 << 31:
-        raise SessionError("META has no entry point: expected entry.generate, an instruction index")
-    return entry
-
-
-def _logits_offset(meta: dict[str, Any], context: int) -> int:
-    least = TOKEN_BUFFER_OFFSET + context * TOKEN_BYTES
-    offset: object = meta.get("logits_offset", least)
-    if not isinstance(offset, int) or offset % LOGIT_BYTES or not least <= offset < 1 << 40:
-        raise SessionError(f"META logits_offset is {offset}, expected a multiple of 4 from {least}")
-    return offset
-
-
-def _sizes(executable: Executable, timing_only: bool) -> dict[Region, int]:
-    machine = Machine.from_canonical(executable.meta["machine"])
-    regions: dict[str, int] = executable.meta["regions"]
-    sizes = {Region[name]: size_bytes for name, size_bytes in regions.items()}
-    sizes[Region.WEIGHT] = executable.weights_bytes
-    sizes[Region.TABLE] = len(executable.table)
-    least_io = TOKEN_BUFFER_OFFSET + executable.meta["context"] * TOKEN_BYTES
-    if sizes[Region.IO] < least_io:
-        raise SessionError(f"IO has {sizes[Region.IO]} bytes, the token buffer needs {least_io}")
-    _check_capacity(executable, machine, timing_only)
-    sizes[Region.SRAM] = machine.sram_bytes
-    return sizes
-
-
-def _check_capacity(executable: Executable, machine: Machine, timing_only: bool) -> None:
-    """A program that was made larger than its machine on purpose may be timed, as WEIGHT and KV then take no storage."""
-    needed, present = executable.dram_bytes, machine.dram_capacity_bytes
-    if needed <= present:
-        return
-    message = f"the program needs {needed} bytes of DRAM, {machine.name} has {present}"
-    if executable.meta.get("oversize") is not True:
-        raise SessionError(message)
-    if not timing_only:
-        raise SessionError(f"{message}: only its time can be simulated (--timing-only)")
-    stored = needed - executable.weights_bytes - executable.meta["regions"]["KV"]
-    if stored > present:
-        raise SessionError(f"{message}, of which {stored} are neither weights nor KV cache")

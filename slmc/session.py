@@ -23,7 +23,8 @@ from simulator.observer import Observer
 from simulator.observers import Observers
 from simulator.reference.engine import DEFAULT_WATCHDOG
 from simulator.report import Report, build_report, notes_of
-from simulator.session import NO_FLAGS, EngineName, Picture
+from simulator.request import NO_FLAGS
+from simulator.session import EngineName, Picture
 from simulator.session_error import SessionError
 from simulator.timing import TimingModel
 from simulator.timing.records import Timed
