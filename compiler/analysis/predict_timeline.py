@@ -49,6 +49,7 @@ class Timeline:
     def __init__(self, machine: Machine) -> None:
         self.forms = EngineForms(machine)
         self.now = self.latest = 0.0
+        self.products = 0.0  # when the results of the last one are visible
         self.free = [0.0] * ENGINE_COUNT
         self.computed = [0.0] * ENGINE_COUNT
         depth = machine.core.seq.queue_depth.value
@@ -106,6 +107,8 @@ class Timeline:
         end = self.placed(cost, start, dispatch)
         self.free[engine], self.computed[engine] = end, end + cost.fill
         finish = end + cost.latency
+        if cost.writes:
+            finish = self.products = max(finish, self.products + cost.writes)
         self.latest = max(self.latest, finish)
         for where, low, high, write in spans:
             accesses = self.accesses[where][write]
@@ -121,7 +124,10 @@ class Timeline:
 
     def placed(self, cost: EngineCost, start: float, now: float) -> float:
         """When the engine is free again."""
-        cycles = cost.cycles + max(0.0, self.computed[cost.engine] - start - cost.lead)
+        late = max(0.0, self.computed[cost.engine] - start - cost.lead)
+        if cost.writes:
+            late = max(late, self.products - start - cost.first_tile)
+        cycles = cost.cycles + late
         demands: list[tuple[Shared, float]] = []
         if cost.sram_share:
             demands.append((self.sram, cost.sram_share))
@@ -150,13 +156,14 @@ class Timeline:
 
     def shape(self) -> tuple[float, ...]:
         """What the future depends on, relative to now: equal shapes go on in the same way."""
-        ends = (*self.free, *self.computed, self.latest)
+        ends = (*self.free, *self.computed, self.products, self.latest)
         return tuple(max(-4096.0, end - self.now) for end in ends)
 
     def shift(self, cycles: float) -> None:
         """Everything happens `cycles` later."""
         self.now += cycles
         self.latest += cycles
+        self.products += cycles
         self.counted += cycles
         self.free = [time + cycles for time in self.free]
         self.computed = [time + cycles for time in self.computed]

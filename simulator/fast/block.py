@@ -37,6 +37,7 @@ from simulator.fast.price_layout import (
     MAX_CHANNELS,
     Bank,
     Channel,
+    Flow,
     Number,
     Shape,
     Transfer,
@@ -74,7 +75,7 @@ BLOCK_DTYPE = np.dtype(
             ("machine", (Number.LENGTH,)),
             ("transfer_numbers", (2, Transfer.LENGTH)),  # of loads, of stores
             ("shapes", (4, Shape.LENGTH)),  # of the operands that are priced
-            ("sums", (7,)),  # .. of tiles of a product
+            ("sums", (Flow.LENGTH,)),  # .. of tiles of a product
             ("bank_words", (MAX_BANKS, 2)),  # .. of a row that is gathered: the last access of a bank, and its beat
             ("channels", (MAX_CHANNELS, Channel.LENGTH)),  # .. of a transfer
             ("dram_banks", (MAX_CHANNELS * MAX_CHANNEL_BANKS, Bank.LENGTH)),

@@ -38,6 +38,7 @@ class Core(IntEnum):
     STEPS = auto()  # instructions left until the watchdog
     NOW = auto()  # the cycle at which SEQ dispatches the next instruction
     FRONTIER = auto()  # the cycle at which everything dispatched so far is visible
+    PRODUCTS = auto()  # ... at which the results of the last product are
     SMEM_HORIZON = auto()  # ... of what engines access in SMEM
     SMEM_WAIT = auto()
     HALT_WAIT = auto()
@@ -181,6 +182,8 @@ class Cost(IntEnum):
     CYCLES = auto()
     LEAD = auto()  # cycles before the unit computes
     FILL = auto()  # ... for which it computes after the end
+    FIRST_TILE = auto()  # of a product: ... from the start until the result of its first tile could be visible
+    WRITES = auto()  # ... of the port for results
     SRAM_SHARE = auto()
     DRAM_SHARE = auto()
     NEW = auto()  # executions since the totals were brought up to date

@@ -114,6 +114,7 @@ class Lesson:
         target = [0] * Cost.LENGTH
         target[Cost.FORM] = form
         target[Cost.CYCLES], target[Cost.LEAD], target[Cost.FILL] = cost.cycles, cost.lead, cost.fill
+        target[Cost.FIRST_TILE], target[Cost.WRITES] = cost.first_tile, cost.writes
         target[Cost.SRAM_SHARE], target[Cost.DRAM_SHARE] = cost.sram_share, cost.dram_share
         pairs = [number for action in cost.actions for number in action]
         target[Cost.ACTIONS] = len(cost.actions)

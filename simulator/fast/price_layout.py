@@ -96,6 +96,23 @@ class Bank(IntEnum):
     LENGTH = auto()
 
 
+class Flow(IntEnum):
+    """Places of `sums`: the tiles of a product so far, as in simulator/timing/mxu.py."""
+
+    LEAD = 0
+    ISSUED = auto()
+    STREAMED = auto()
+    WRITTEN = auto()
+    BEFORE_LAST = auto()
+    FIRST_TILE = auto()
+    WRITES = auto()
+    ACCESSES = auto()
+    BANKS_A = auto()
+    BANKS_B = auto()
+    BANKS_C = auto()
+    LENGTH = auto()
+
+
 class Number(IntEnum):
     """Places of `machine`. DRAM sizes are powers of two: their logarithms."""
 

@@ -9,7 +9,7 @@ from isa.spec import FMT_SPARSE, Region
 from simulator.fast.compiled import compiled, inlined
 from simulator.fast.layout import Block, Cost, Form, Ints, Operand
 from simulator.fast.price_access import access, ceil_div, elements_of, runs_of, weight_access
-from simulator.fast.price_layout import Number, Rule, Shape
+from simulator.fast.price_layout import Flow, Number, Rule, Shape
 from simulator.timing.actions import ACTION_INDEX
 from simulator.timing.mxu import ACCUMULATOR_BYTES
 from simulator.timing.resource import WHOLE
@@ -54,14 +54,17 @@ def price_product(s: Block, form: int, cost: Ints, has_scales: bool) -> int:
         for n_tile in range(2):
             columns, n_count = tile(n, machine[Number.MXU_ROWS], n_tile)
             if row_count * n_count > 0:
-                add_tiles(s, row_count * n_count, rows, columns, k, beats, has_scales)
-    cycles, lead, fill, drain, banks_a, banks_b, banks_c = sums[0], sums[1], sums[2], sums[3], sums[4], sums[5], sums[6]
-    banks = batches * (banks_a + banks_b + banks_c * (1 + accumulates))
-    cycles = max(batches * cycles, ceil_div(banks, machine[Number.BANKS]))
-    if max(banks, cycles) > MAX_SHARED:
+                add_tiles(s, row_count * n_count, rows, columns, k, beats, has_scales, 1 + accumulates)
+    repeat_tiles(sums, batches)
+    cycles, writes = sums[Flow.ISSUED], sums[Flow.WRITES]
+    banks_a, banks_b, banks_c = sums[Flow.BANKS_A], sums[Flow.BANKS_B], sums[Flow.BANKS_C]
+    banks = batches * sums[Flow.ACCESSES]
+    if max(banks, max(cycles, sums[Flow.WRITTEN])) > MAX_SHARED:
         return -1
-    cost[Cost.CYCLES], cost[Cost.LEAD], cost[Cost.FILL] = cycles, lead, fill
-    cost[Cost.SRAM_SHARE] = share_of(banks, machine[Number.BANKS] * cycles)
+    cost[Cost.CYCLES], cost[Cost.LEAD] = cycles, sums[Flow.LEAD]
+    cost[Cost.FILL] = max(sums[Flow.STREAMED], sums[Flow.BEFORE_LAST]) - cycles
+    cost[Cost.FIRST_TILE], cost[Cost.WRITES] = sums[Flow.FIRST_TILE] + machine[Number.MXU_LATENCY], writes
+    cost[Cost.SRAM_SHARE] = share_of(banks, machine[Number.BANKS] * max(cycles, writes))
     width = batches * machine[Number.BANK_BYTES]
     k_passes = ceil_div(k, machine[Number.MXU_COLUMNS])
     add_action(cost, s.forms[form, Form.ACTION], batches * m * n * k)
@@ -71,7 +74,7 @@ def price_product(s: Block, form: int, cost: Ints, has_scales: bool) -> int:
     add_action(cost, ACCUMULATOR, 2 * ACCUMULATOR_BYTES * batches * m * n * k_passes)
     if accumulates:
         add_action(cost, C, banks_c * width)
-    return fill + drain + machine[Number.MXU_LATENCY]
+    return sums[Flow.WRITTEN] - cycles + machine[Number.MXU_LATENCY]
 
 
 @inlined
@@ -95,26 +98,70 @@ def beats_of_row(s: Block) -> int:
 
 
 @compiled
-def add_tiles(s: Block, tiles: int, rows: int, columns: int, k: int, beats: int, has_scales: bool) -> None:
-    """Tiles of C of so many rows and columns. `sums`: cycles, lead, fill, drain, accesses to A, B and C."""
-    sums, stream, streamed = s.sums, 0, 0
+def add_tiles(s: Block, tiles: int, rows: int, columns: int, k: int, beats: int, has_scales: bool, c_uses: int) -> None:
+    """Equal tiles of C of so many rows and columns; C is used `c_uses` times."""
+    sums, stream, streamed, banks = s.sums, 0, 0, 0
     for k_tile in range(2):
         terms, k_count = tile(k, s.machine[Number.MXU_COLUMNS], k_tile)
         if k_count > 0:
             a_beats, a_banks = row_access(s, 1, terms, s.machine[Number.A_PORT])
             b_beats, b_banks = weight_access(s, has_scales, columns, terms)
             stream = rows * max(beats, a_beats)
-            sums[1] = sums[1] if sums[1] > 0 else b_beats
+            sums[Flow.LEAD] = sums[Flow.LEAD] if sums[Flow.LEAD] > 0 else b_beats
             streamed += k_count * max(stream, b_beats)
-            sums[4] += tiles * k_count * rows * a_banks
-            sums[5] += tiles * k_count * b_banks
+            sums[Flow.BANKS_A] += tiles * k_count * rows * a_banks
+            sums[Flow.BANKS_B] += tiles * k_count * b_banks
+            banks += k_count * (rows * a_banks + b_banks)
     c_beats, c_banks = row_access(s, 0, columns, s.machine[Number.C_PORT])
-    written = rows * c_beats
-    taken = max(streamed, written)
-    sums[0] += tiles * taken
-    sums[2] = min(stream, sums[1])
-    sums[3] = max(0, max(min(streamed, written) - stream, sums[3] + tiles * (written - taken)))
-    sums[6] += tiles * rows * c_banks
+    sums[Flow.BANKS_C] += tiles * rows * c_banks
+    row = max(c_beats, ceil_div(c_uses * c_banks, s.machine[Number.BANKS]))
+    sums[Flow.ACCESSES] += tiles * (banks + rows * c_uses * c_banks)
+    served = sums[Flow.ACCESSES] - unwritten(sums, tiles, streamed, stream, rows * row) * c_uses * c_banks // row
+    issued = max(sums[Flow.ISSUED] + tiles * streamed, ceil_div(served, s.machine[Number.BANKS]))
+    add_flow(sums, tiles, issued, stream, rows * row, row)
+
+
+@inlined
+def unwritten(sums: Ints, tiles: int, cycles: int, stream: int, writes: int) -> int:
+    """Cycles of the port for C that are left when the last of these tiles has streamed, if no bank holds it up."""
+    behind = min(stream, sums[Flow.LEAD])
+    begin = max(sums[Flow.WRITTEN], sums[Flow.ISSUED] + cycles + behind - stream)
+    left = begin + tiles * writes - sums[Flow.ISSUED] - tiles * cycles - behind
+    return max(0, max(left, writes - stream))
+
+
+@compiled
+def add_flow(sums: Ints, tiles: int, issued: int, stream: int, writes: int, row: int) -> None:
+    """When equal tiles have streamed and are written. Of each: `stream`, cycles of the last pass, `writes` of the port for C, of which
+    `row` for a row.
+    """
+    one, behind = ceil_div(issued - sums[Flow.ISSUED], tiles), min(stream, sums[Flow.LEAD])
+    first, last = sums[Flow.ISSUED] + one + behind, issued + behind
+    begin = max(sums[Flow.WRITTEN], first - stream)
+    if tiles > 1:
+        after_one = last - one + max(writes - stream, row - 1)
+        sums[Flow.BEFORE_LAST] = max(begin + (tiles - 1) * writes, after_one)
+    else:
+        sums[Flow.BEFORE_LAST] = sums[Flow.WRITTEN]
+    sums[Flow.WRITTEN] = max(begin + tiles * writes, last + max(writes - stream, row - 1))
+    if sums[Flow.FIRST_TILE] == 0:
+        sums[Flow.FIRST_TILE] = first
+    sums[Flow.ISSUED], sums[Flow.STREAMED] = issued, last
+    sums[Flow.WRITES] += tiles * writes
+
+
+@inlined
+def repeat_tiles(sums: Ints, times: int) -> None:
+    """All of them so many times."""
+    if times > 1:
+        issued = sums[Flow.ISSUED]
+        period = max(issued, sums[Flow.WRITES])
+        repeated = sums[Flow.BEFORE_LAST] + (times - 1) * period
+        sums[Flow.BEFORE_LAST] = max(repeated, sums[Flow.WRITTEN] + (times - 2) * period)
+        sums[Flow.WRITTEN] += (times - 1) * period
+        sums[Flow.ISSUED] = times * issued
+        sums[Flow.STREAMED] += (times - 1) * issued
+        sums[Flow.WRITES] *= times
 
 
 @inlined

@@ -40,8 +40,7 @@ def schedule(s: Block, form: int, cost: int) -> int:
     start = start_of(s, form, engine, dispatch)
     s.starts[engine, head] = start
     profile[engine, Profile.HEAD] = head + 1 if head + 1 < core[Core.QUEUE_DEPTH] else 0
-    # The first step of the unit comes after the last one of the instruction before.
-    cycles = s.costs[cost, Cost.CYCLES] + max(0, profile[engine, Profile.COMPUTED] - start - s.costs[cost, Cost.LEAD])
+    cycles = s.costs[cost, Cost.CYCLES] + held_up(s, engine, cost, start)
     sram_share, dram_share = s.costs[cost, Cost.SRAM_SHARE], s.costs[cost, Cost.DRAM_SHARE]
     write = 1 if engine == STORES else 0
     if dram_share > 0:
@@ -49,7 +48,10 @@ def schedule(s: Block, form: int, cost: int) -> int:
     end = place(s, start, cycles, sram_share, dram_share, dispatch)
     if dram_share > 0:
         remember_transfer(s, start, end, write)
-    record_accesses(s, form, engine, end + forms[form, Form.LATENCY], dispatch)
+    finish = end + forms[form, Form.LATENCY]
+    if s.costs[cost, Cost.WRITES] > 0:  # one port writes the results of all products, in order
+        finish = core[Core.PRODUCTS] = max(finish, core[Core.PRODUCTS] + s.costs[cost, Cost.WRITES])
+    record_accesses(s, form, engine, finish, dispatch)
     record(s, engine, cost, start, end)
     profile[engine, Profile.COMPUTED] = end + s.costs[cost, Cost.FILL]
     return 0
@@ -64,6 +66,17 @@ def start_of(s: Block, form: int, engine: int, dispatch: int) -> int:
         return ready
     s.profile[engine, Profile.INTERLOCK + by] += start - ready
     return start
+
+
+@inlined
+def held_up(s: Block, engine: int, cost: int, start: int) -> int:
+    """Cycles by which the first step of the unit would come before the last one of the instruction before, or the first tile of a
+    product before the results of older ones.
+    """
+    late = max(0, s.profile[engine, Profile.COMPUTED] - start - s.costs[cost, Cost.LEAD])
+    if s.costs[cost, Cost.WRITES] > 0:
+        late = max(late, s.core[Core.PRODUCTS] - start - s.costs[cost, Cost.FIRST_TILE])
+    return late
 
 
 @inlined

@@ -27,7 +27,8 @@ FACTORS: Ints = np.random.default_rng(0).integers(-(1 << 62), 1 << 62, MAX_STATE
 def current_state(s: Block, now: int, adds: bool) -> int:
     """The name of the state at `now`, or 0 if it has none; `adds`: it gets one."""
     s.state[1] = max(s.core[Core.FRONTIER] - now, 0)
-    at = describe_engines(s, now, 2)
+    s.state[2] = max(s.core[Core.PRODUCTS] - now, 0)
+    at = describe_engines(s, now, 3)
     for kind in range(2):
         at = describe_accesses(s, kind, now, at)
     for resource in range(2):
@@ -180,7 +181,8 @@ def interned(s: Block, adds: bool) -> int:
 @compiled
 def restore(s: Block, name: int, now: int) -> None:
     """Puts the clock into a state, as of `now`."""
-    words, depth, at = s.states[name - 1], s.core[Core.QUEUE_DEPTH], 2
+    words, depth, at = s.states[name - 1], s.core[Core.QUEUE_DEPTH], 3
+    s.core[Core.PRODUCTS] = now + words[2]
     for engine in range(FIRST_ENGINE, FIRST_ENGINE + ENGINE_COUNT):
         s.profile[engine, Profile.FREE], s.profile[engine, Profile.COMPUTED] = now + words[at], now + words[at + 1]
         s.profile[engine, Profile.HEAD] = 0

@@ -38,6 +38,7 @@ class Span:
 class Cost:
     """Cycles are those without contention; shares (of WHOLE) are the parts of the SRAM banks and of the DRAM bus used
     meanwhile. The unit computes from `lead` after the start to `fill` after the end, when it has taken the next instruction.
+    Of products: from the start until the result of the first tile could be visible, and cycles of the port for results.
     """
 
     engine: int
@@ -50,6 +51,8 @@ class Cost:
     dram_write: bool
     spans: tuple[Span, ...]
     actions: tuple[tuple[int, int], ...]
+    first_tile: int = 0
+    writes: int = 0
 
 
 class CostModel:
@@ -95,10 +98,22 @@ class CostModel:
         if row.engine == Engine.MXU:
             assert ta is not None and tb is not None and tc is not None
             matrix = matrix_cost(self._core, flags, ta, tb, tc, td)
-            share = share_of(matrix.bank_accesses, banks * matrix.cycles)
-            latency = matrix.fill + matrix.drain + self._core.mxu.latency.value
+            # Results that are written when the unit has taken the next instruction take their banks then.
+            share = share_of(matrix.bank_accesses, banks * max(matrix.cycles, matrix.writes))
+            unit_latency = self._core.mxu.latency.value
             return Cost(
-                row.engine, matrix.cycles, matrix.lead, matrix.fill, latency, share, 0, False, spans, matrix.actions
+                row.engine,
+                matrix.cycles,
+                matrix.lead,
+                matrix.fill,
+                matrix.fill + matrix.drain + unit_latency,
+                share,
+                0,
+                False,
+                spans,
+                matrix.actions,
+                matrix.first_tile + unit_latency,
+                matrix.writes,
             )
         if row.engine == Engine.VPU:
             operands = {name: td for name, td in zip(TD_OPERANDS, tds, strict=True) if td is not None}

@@ -44,6 +44,7 @@ class TimingModel:
         self._busy = [0] * ENGINE_SLOTS
         self._free = [0] * ENGINE_SLOTS
         self._computed = [0] * ENGINE_SLOTS  # the cycle at which the last instruction of an engine has computed
+        self._visible = 0  # the cycle at which the results of the last product are
         depth = machine.core.seq.queue_depth.value
         self._starts = [deque([0] * depth, depth) for _ in range(ENGINE_SLOTS)]
         self._interlock = Interlock()
@@ -91,6 +92,8 @@ class TimingModel:
         end = self._placed(cost, start, dispatch)
         self._free[engine], self._computed[engine] = end, end + cost.fill
         finish = end + cost.latency
+        if cost.writes:  # one port writes the results of all products, in order
+            finish = self._visible = max(finish, self._visible + cost.writes)
         if finish > self.frontier:
             self.frontier = finish
         for region, low, high, write in accesses:
@@ -172,8 +175,12 @@ class TimingModel:
     def _placed(self, cost: Cost, start: int, now: int) -> int:
         """The cycle the engine is free again, given what the memories have promised to older instructions."""
         demands: list[tuple[SharedResource, int]] = []
-        # The first step of the unit comes after the last one of the instruction before.
-        cycles = cost.cycles + max(0, self._computed[cost.engine] - start - cost.lead)
+        # The first step of the unit comes after the last one of the instruction before, and no tile has streamed before the
+        # results of older instructions are written: there are accumulators for two.
+        late = max(0, self._computed[cost.engine] - start - cost.lead)
+        if cost.writes:
+            late = max(late, self._visible - start - cost.first_tile)
+        cycles = cost.cycles + late
         if cost.sram_share:
             demands.append((self._sram, cost.sram_share))
         if cost.dram_share:

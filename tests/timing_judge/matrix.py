@@ -117,14 +117,24 @@ def _merged(pieces: list[Piece]) -> list[Piece]:
     return found
 
 
+@dataclass(frozen=True)
+class Row:
+    """A row of C on its way, of the tile with this number."""
+
+    tile: int
+    port: Port
+
+
 class MatrixTask:
     """One mm or mmg, after the `last` one. The unit takes the next instruction `fill` cycles before the last row has streamed,
-    so that its first weights are loaded meanwhile.
+    so that its first weights are loaded meanwhile. Its accumulators hold two tiles, one that streams and one that is written:
+    rows of C are written in order by one port, and read by another one.
     """
 
     def __init__(self, machine: Machine, banks: Banks, work: Work, last: MatrixTask | None) -> None:
         self.released = self.visible = NEVER
         self._machine, self._banks, self._before = machine, banks, last
+        self._unwritten = last  # the one before, as long as its C is on the way
         c, a, b, s = work.tds
         assert c is not None and a is not None and b is not None
         self._c, self._a, self._b, self._s = c, a, b, s
@@ -135,12 +145,14 @@ class MatrixTask:
         self._latency = machine.core.mxu.latency.value
         self._passes = list(passes_of(machine, c, a, b))
         self._loaded = self._streaming = 0  # passes whose weights are there; the one that streams
+        self._tile = 0  # the one that streams
         self._row, self._row_cycles = 0, 0
         self._a_port: Port | None = None
         self._load_port: Port | None = self._loader(0)
-        self._results: list[Port] = []  # rows of C to be written
-        self._sums: list[Port] = []  # rows of C to be read
-        self._fill = self._fill_cycles()
+        self._results: list[Row] = []  # to be written
+        self._sums: list[Row] = []  # to be read
+        self._row_time = self._last_row_time()
+        self._fill = min(sum(1 for _ in self._weight_beats(self._passes[0])), self._stream_time())
 
     def _loader(self, number: int) -> Port | None:
         if number >= len(self._passes):
@@ -157,13 +169,15 @@ class MatrixTask:
             pieces = weight_pieces(self._s, part, first, last - first + 1)
             yield from _port_beats(self._banks, pieces, width, bool(self._s.fmt & blocked))
 
-    def _fill_cycles(self) -> int:
-        """The first load, or the last stream if that is shorter."""
-        width = self._machine.core.mxu.a_port_bytes.value
-        first, last = self._passes[0], self._passes[-1]
+    def _last_row_time(self) -> int:
+        """Cycles of a row of A in the last pass."""
+        last, width = self._passes[-1], self._machine.core.mxu.a_port_bytes.value
         pieces = row_pieces(self._a, last.a_rows[0], last.k0, last.k)
-        row = max(self._beats, sum(1 for _ in self._banks.beats(pieces, width)))
-        return min(sum(1 for _ in self._weight_beats(first)), len(last.a_rows) * row)
+        return max(self._beats, sum(1 for _ in self._banks.beats(pieces, width)))
+
+    def _stream_time(self) -> int:
+        """Cycles of the last pass."""
+        return len(self._passes[-1].a_rows) * self._row_time
 
     def step(self, cycle: int) -> None:
         moved = [self._step_rows(rows) for rows in (self._sums, self._results)]
@@ -174,29 +188,43 @@ class MatrixTask:
                 self._step_rows(rows)
         if self.released == NEVER and self._left() <= self._fill:
             self.released = cycle + 1
-        if self._streaming == len(self._passes) and not self._results and not self._sums:
+        if self._is_written():
             self.visible = cycle + 1 + self._latency
             self.released = min(self.released, cycle + 1)
 
-    def _step_rows(self, rows: list[Port]) -> bool:
+    def _is_written(self) -> bool:
+        return self._streaming == len(self._passes) and not self._results and not self._sums
+
+    def _is_first(self) -> bool:
+        """Whether all older instructions have written their rows."""
+        if self._unwritten is not None and self._unwritten._is_written():
+            self._unwritten = None
+        return self._unwritten is None
+
+    def _step_rows(self, rows: list[Row]) -> bool:
         """The port of C goes on with the first of these rows; whether there was one."""
-        if not rows:
+        if not rows or not self._is_first():
             return False
-        if rows[0].step() and rows[0].is_done:
+        if rows[0].port.step() and rows[0].port.is_done:
             rows.pop(0)
         return True
 
+    def _tiles_on_the_way(self) -> int:
+        """Tiles that have streamed and are not written, of this instruction and of older ones."""
+        older = 0 if self._unwritten is None or self._is_first() else self._unwritten._tiles_on_the_way()
+        return older + len({row.tile for row in (*self._results, *self._sums)})
+
     def _left(self) -> int:
-        """Cycles until the last row has streamed, if it is in the last pass."""
-        if self._streaming < len(self._passes) - 1 or self._loaded < len(self._passes):
+        """Cycles until the last row has streamed, if it is in the last pass or that could begin."""
+        if self._streaming < len(self._passes) - 1 or not self._may_stream():
             return NEVER
         if self._streaming == len(self._passes):
             return 0
-        return (len(self._passes[-1].a_rows) - self._row) * self._beats - self._row_cycles
+        return max(1, self._stream_time() - self._row * self._row_time - self._row_cycles)
 
     def _step_load(self) -> None:
-        """One pass ahead of the stream at most."""
-        if self._load_port is not None and self._loaded <= self._streaming + 1:
+        """There is room for the weights of one pass beside those that stream."""
+        if self._load_port is not None and self._loaded <= self._streaming + self._is_streaming():
             self._load_port.step()
             if self._load_port.is_done:
                 self._loaded += 1
@@ -204,12 +232,10 @@ class MatrixTask:
 
     def _step_stream(self) -> None:
         """One row of A occupies the array for `beats` cycles, or as long as its port needs."""
-        if self._streaming >= min(self._loaded, len(self._passes)) or not self._array_is_free():
+        if self._streaming == len(self._passes) or not self._may_stream():
             return
         part = self._passes[self._streaming]
         if self._a_port is None:
-            if len(self._results) > self._machine.core.mxu.accumulator_rows.value:
-                return  # there is no room for more results
             pieces = row_pieces(self._a, part.a_rows[self._row], part.k0, part.k)
             self._a_port = Port(self._banks, self._banks.beats(pieces, self._machine.core.mxu.a_port_bytes.value))
         self._row_cycles += 1
@@ -217,6 +243,17 @@ class MatrixTask:
             self._a_port.step()
         if self._a_port.is_done and self._row_cycles >= self._beats:
             self._finish_row(part)
+
+    def _is_streaming(self) -> bool:
+        return self._row > 0 or self._a_port is not None
+
+    def _may_stream(self) -> bool:
+        """Whether there are weights, the array, and accumulators for the pass, if there is one left."""
+        if self._streaming == len(self._passes) or self._is_streaming():
+            return True
+        begins_tile = self._passes[self._streaming].k0 == 0
+        is_loaded = self._streaming < self._loaded
+        return is_loaded and self._array_is_free() and not (begins_tile and self._tiles_on_the_way() > 1)
 
     def _array_is_free(self) -> bool:
         """Whether the instruction before has streamed its last row."""
@@ -228,13 +265,14 @@ class MatrixTask:
         if part.is_last_k:
             pieces = row_pieces(self._c, part.c_rows[self._row], part.n0, part.n)
             beats = list(self._banks.beats(pieces, self._machine.core.mxu.c_port_bytes.value))
-            self._results.append(Port(self._banks, beats))
+            self._results.append(Row(self._tile, Port(self._banks, beats)))
             if self._accumulates:
-                self._sums.append(Port(self._banks, beats))
+                self._sums.append(Row(self._tile, Port(self._banks, beats)))
         self._a_port, self._row_cycles = None, 0
         self._row += 1
         if self._row == len(part.a_rows):
             self._row, self._streaming = 0, self._streaming + 1
+            self._tile += part.is_last_k
 
 
 def _port_beats(banks: Banks, pieces: list[Piece], port_bytes: int, is_dense: bool) -> Iterator[Beat]:

@@ -1,10 +1,13 @@
 """Closed forms of SRAM, MXU, VPU and DRAM against answers worked out by hand (edge: 64 x 64, 32 banks x 32 B, 1 GHz)."""
 
+import json
+
 import pytest
 
 from isa.descriptor import Descriptor, dense_strides
-from isa.machine import load_machine
-from isa.spec import BY_MNEMONIC, FMT_BLOCKED, FMT_SPARSE, VBIN, VRED, VUN, Dtype, Flag, Region
+from isa.machine import Machine, load_machine
+from isa.spec import BY_MNEMONIC, FMT_BLOCKED, FMT_SPARSE, VBIN, VRED, VUN, Dtype, Engine, Flag, Region
+from simulator.timing import TimingModel
 from simulator.timing.actions import ACTION_INDEX, named
 from simulator.timing.costs import CostModel
 from simulator.timing.dram import Dram
@@ -78,6 +81,13 @@ class TestSram:
     def test_elements_closer_than_a_bank_share_its_access(self):
         assert access(Runs(64, 4, 8), 256, SRAM).bank_accesses == 16
         assert access(Runs(64, 4, 64), 256, SRAM).bank_accesses == 64
+
+
+def edge_with(unit, name, value):
+    """With another size of a unit of the core."""
+    data = json.loads(EDGE.canonical_json())
+    data["cores"][0][unit][name]["value"] = value
+    return Machine.from_canonical(data)
 
 
 def blocked(k, n, dtype=Dtype.I8):
@@ -187,6 +197,63 @@ class TestMatrix:
         tds = tensor(0, S, Dtype.I32, 64, 1), tensor(0, S, Dtype.I8, 64, 1), blocked(64, 64)
         assert "sram_read.mxu_c" not in actions(cost("mm", *tds))
         assert actions(cost("mm", *tds, fl=Flag.ACC))["sram_read.mxu_c"] == 256
+
+
+class TestResults:
+    """A port of 64 bytes for C: a row of 64 sums takes 4 cycles, and one of A only 1."""
+
+    NARROW = edge_with("mxu", "c_port_bytes", 64)
+
+    def product(self, rows, base=0):
+        """Of so many rows, with 64 x 64 weights that take 32 cycles to load."""
+        c, a = tensor(base + (1 << 16), S, Dtype.I32, 64, rows), tensor(base + (1 << 17), S, Dtype.I8, 64, rows)
+        return c, a, blocked(64, 64)
+
+    def test_rows_are_written_when_the_last_pass_streams_them(self):
+        found = cost("mm", *self.product(128), machine=self.NARROW)
+        # Rows stream from cycle 32 to 160 and are written from 32 to 32 + 4 x 128.
+        assert (found.cycles, found.lead, found.fill) == (128, 32, 160 - 128)
+        assert (found.writes, found.first_tile) == (512, 160 + 24)
+        assert found.latency == 544 - 128 + 24
+
+    def test_a_row_is_written_after_it_has_streamed(self):
+        c = tensor(0, S, Dtype.I32, 64, 1)
+        found = cost("mm", c, tensor(0, S, Dtype.I8, 128, 1), blocked(128, 64), machine=self.NARROW)
+        # Weights are loaded until 32 and 64, the row has streamed in 65, and the 3 beats left of it are written until 68.
+        assert (found.cycles, found.fill, found.latency) == (64, 1, 4 + 24)
+
+    def test_an_accumulator_is_free_when_the_tile_before_is_written(self):
+        found = cost("mm", *self.product(130), machine=self.NARROW)
+        # 128 rows as above; 2 more have streamed in 128 + 32 + 2 and are written after the others, from 544 to 552.
+        assert (found.cycles, found.fill) == (160, 544 - 160)
+        assert found.latency == 552 - 160 + 24
+
+    def test_batches_are_written_one_after_the_other(self):
+        b = tensor(1 << 17, S, Dtype.I8, 64, 64, 3)
+        tds = tensor(0, S, Dtype.I32, 64, 128, 3), tensor(1 << 18, S, Dtype.I8, 64, 128, 3), b
+        found = cost("mm", *tds, machine=self.NARROW)
+        assert (found.cycles, found.writes) == (3 * 128, 3 * 512)
+        assert found.latency == 32 + 3 * 512 - 384 + 24
+        assert found.fill == 32 + 2 * 512 - 384  # two of them are written
+
+    def test_the_results_of_two_products_share_the_port(self):
+        timing = TimingModel(self.NARROW)
+        for base in (0, 1 << 18):
+            timing.engine(0, BY_MNEMONIC["mm"], 0, 0, (*self.product(128, base), None))
+        assert timing.cycles == 32 + 2 * 512 + 24
+
+    def test_no_tile_has_streamed_before_there_are_accumulators_for_another_one(self):
+        timing = TimingModel(self.NARROW)
+        for base in (0, 1 << 18):
+            timing.engine(0, BY_MNEMONIC["mm"], 0, 0, (*self.product(128, base), None))
+        # The first one is written in cycle 544, not 512 after the start of the second one, which starts in cycle 128.
+        assert timing.engines[int(Engine.MXU)].busy == 128 + 128 + (544 - 128 - 160)
+
+    def test_tiles_with_many_accesses_are_bound_by_their_banks(self):
+        machine = edge_with("sram", "banks", 8)
+        found = cost("mm", *self.product(130), machine=machine)
+        # 128 rows take 2 + 8 accesses each and their weights 128: 1408 of 8 a cycle. The other 2 rows wait for their weights.
+        assert found.cycles == 1408 // 8 + 32
 
 
 class TestVector:
