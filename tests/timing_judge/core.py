@@ -79,7 +79,7 @@ class Outcome:
 
 class Core:
     """Steps a program. `begin(index)` makes the task of an engine instruction when it starts; `each_cycle(cycle)` comes
-    before the tasks of a cycle.
+    before the tasks of a cycle, `end_of_cycle(cycle)` after them.
     """
 
     def __init__(
@@ -88,8 +88,10 @@ class Core:
         queue_depth: int,
         begin: Callable[[int], Task],
         each_cycle: Callable[[int], None] = lambda cycle: None,
+        end_of_cycle: Callable[[int], None] = lambda cycle: None,
     ) -> None:
-        self._program, self._depth, self._begin, self._each_cycle = program, queue_depth, begin, each_cycle
+        self._program, self._depth, self._begin = program, queue_depth, begin
+        self._each_cycle, self._end_of_cycle = each_cycle, end_of_cycle
         self._next = 0
         self._queues: dict[Engine, list[Flight]] = {engine: [] for engine in ENGINES}
         self._last: dict[Engine, Flight | None] = dict.fromkeys(ENGINES)
@@ -115,6 +117,7 @@ class Core:
         for flight in self._in_flight:
             if flight.task is not None and flight.task.visible == NEVER:
                 flight.task.step(cycle)
+        self._end_of_cycle(cycle)
 
     def _dispatch(self, step: Step | Dispatchable, cycle: int) -> bool:
         if isinstance(step, Halt):

@@ -23,7 +23,7 @@ class Judge:
     def __init__(self, machine: Machine, first_refresh: float = 1.0, *, by_address: bool = False) -> None:
         self._machine = machine
         self.memory, self._banks = Memory(machine, first_refresh), Banks(machine, by_address)
-        self._last_matrix: MatrixTask | None = None
+        self._products: list[MatrixTask] = []  # the last one, and those that are not written
         self._last_vector: VectorTask | None = None
         core = machine.core
         channels = len(self.memory.channels)
@@ -41,13 +41,21 @@ class Judge:
             if work.engine in self._dma:
                 return CopyTask(self._machine, self._banks, self.memory, self._dma[work.engine], work, index)
             if work.engine == Engine.MXU:
-                self._last_matrix = MatrixTask(self._machine, self._banks, work, self._last_matrix)
-                return self._last_matrix
+                last = self._products[-1] if self._products else None
+                self._products.append(MatrixTask(self._machine, self._banks, work, last))
+                return self._products[-1]
             self._last_vector = VectorTask(self._machine, self._banks, work, self._last_vector)
             return self._last_vector
 
-        return Core(program, self._machine.core.seq.queue_depth.value, begin, self._each_cycle).run()
+        return Core(
+            program, self._machine.core.seq.queue_depth.value, begin, self._each_cycle, self._end_of_cycle
+        ).run()
 
     def _each_cycle(self, cycle: int) -> None:
         self._banks.new_cycle()
         self.memory.advance(cycle)
+
+    def _end_of_cycle(self, cycle: int) -> None:
+        for product in self._products:
+            product.settle(cycle)
+        self._products = [one for one in self._products[:-1] if not one.is_written] + self._products[-1:]

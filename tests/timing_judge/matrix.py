@@ -152,6 +152,7 @@ class MatrixTask:
         self._results: list[Row] = []  # to be written
         self._sums: list[Row] = []  # to be read
         self._row_time = self._last_row_time()
+        self._moved = [False, False]
         self._fill = min(sum(1 for _ in self._weight_beats(self._passes[0])), self._stream_time())
 
     def _loader(self, number: int) -> Port | None:
@@ -180,24 +181,43 @@ class MatrixTask:
         return len(self._passes[-1].a_rows) * self._row_time
 
     def step(self, cycle: int) -> None:
-        moved = [self._step_rows(rows) for rows in (self._sums, self._results)]
-        self._step_stream()
-        self._step_load()
-        for rows, already in zip((self._sums, self._results), moved, strict=True):
+        """Rows of C wait for all others, as there is room for them, unless several do. Of a pass that streams and the weights of
+        the next one, the one that has more left to do asks for banks first.
+        """
+        self._moved = [len(rows) > 1 and self._step_rows(rows) for rows in (self._sums, self._results)]
+        if self._load_is_behind():
+            self._step_load()
+            self._step_stream()
+        else:
+            self._step_stream()
+            self._step_load()
+
+    def _load_is_behind(self) -> bool:
+        if self._load_port is None or not self._is_streaming():
+            return False
+        load, rows = self._load_port, len(self._passes[self._streaming].a_rows)
+        return load.left * rows > (rows - self._row) * load.beats
+
+    def settle(self, cycle: int) -> None:
+        """What is done when all instructions have done their part of a cycle."""
+        if self.visible != NEVER:
+            return
+        for rows, already in zip((self._sums, self._results), self._moved, strict=True):
             if not already:
                 self._step_rows(rows)
         if self.released == NEVER and self._left() <= self._fill:
             self.released = cycle + 1
-        if self._is_written():
+        if self.is_written:
             self.visible = cycle + 1 + self._latency
             self.released = min(self.released, cycle + 1)
 
-    def _is_written(self) -> bool:
+    @property
+    def is_written(self) -> bool:
         return self._streaming == len(self._passes) and not self._results and not self._sums
 
     def _is_first(self) -> bool:
         """Whether all older instructions have written their rows."""
-        if self._unwritten is not None and self._unwritten._is_written():
+        if self._unwritten is not None and self._unwritten.is_written:
             self._unwritten = None
         return self._unwritten is None
 
