@@ -40,13 +40,16 @@ def elements_of(d: Ints) -> int:
 
 
 @compiled
-def runs_of(d: Ints) -> tuple[int, int, int, int]:
-    """(count, bytes, stride, rows) of an operand, as Runs."""
+def runs_of(d: Ints) -> tuple[int, int, int, int, int]:
+    """(count, bytes, stride, rows, pitch) of an operand, as Runs."""
     size, elements = d[Shape.BITS] >> 3, elements_of(d)
     if d[Shape.PACKED] == 0 and d[Shape.E0] > 1 and d[Shape.S0] != size:
         if d[Shape.S0] == 0:
-            return elements // d[Shape.E0], size, 0, 1
-        return elements, size, abs(d[Shape.S0]), elements // d[Shape.E0]
+            return elements // d[Shape.E0], size, 0, 1, 0
+        pitch = 0
+        for dimension in range(3, 0, -1):
+            pitch = d[Shape.S0 + dimension] if d[Shape.E0 + dimension] > 1 else pitch
+        return elements, size, abs(d[Shape.S0]), elements // d[Shape.E0], pitch
     count, run_bytes = 1, d[Shape.E0] * d[Shape.BITS] >> 3
     for dimension in range(1, 4):
         extent = d[Shape.E0 + dimension]
@@ -55,28 +58,39 @@ def runs_of(d: Ints) -> tuple[int, int, int, int]:
                 run_bytes *= extent
             else:
                 count *= extent
-    return count, run_bytes, 0, 1
+    return count, run_bytes, 0, 1, 0
 
 
 @compiled
-def access(s: Block, count: int, run_bytes: int, stride: int, rows: int, port: int) -> tuple[int, int]:
+def access(s: Block, count: int, run_bytes: int, stride: int, rows: int, pitch: int, port: int) -> tuple[int, int]:
     """(beats, bank accesses) of runs, or of single elements in rows if they have a stride."""
     if stride != 0:
-        beats, accesses = gathered(s, count // rows, max(1, port // run_bytes), stride)
-        return rows * beats, rows * accesses
+        beats, accesses, width = 0, 0, s.machine[Number.BANK_BYTES]
+        places = 1
+        while places * pitch % width != 0:  # of rows in a bank, one after the other
+            places += 1
+        for place in range(min(rows, places)):
+            row_beats, row_accesses = gathered(
+                s, count // rows, max(1, port // run_bytes), stride, place * pitch % width
+            )
+            times = ceil_div(rows - place, places)
+            beats, accesses = beats + times * row_beats, accesses + times * row_accesses
+        return beats, accesses
     return count * ceil_div(run_bytes, port), count * ceil_div(run_bytes, s.machine[Number.BANK_BYTES])
 
 
 @compiled
-def gathered(s: Block, elements: int, port_elements: int, stride: int) -> tuple[int, int]:
-    """A row of single elements. Of each bank `bank_words` has the last access of the row and its beat: one for each in a beat."""
+def gathered(s: Block, elements: int, port_elements: int, stride: int, start: int) -> tuple[int, int]:
+    """A row of single elements, the first one `start` bytes behind the border of a bank. Of each bank `bank_words` has the last
+    access of the row and its beat: one for each in a beat.
+    """
     banks, width, last = s.machine[Number.BANKS], s.machine[Number.BANK_BYTES], s.bank_words
     for bank in range(banks):
         last[bank, 1] = 0
     walked = min(elements, MAX_WALKED)
     beats, accesses, taken = 1, 0, 0
     for number in range(walked):
-        word = number * stride // width
+        word = (start + number * stride) // width
         bank = word & banks - 1
         conflicts = last[bank, 1] == beats and last[bank, 0] != word
         if taken == port_elements or conflicts:
@@ -107,14 +121,14 @@ def rows_access(s: Block, number: int, n: int, k: int) -> tuple[int, int]:
     d, port = s.shapes[number], s.machine[Number.B_PORT]
     size, s0, s1 = d[Shape.BITS] >> 3, d[Shape.S0], d[Shape.S1]
     if d[Shape.FORMAT] & FMT_BLOCKED:
-        return access(s, 1, ceil_div(n, BLOCK_ROWS) * block_bytes(d, k), 0, 1, port)
+        return access(s, 1, ceil_div(n, BLOCK_ROWS) * block_bytes(d, k), 0, 1, 0, port)
     if d[Shape.PACKED] != 0:
         return adjacent_access(s, n, nibble_bytes(k, d[Shape.GROUP]), s1)
     if s0 == size or s0 == 0 or k == 1:
         return adjacent_access(s, n, size if s0 == 0 else k * size, s1)
     if s1 == size:
         return adjacent_access(s, k, n * size, s0)
-    return access(s, n * k, size, abs(s0), n, port)
+    return access(s, n * k, size, abs(s0), n, s1, port)
 
 
 @inlined
@@ -135,8 +149,8 @@ def adjacent_access(s: Block, rows: int, row_bytes: int, pitch: int) -> tuple[in
     """Rows that are one run if they follow each other."""
     port = s.machine[Number.B_PORT]
     if pitch == row_bytes:
-        return access(s, 1, rows * row_bytes, 0, 1, port)
-    return access(s, rows, row_bytes, 0, 1, port)
+        return access(s, 1, rows * row_bytes, 0, 1, 0, port)
+    return access(s, rows, row_bytes, 0, 1, 0, port)
 
 
 @compiled
@@ -146,6 +160,6 @@ def sparse_access(s: Block, n: int, k: int) -> tuple[int, int]:
     value_bytes, position_bytes = k * b[Shape.BITS] >> 3, ceil_div(k, POSITIONS_PER_BYTE)
     if 2 * k == b[Shape.E0]:
         return adjacent_access(s, n, value_bytes + position_bytes, b[Shape.S1])
-    beats, banks = access(s, n, value_bytes, 0, 1, port)
-    more_beats, more_banks = access(s, n, position_bytes, 0, 1, port)
+    beats, banks = access(s, n, value_bytes, 0, 1, 0, port)
+    more_beats, more_banks = access(s, n, position_bytes, 0, 1, 0, port)
     return beats + more_beats, banks + more_banks

@@ -38,7 +38,7 @@ def price_copy(s: Block, cost: Ints, base: int, write: int) -> bool:
     else:
         cost[Cost.SRAM_SHARE] = share_of(banks, s.machine[Number.BANKS] * cycles)
         add_action(cost, PORT_READ if write else PORT_WRITE, banks * s.machine[Number.BANK_BYTES])
-    count, run_bytes, _, _ = runs_of(outside)
+    count, run_bytes, _, _, _ = runs_of(outside)
     add_action(cost, ACTIVATE, activates)
     add_action(cost, BURST, bursts)
     add_action(cost, ROW_HIT, bursts - activates)
@@ -50,11 +50,11 @@ def price_copy(s: Block, cost: Ints, base: int, write: int) -> bool:
 @compiled
 def inner_access(s: Block, d: Ints, write: int) -> tuple[int, int, int]:
     """(port cycles, bank accesses in SRAM, bytes in SMEM) of the side on the chip."""
-    count, run_bytes, stride, rows = runs_of(d)
+    count, run_bytes, stride, rows, pitch = runs_of(d)
     if d[Shape.REGION] == SMEM:
-        beats, _ = access(s, count, run_bytes, stride, rows, s.machine[Number.SMEM_PORT])
+        beats, _ = access(s, count, run_bytes, stride, rows, pitch, s.machine[Number.SMEM_PORT])
         return beats, 0, count * run_bytes
-    beats, banks = access(s, count, run_bytes, stride, rows, s.transfer_numbers[write, Transfer.PORT])
+    beats, banks = access(s, count, run_bytes, stride, rows, pitch, s.transfer_numbers[write, Transfer.PORT])
     return max(beats, ceil_div(banks, s.machine[Number.BANKS])), banks, 0
 
 
@@ -73,7 +73,7 @@ def refreshed_cycles(s: Block, picoseconds: int, write: int) -> int:
 @compiled
 def transfer(s: Block, d: Ints, base: int, write: int) -> tuple[int, int, int, int]:
     """(picoseconds, those of the busiest bus, bursts, activates) of all runs; a time of -1 if it is too long."""
-    count, run_bytes, stride, _ = runs_of(d)
+    count, run_bytes, stride, _, _ = runs_of(d)
     begin_transfer(s)
     counted = min(count, MAX_COUNTED_RUNS)
     n0, n1, n2, n3 = run_extents(d, count, stride != 0)

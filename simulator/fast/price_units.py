@@ -169,10 +169,10 @@ def row_access(s: Block, number: int, elements: int, port: int) -> tuple[int, in
     """Of a row of A, operand 1, in one pass, or of C, operand 0."""
     size, stride = s.shapes[number, Shape.BITS] >> 3, s.shapes[number, Shape.S0]
     if stride == size or elements == 1:
-        return access(s, 1, elements * size, 0, 1, port)
+        return access(s, 1, elements * size, 0, 1, 0, port)
     if stride == 0 and number == 1:
-        return access(s, 1, size, 0, 1, port)
-    return access(s, elements, size, max(1, abs(stride)), 1, port)
+        return access(s, 1, size, 0, 1, 0, port)
+    return access(s, elements, size, max(1, abs(stride)), 1, 0, port)
 
 
 @compiled
@@ -212,9 +212,9 @@ def price_vector(s: Block, form: int, cost: Ints) -> int:
 @compiled
 def vector_access(s: Block, number: int) -> tuple[int, int, int]:
     """(beats, bank accesses in SRAM, bytes in SMEM) of an operand."""
-    count, run_bytes, stride, rows = runs_of(s.shapes[number])
+    count, run_bytes, stride, rows, pitch = runs_of(s.shapes[number])
     if s.shapes[number, Shape.REGION] == SMEM:
-        beats, _ = access(s, count, run_bytes, stride, rows, s.machine[Number.SMEM_PORT])
+        beats, _ = access(s, count, run_bytes, stride, rows, pitch, s.machine[Number.SMEM_PORT])
         return beats, 0, count * run_bytes
-    beats, banks = access(s, count, run_bytes, stride, rows, s.machine[Number.VPU_PORT])
+    beats, banks = access(s, count, run_bytes, stride, rows, pitch, s.machine[Number.VPU_PORT])
     return beats, banks, 0

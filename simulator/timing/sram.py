@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import gcd
 
 from isa.descriptor import Descriptor
 from isa.machine_core import Sram
@@ -18,12 +19,15 @@ MAX_WALKED = 1024
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """An operand as `count` runs of `run_bytes` dense bytes; or, if stride is not 0, as `count` single elements in `rows`."""
+    """An operand as `count` runs of `run_bytes` dense bytes; or, if stride is not 0, as `count` single elements in `rows`, each
+    `pitch` bytes behind the one before.
+    """
 
     count: int
     run_bytes: int
     stride: int = 0
     rows: int = 1
+    pitch: int = 0
 
     @property
     def size_bytes(self) -> int:
@@ -52,7 +56,8 @@ def runs_of(td: Descriptor) -> Runs:
         return _merged(e0 * size, _outer(td, 1))
     if s0 == 0:
         return Runs(td.elements // e0, size)
-    return Runs(td.elements, size, abs(s0), td.elements // e0)
+    pitch = next((stride for extent, stride in _outer(td, 1) if extent > 1), 0)
+    return Runs(td.elements, size, abs(s0), td.elements // e0, pitch)
 
 
 def _outer(td: Descriptor, first: int) -> tuple[tuple[int, int], ...]:
@@ -75,22 +80,28 @@ def access(runs: Runs, port_bytes: int, sram: Sram) -> Access:
     """Beats and bank accesses of an operand in SRAM."""
     banks, width = sram.banks.value, sram.bank_bytes.value
     if runs.stride:
-        elements = runs.count // runs.rows
-        row = gathered(elements, max(1, port_bytes // runs.run_bytes), runs.stride, banks, width)
-        return Access(runs.rows * row.beats, runs.rows * row.bank_accesses)
+        row = (runs.count // runs.rows, max(1, port_bytes // runs.run_bytes), runs.stride, banks, width)
+        places = width // gcd(runs.pitch, width)  # of rows in a bank, one after the other
+        found = [gathered(*row, place * runs.pitch % width) for place in range(min(runs.rows, places))]
+        times = [ceil_div(runs.rows - place, places) for place in range(len(found))]
+        return Access(
+            sum(number * one.beats for number, one in zip(times, found, strict=True)),
+            sum(number * one.bank_accesses for number, one in zip(times, found, strict=True)),
+        )
     return Access(runs.count * ceil_div(runs.run_bytes, port_bytes), runs.count * ceil_div(runs.run_bytes, width))
 
 
 @lru_cache(maxsize=4096)
-def gathered(elements: int, port_elements: int, stride: int, banks: int, width: int) -> Access:
-    """A row of single elements: in each cycle as many as the port takes and as lie in different banks. Elements in one
-    access of a bank share it. Rows longer than MAX_WALKED elements are extended in proportion.
+def gathered(elements: int, port_elements: int, stride: int, banks: int, width: int, start: int = 0) -> Access:
+    """A row of single elements, the first one `start` bytes behind the border of a bank: in each cycle as many as the port
+    takes and as lie in different banks. Elements in one access of a bank share it. Rows longer than MAX_WALKED elements are
+    extended in proportion.
     """
     walked = min(elements, MAX_WALKED)
     beats, accesses, taken = 1, 0, 0
     words: set[int] = set()
     for number in range(walked):
-        word = number * stride // width
+        word = (start + number * stride) // width
         if taken == port_elements or (word not in words and any(other % banks == word % banks for other in words)):
             beats, accesses, taken = beats + 1, accesses + len(words), 0
             words.clear()

@@ -38,7 +38,7 @@ def _rows(td: Descriptor, n: int, k: int) -> Runs:
         return _adjacent(n, size if s0 == 0 else k * size, s1)
     if s1 == size:
         return _adjacent(k, n * size, s0)
-    return Runs(n * k, size, abs(s0), n)
+    return Runs(n * k, size, abs(s0), n, s1)
 
 
 def _adjacent(rows: int, row_bytes: int, pitch: int) -> Runs:

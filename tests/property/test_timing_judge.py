@@ -12,12 +12,14 @@ import pytest
 
 from isa.machine import Machine
 from isa.spec import Engine
+from simulator.timing.sram import access, runs_of
 from tests.timing_judge import compare
 from tests.timing_judge.compare import Times, model_of, times
 from tests.timing_judge.judge import Judge
 from tests.timing_judge.machines import random_machine
 from tests.timing_judge.program import Step, Work
 from tests.timing_judge.programs import Programs
+from tests.timing_judge.sram import Banks, pieces_of
 
 Allowance = Callable[[Machine, Sequence[Step]], float]
 
@@ -95,6 +97,22 @@ def test_model_and_judge_agree_on_many_programs(name: str) -> None:
     """And on average within 2 % without any allowance, so that nothing is always late or always early."""
     found = [check(FAMILIES[name], seed) for seed in range(8, 250)]
     assert sum(one.model for one in found) == pytest.approx(sum(one.judge for one in found), rel=0.02)
+
+
+def test_strided_operands_take_the_beats_and_accesses_of_the_judge() -> None:
+    """Rows with a stride from a bank border on, in rows that begin anywhere in a bank: equal."""
+    seen = 0
+    for seed in range(1500):
+        rng = random.Random(seed)
+        machine, port_bytes = random_machine(rng), rng.choice((32, 64, 128, 256))
+        td = Programs(rng, machine).strided()
+        banks = Banks(machine, by_address=False)
+        beats = list(banks.beats(pieces_of(td), port_bytes))
+        accesses = sum(mask.bit_count() for beat in beats for mask in beat.rounds)
+        found = access(runs_of(td), port_bytes, machine.core.sram)
+        assert (found.beats, found.bank_accesses) == (len(beats), accesses), (seed, td)
+        seen += len(beats) > td.elements // td.extents[0]
+    assert seen > 500, "rows take several beats"
 
 
 def test_without_shared_memories_starts_are_equal() -> None:

@@ -118,6 +118,18 @@ class Programs:
         c = self._rows(Dtype.I32 if dtype == Dtype.I8 else Dtype.F32, (n, m))
         return work("mm", c, self._rows(dtype, (k, m)), b, flags=rng.choice((0, 4)))
 
+    def strided(self) -> Descriptor:
+        """Rows of elements apart, in rows at borders of banks or, as of a matrix that is read across, one element further each."""
+        rng = self._rng
+        dtype = rng.choice(DTYPES)
+        size = ELEMENT_BITS[dtype] // 8
+        e0, e1 = rng.choice((2, 4, 16, 32, 64, 100, 256)), rng.choice((1, 4, 16, 33))
+        stride = size * rng.choice((2, 3, 4, 5, 8, 16, 17, 32, 33, 64, 65, 100, 144, 256))
+        pitch = rounded_up(e0 * stride, RUN_BYTES)
+        if rng.random() < 0.6:
+            stride, pitch = max(stride, e1 * size), size
+        return tensor(rng.randrange(64) * RUN_BYTES, Region.SRAM, dtype, (e0, e1), (stride, pitch))
+
     def vector(self) -> Work:
         """Elementwise, broadcast, strided, reductions."""
         rng = self._rng

@@ -49,7 +49,7 @@ class TestRuns:
         assert runs_of(tensor(0, S, Dtype.F32, 8, 4, 2, strides=(4, 64, 32, 0))) == Runs(8, 32)
 
     def test_a_strided_tensor_is_single_elements(self):
-        assert runs_of(tensor(0, S, Dtype.BF16, 32, 2, strides=(4, 128, 0, 0))) == Runs(64, 2, 4, 2)
+        assert runs_of(tensor(0, S, Dtype.BF16, 32, 2, strides=(4, 128, 0, 0))) == Runs(64, 2, 4, 2, 128)
 
     def test_a_broadcast_scalar_is_read_once_per_row(self):
         assert runs_of(tensor(0, S, Dtype.F32, 64, 5, strides=(0, 4, 0, 0))) == Runs(5, 4)
@@ -77,6 +77,18 @@ class TestSram:
 
     def test_a_beat_does_not_go_on_in_the_next_row(self):
         assert access(Runs(64, 4, 64, 8), 256, SRAM).beats == 8
+
+    def test_rows_begin_where_their_distance_puts_them(self):
+        # Bytes 33 apart: from a border, 32 of them lie in 32 banks. From the second byte of a bank on, the last one is in the first
+        # bank again.
+        assert access(Runs(32, 1, 33), 32, SRAM).beats == 1
+        assert access(Runs(32 * 3, 1, 33, 3, 1), 32, SRAM).beats == 1 + 2 + 2
+        # Every 32nd row begins at a border.
+        assert access(Runs(32 * 33, 1, 33, 33, 1), 32, SRAM).beats == 1 + 31 * 2 + 1
+
+    def test_rows_that_begin_inside_a_bank_reach_one_more(self):
+        # 4 elements 16 bytes apart lie in 2 banks, or from byte 16 on in 3.
+        assert access(Runs(8, 4, 16, 2, 80), 256, SRAM) == Access(2, 2 + 3)
 
     def test_elements_closer_than_a_bank_share_its_access(self):
         assert access(Runs(64, 4, 8), 256, SRAM).bank_accesses == 16
