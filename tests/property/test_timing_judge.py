@@ -53,7 +53,9 @@ def idle_and_refresh(machine: Machine, program: Sequence[Step]) -> float:
 
 @dataclass(frozen=True)
 class Family:
-    """Programs of these kinds and this length, and how much the model may be early or late beyond 2 %."""
+    """Programs of these kinds and this length, how much the model may be early or late beyond 2 %, and the seeds of the long
+    campaign.
+    """
 
     kinds: str
     length: int
@@ -61,14 +63,15 @@ class Family:
     early: Allowance
     late: Allowance
     refreshes: bool = False
+    seeds: range = range(8, 250)
 
 
 FAMILIES = {
-    "units": Family("mvx", 12, 14, few_cycles, few_cycles),
+    "units": Family("mvx", 12, 14, few_cycles, few_cycles, seeds=range(8, 1000)),
     "one transfer": Family("ls", 1, 15, row_cycle, row_cycle),
-    "dense loads": Family("d", 12, 14, row_cycle, idle_bus),
+    "dense loads": Family("d", 12, 14, row_cycle, idle_bus, seeds=range(8, 450)),
     "dense loads and refresh": Family("d", 12, 15, rows_and_refresh, idle_and_refresh, refreshes=True),
-    "everything": Family("lsmvx", 15, 13, row_cycle, idle_bus),
+    "everything": Family("lsmvx", 15, 13, row_cycle, idle_bus, seeds=range(8, 450)),
     "everything and refresh": Family("ldsmvx", 15, 14, rows_and_refresh, idle_and_refresh, refreshes=True),
 }
 
@@ -95,14 +98,14 @@ def test_model_and_judge_agree(name: str) -> None:
 @pytest.mark.parametrize("name", FAMILIES)
 def test_model_and_judge_agree_on_many_programs(name: str) -> None:
     """And on average within 2 % without any allowance, so that nothing is always late or always early."""
-    found = [check(FAMILIES[name], seed) for seed in range(8, 250)]
+    found = [check(FAMILIES[name], seed) for seed in FAMILIES[name].seeds]
     assert sum(one.model for one in found) == pytest.approx(sum(one.judge for one in found), rel=0.02)
 
 
 def test_strided_operands_take_the_beats_and_accesses_of_the_judge() -> None:
     """Rows with a stride from a bank border on, in rows that begin anywhere in a bank: equal."""
     seen = 0
-    for seed in range(1500):
+    for seed in range(300):
         rng = random.Random(seed)
         machine, port_bytes = random_machine(rng), rng.choice((32, 64, 128, 256))
         td = Programs(rng, machine).strided()
@@ -112,7 +115,7 @@ def test_strided_operands_take_the_beats_and_accesses_of_the_judge() -> None:
         found = access(runs_of(td), port_bytes, machine.core.sram)
         assert (found.beats, found.bank_accesses) == (len(beats), accesses), (seed, td)
         seen += len(beats) > td.elements // td.extents[0]
-    assert seen > 500, "rows take several beats"
+    assert seen > 100, "rows take several beats"
 
 
 def test_without_shared_memories_starts_are_equal() -> None:
