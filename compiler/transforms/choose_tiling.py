@@ -26,9 +26,11 @@ from compiler.analysis.tile_plans import (
     SPILL_SHARES,
     STREAM_SHARES,
     candidates,
+    has_choices,
     has_short_heads,
     input_bytes,
     kept_first,
+    mixing_plans,
     spilling_plan,
     streaming_plan,
 )
@@ -57,6 +59,8 @@ TRIED_ATTRIBUTE = "tile.tried"
 """Of a module: the plans that were lowered, in order, each with the SRAM and SMEM it needs. For `slmc compile --explain`."""
 # Buffers of strips: as large for small chunks, or streamed, or smaller for smaller strips.
 STRIP_BUFFERS = ("weights", "strip_header", "products", "strip", "loaded_columns", "group_offsets", "rotary_temp")
+MOST_MIXED = 12
+"""Plans with more tokens in a step than in a chunk that are lowered."""
 EARLIER = (EARLY_KEYS, EARLY_NARROW, EARLY_WIDE)
 """What comes early where there is room for it: what gains most first. These have their buffers where few others are in use, and are
 mostly possible all together."""
@@ -162,7 +166,11 @@ class ChooseTilingPass(ModulePass):
         spilling: list[Need] = []
         plan = self.first_fitting(ctx, op, candidates(op, self, chunks), tried)
         cost = chunk_cost(op)
-        if plan is None or self.is_starved(cost, plan):
+        mixed = None
+        if not self.chunk and has_choices(op) and (plan is None or self.is_starved(cost, plan)):
+            mixed = self.mixing(ctx, op, spilling)
+            plan = self.cheaper(op, plan, mixed)
+        if plan is None or (mixed is None and self.is_starved(cost, plan)):
             larger = tuple(c for c in chunks if plan is None or c > plan.chunk)
             other = self.spilling(ctx, op, larger, spilling)
             larger = tuple(c for c in larger if other is None or c > other.chunk)
@@ -209,6 +217,15 @@ class ChooseTilingPass(ModulePass):
         ):  # keys by whole blocks first: then a softmax runs beside the products of another block
             better.sort(key=lambda plan: -plan.key_tile)
         return self.any_fitting(ctx, module, better, tried) or least
+
+    def mixing(self, ctx: Context, module: ModuleOp, tried: list[Need]) -> TilePlan | None:
+        """The cheapest of some plans that fits with more tokens in a step than in a chunk; `tried` as of first_fitting."""
+        costs = [(self.cost(module, plan), plan) for plan in mixing_plans(module, self)]
+        for _, plan in sorted(costs, key=lambda pair: pair[0])[:MOST_MIXED]:
+            print("MIX", plan)
+            if self.any_fitting(ctx, module, [plan], tried) is not None:
+                return plan
+        return None
 
     def streaming(
         self, ctx: Context, module: ModuleOp, chunks: tuple[int, ...], plan: TilePlan | None, tried: list[Need]
