@@ -80,7 +80,9 @@ def some_of(low: Lowering, tensor: Tensor, first: Index, count: Index) -> Tensor
 class Parts:
     """The ops of one block for all tokens of a step. `lower_ops` lowers those of a chunk, `lower_whole` one that takes all tokens."""
 
-    def __init__(self, low: Lowering, block: Block, lower_ops: LowerOps, lower_whole: Callable[[Lowering, Operation], None]):
+    def __init__(
+        self, low: Lowering, block: Block, lower_ops: LowerOps, lower_whole: Callable[[Lowering, Operation], None]
+    ):
         self.low, self.b, self.block = low, low.builder, block
         self.lower_ops, self.lower_whole = lower_ops, lower_whole
         self.crossing = crossing_values(block)

@@ -160,8 +160,10 @@ class Lowering:
 
     def result(self, value: SSAValue, label: str) -> Tensor:
         """A buffer of a value's shape and element type: where it is wanted, or a fresh one."""
-        if value in self.targets:
-            return self.targets[value]
+        return self.targets[value] if value in self.targets else self.fresh(value, label)
+
+    def fresh(self, value: SSAValue, label: str) -> Tensor:
+        """A buffer of a value's shape and element type of its own."""
         dtype, shape = slmq.element_of(value.type), row_shape(value)
         if has_tokens(value):
             return self.new(label, dtype, shape, self.rows)

@@ -169,7 +169,7 @@ class ChooseTilingPass(ModulePass):
         mixed = None
         if not self.chunk and has_choices(op) and (plan is None or self.is_starved(cost, plan)):
             mixed = self.mixing(ctx, op, spilling)
-            plan = self.cheaper(op, plan, mixed)
+            plan = self.cheaper(op, plan, None if mixed is None else self.refined(ctx, op, mixed, spilling))
         if plan is None or (mixed is None and self.is_starved(cost, plan)):
             larger = tuple(c for c in chunks if plan is None or c > plan.chunk)
             other = self.spilling(ctx, op, larger, spilling)
@@ -222,7 +222,6 @@ class ChooseTilingPass(ModulePass):
         """The cheapest of some plans that fits with more tokens in a step than in a chunk; `tried` as of first_fitting."""
         costs = [(self.cost(module, plan), plan) for plan in mixing_plans(module, self)]
         for _, plan in sorted(costs, key=lambda pair: pair[0])[:MOST_MIXED]:
-            print("MIX", plan)
             if self.any_fitting(ctx, module, [plan], tried) is not None:
                 return plan
         return None
@@ -256,12 +255,14 @@ class ChooseTilingPass(ModulePass):
             best = tried[-1] if self.fits(tried[-1]) else best
             return best is tried[-1]
 
-        for number in kept_first(module, plan, self.sram_bytes):
+        for number in () if plan.tokens else kept_first(module, plan, self.sram_bytes):
             is_possible(kept=1 << number)
         if not is_possible(early=sum(EARLIER)):
             for early in EARLIER:
                 is_possible(early=early)
-        for early in EARLIER_IN_ROOM:
+        for early in EARLIER_IN_ROOM[
+            : 1 if plan.tokens else None
+        ]:  # where each layer takes all tokens, none follows a chunk
             if best.size_bytes + self.sram_bytes // ROOM_SHARE <= self.sram_bytes:
                 is_possible(early=early)
         return best.plan

@@ -130,7 +130,9 @@ class GroupRowsPass(ModulePass):
             blocks += [
                 region.block for inner in function.walk() if isinstance(inner, slm.LayersOp) for region in inner.kinds
             ]
-            blocks += [inner.block for inner in function.walk() if isinstance(inner, slm.MixtureOp) and is_sparse(inner)]
+            blocks += [
+                inner.block for inner in function.walk() if isinstance(inner, slm.MixtureOp) and is_sparse(inner)
+            ]
             for block in blocks:
                 sink(block)
                 for group in find_groups(block):
