@@ -157,16 +157,14 @@ def streaming_plan(module: ModuleOp, limits: Limits, chunk: int, shares: tuple[i
     return replace(plan, stream_bytes=limits.sram_bytes // STREAMED_INPUTS, stream_rows=rows)
 
 
-def mixing_plans(module: ModuleOp, limits: Limits) -> list[TilePlan]:
-    """Plans with more tokens in a step than are worked on at once, for models with mixtures whose rows choose."""
-    found: list[TilePlan] = []
+def mixing_plans(module: ModuleOp, limits: Limits) -> Iterator[list[TilePlan]]:
+    """Plans with more tokens in a step than are worked on at once, for models with mixtures whose rows choose; those that differ in the
+    rows of an expert only together."""
     for tokens, chunk, shares in product(STEP_TOKENS, STEP_CHUNKS, STREAM_SHARES):
         if chunk < tokens <= limits.context:
             plan = replace(streaming_plan(module, limits, chunk, shares), tokens=tokens)
-            for rows in EXPERT_ROWS:
-                streamed = stream_rows(limits, rows, plan.buffers)
-                found.append(replace(plan, expert_rows=rows, expert_stream_rows=streamed))
-    return found
+            fitting = [(rows, stream_rows(limits, rows, plan.buffers)) for rows in EXPERT_ROWS if rows <= tokens]
+            yield [replace(plan, expert_rows=rows, expert_stream_rows=streamed) for rows, streamed in fitting]
 
 
 def stream_rows(limits: Limits, rows: int, buffers: int) -> int:

@@ -27,7 +27,7 @@ NUMBERS_SHARE = 8
 
 
 ACCUMULATED_ROWS = 128
-"""Rows of inputs whose sums stay in the matrix unit; of more it takes two halves, as a few rows cost as much as the load of their weights."""
+"""Rows of inputs whose sums stay in the matrix unit. More are multiplied in two halves: a few rows cost as much as the load of weights."""
 
 
 def steps_of(op: slmq.MatmulOp) -> int:

@@ -219,12 +219,29 @@ class ChooseTilingPass(ModulePass):
         return self.any_fitting(ctx, module, better, tried) or least
 
     def mixing(self, ctx: Context, module: ModuleOp, tried: list[Need]) -> TilePlan | None:
-        """The cheapest of some plans that fits with more tokens in a step than in a chunk; `tried` as of first_fitting."""
-        costs = [(self.cost(module, plan), plan) for plan in mixing_plans(module, self)]
-        for _, plan in sorted(costs, key=lambda pair: pair[0])[:MOST_MIXED]:
-            if self.any_fitting(ctx, module, [plan], tried) is not None:
+        """The cheapest of some plans that fits with more tokens in a step than in a chunk; `tried` as of first_fitting. Lists of choices
+        are as long as a step: where they do not fit, those of more tokens do not either."""
+        plans = self.mixing_by_cost(module)
+        most = max((plan.tokens for plan in plans), default=0)
+        for _ in range(MOST_MIXED):
+            plan = next((plan for plan in plans if plan.tokens <= most), None)
+            if plan is None or self.any_fitting(ctx, module, [plan], tried) is not None:
                 return plan
+            plans.remove(plan)
+            if tried[-1].smem_bytes > SMEM_BUFFER_BYTES:
+                most = plan.tokens - 1
         return None
+
+    def mixing_by_cost(self, module: ModuleOp) -> list[TilePlan]:
+        """Of plans that differ in the rows of an expert only, the cheapest one, of equal ones that of the fewest rows, and the cheapest
+        of those with at most half as many."""
+        found: list[tuple[float, TilePlan]] = []
+        for plans in mixing_plans(module, self):
+            costs = [(self.cost(module, plan), plan) for plan in plans]
+            best = min(costs, key=lambda pair: (pair[0], pair[1].expert_rows))
+            fewer = [pair for pair in costs if 2 * pair[1].expert_rows <= best[1].expert_rows]
+            found += [best, *sorted(fewer, key=lambda pair: pair[0])[:1]]
+        return [plan for _, plan in sorted(found, key=lambda pair: pair[0])]
 
     def streaming(
         self, ctx: Context, module: ModuleOp, chunks: tuple[int, ...], plan: TilePlan | None, tried: list[Need]
