@@ -101,7 +101,7 @@ class Parts:
         """One chunk after the other; the first one ends at a multiple of the chunk."""
         b, low, chunk = self.b, self.low, self.low.plan.chunk
         before = b.rem(low.position, chunk)
-        outs = [v for op in segment.ops for v in op.results if v in self.crossing]
+        outs = [v for op in segment.ops for v in op.results if v in self.crossing and has_tokens(v)]
         home = b.block
 
         def part(start: SSAValue, _: list[SSAValue]) -> list[Index]:
