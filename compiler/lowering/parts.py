@@ -35,12 +35,15 @@ class Wholes(Mapping[SSAValue, Tensor]):
     """
 
     def __init__(self, low: Lowering, home: Block, values: Sequence[SSAValue], first: Index, count: Index):
-        self.low, self.home, self.values_made, self.first, self.count = low, home, values, first, count
+        self.low, self.home, self.wanted, self.first, self.count = low, home, frozenset(values), first, count
         self.seen: dict[Place, Tensor] = {}
         self.made: dict[SSAValue, Tensor] = {}
 
+    def __contains__(self, value: object) -> bool:
+        return value in self.wanted
+
     def __getitem__(self, value: SSAValue) -> Tensor:
-        if value not in self.values_made:
+        if value not in self.wanted:
             raise KeyError(value)
         if value not in self.made:
             with self.low.builder.inside(self.home):
@@ -49,10 +52,10 @@ class Wholes(Mapping[SSAValue, Tensor]):
         return self.made[value]
 
     def __iter__(self) -> Iterator[SSAValue]:
-        return iter(self.values_made)
+        return iter(self.wanted)
 
     def __len__(self) -> int:
-        return len(self.values_made)
+        return len(self.wanted)
 
     def new(self, value: SSAValue) -> Tensor:
         if isinstance(value.owner, slmq.TopKOp) and value is value.owner.chosen:
