@@ -1,7 +1,7 @@
 """Which values of a step function lie in DRAM: rows too large for SRAM that all their readers can take a few rows or columns at a time.
 
 Values that must be in one place are decided on together: what a stack of layers takes, hands on and gives, and what rows are
-selected from.
+selected from. In an expert there are other rows than outside, and so a plan of their own.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from compiler.dialects import slm, slmq
 from compiler.dialects.slm import has_tokens, row_shape
 from compiler.lowering.builder import element_bytes
 from compiler.lowering.plan import STRIP_ROWS_UNIT, TilePlan, is_streamed, strip_shapes
+from compiler.lowering.segments import crossing_values, is_sparse
 
 MOST_BLOCK_COLUMNS = 64
 
@@ -54,6 +55,8 @@ def spill_classes(function: FuncOp, plan: TilePlan) -> list[tuple[list[SSAValue]
     blocks = [function.body.block]
     stacks = [op for op in function.walk() if isinstance(op, slm.LayersOp)]
     blocks += [region.block for stack in stacks for region in stack.kinds]
+    crossing = {value for block in blocks for value in crossing_values(block)} if plan.tokens else set[SSAValue]()
+    blocks += [op.block for op in function.walk() if isinstance(op, slm.MixtureOp)]
     values = [value for block in blocks for value in (*block.args, *results_of(block)) if is_row_tensor(value)]
     places = Places()
     for stack in stacks:
@@ -67,7 +70,19 @@ def spill_classes(function: FuncOp, plan: TilePlan) -> list[tuple[list[SSAValue]
     classes: dict[SSAValue, list[SSAValue]] = {}
     for value in values:
         classes.setdefault(places.find(value), []).append(value)
-    return [(members, block) for members in classes.values() if (block := block_columns(members, plan))]
+    found: list[tuple[list[SSAValue], int]] = []
+    for members in classes.values():
+        own = plan_of(plan, members[0])
+        rows = plan.tokens if not crossing.isdisjoint(members) else own.chunk
+        if block := block_columns(members, own, rows):
+            found.append((members, block))
+    return found
+
+
+def plan_of(plan: TilePlan, value: SSAValue) -> TilePlan:
+    """The plan for the rows of a value: those of an expert, or of a chunk."""
+    block = value.owner if isinstance(value.owner, Block) else value.owner.parent
+    return plan.for_experts() if block is not None and is_sparse(block.parent_op()) else plan
 
 
 def results_of(block: Block) -> list[SSAValue]:
@@ -78,14 +93,15 @@ def is_row_tensor(value: SSAValue) -> bool:
     return has_tokens(value) if hasattr(value.type, "get_shape") else False
 
 
-def block_columns(members: list[SSAValue], plan: TilePlan) -> int:
-    """Columns of a block for values in one place, 0 if they stay in SRAM."""
+def block_columns(members: list[SSAValue], plan: TilePlan, most: int) -> int:
+    """Columns of a block for values in one place, of `most` rows, 0 if they stay in SRAM. Where an expert takes or gives rows one by one,
+    and no strip columns of them, a block is a row."""
     value = members[0]
     columns = prod(row_shape(value))
     if is_streamed(plan, value):
         made = strip_shapes(plan, value.owner).values() if isinstance(value.owner, slmq.StripsOp) else ()
         return gcd(columns, MOST_BLOCK_COLUMNS, *(shape.rows for shape in made), *k_tiles(plan, value))
-    if plan.chunk * columns * element_bytes(slmq.element_of(value.type)) <= plan.spill_bytes:
+    if most * columns * element_bytes(slmq.element_of(value.type)) <= plan.spill_bytes:
         return 0
     if not all(can_be_made(member) and all(can_read(use) for use in member.uses) for member in members):
         return 0
@@ -95,6 +111,8 @@ def block_columns(members: list[SSAValue], plan: TilePlan) -> int:
     if any(isinstance(op, slmq.AttentionOp) for op in touching):
         head_dim = row_shape(value)[-1]
         return 0 if any(count % head_dim for count in rows) else head_dim
+    if not strips and any(isinstance(op, slm.MixtureOp) for op in touching):
+        return columns
     block = gcd(columns, MOST_BLOCK_COLUMNS, *rows)
     return block if block >= STRIP_ROWS_UNIT else 0
 
@@ -115,6 +133,8 @@ def can_be_made(value: SSAValue) -> bool:
         return isinstance(value.owner.parent_op(), slm.LayersOp)
     if isinstance(value.owner, slmq.AttentionOp):
         return value.owner.int4 is None
+    if isinstance(value.owner, slm.MixtureOp):
+        return is_sparse(value.owner)
     return isinstance(value.owner, slmq.StripsOp | slmq.RowsOp | slm.LayersOp | slmq.SelectRowsOp)
 
 
@@ -125,11 +145,11 @@ def can_read(use: Use) -> bool:
         return op.int4 is None and op.operands[use.index] in (op.q, op.k, op.v)
     if isinstance(op.parent_op(), slmq.StripsOp):
         return not isinstance(op, slmq.MatmulOp | slmq.SampleOp | slmq.YieldOp)
-    return isinstance(op, slmq.RowsOp | slmq.SelectRowsOp | slm.LayersOp | slm.YieldOp) and not in_mixture(op)
-
-
-def in_mixture(op: Operation) -> bool:
-    return isinstance(op.parent_op(), slm.MixtureOp)
+    if isinstance(op, slm.MixtureOp):
+        return is_sparse(op) and op.operands[use.index] in op.values
+    if isinstance(op, slm.YieldOp) and isinstance(op.parent_op(), slm.MixtureOp):
+        return is_sparse(op.parent_op())
+    return isinstance(op, slmq.RowsOp | slmq.SelectRowsOp | slm.LayersOp | slm.YieldOp)
 
 
 def touching_ops(value: SSAValue) -> list[Operation]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import product
 from math import prod
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from compiler.dialects.slm import row_shape
 from compiler.images import encoder_of
 from compiler.lowering.builder import element_bytes
 from compiler.lowering.plan import KEY_TILES, ROW_TILES, TilePlan, is_streamed
+from compiler.lowering.segments import is_sparse
 from compiler.lowering.values import ancestor_in
 from isa.spec import KV_BLOCK
 
@@ -34,6 +36,10 @@ STREAM_SHARES = ((2, 8, 4), (8, 8, 4), (16, 16, 4), (64, 64, 16))
 STREAMED_INPUTS, STREAMED_PRODUCTS = 2, 4
 STREAMED_ROWS = (16, 1024)
 PRODUCT_BYTES = 4
+# Where experts take the tokens of a step at once: tokens, the chunks of all else, rows of an expert at once.
+STEP_TOKENS = (512, 256)
+STEP_CHUNKS = (128, 64, 32)
+EXPERT_ROWS = (256, 192, 160, 128, 96, 64, 48, 32)
 MOST_KEPT = 2
 """Values that are tried in SRAM although they can lie in DRAM."""
 KEPT_SHARE = 7 / 8
@@ -147,9 +153,29 @@ def carried_bytes(module: ModuleOp) -> int:
 def streaming_plan(module: ModuleOp, limits: Limits, chunk: int, shares: tuple[int, int, int]) -> TilePlan:
     """The same with the largest inputs of products in DRAM."""
     plan = spilling_plan(module, limits, chunk, shares)
+    rows = stream_rows(limits, chunk, plan.buffers)
+    return replace(plan, stream_bytes=limits.sram_bytes // STREAMED_INPUTS, stream_rows=rows)
+
+
+def mixing_plans(module: ModuleOp, limits: Limits) -> Iterator[list[TilePlan]]:
+    """Plans with more tokens in a step than are worked on at once, for models with mixtures whose rows choose; those that differ in the
+    rows of an expert only together."""
+    for tokens, chunk, shares in product(STEP_TOKENS, STEP_CHUNKS, STREAM_SHARES):
+        if chunk < tokens <= limits.context:
+            plan = replace(streaming_plan(module, limits, chunk, shares), tokens=tokens)
+            fitting = [(rows, stream_rows(limits, rows, plan.buffers)) for rows in EXPERT_ROWS if rows <= tokens]
+            yield [replace(plan, expert_rows=rows, expert_stream_rows=streamed) for rows, streamed in fitting]
+
+
+def stream_rows(limits: Limits, rows: int, buffers: int) -> int:
+    """Columns of the result of a strip whose input is streamed, for so many rows."""
     least, most = STREAMED_ROWS
-    rows = limits.sram_bytes // STREAMED_PRODUCTS // (plan.buffers * chunk * PRODUCT_BYTES)
-    return replace(plan, stream_bytes=limits.sram_bytes // STREAMED_INPUTS, stream_rows=min(max(rows, least), most))
+    return min(max(limits.sram_bytes // STREAMED_PRODUCTS // (buffers * rows * PRODUCT_BYTES), least), most)
+
+
+def has_choices(module: ModuleOp) -> bool:
+    """Whether there are mixtures whose rows choose their experts."""
+    return any(is_sparse(op) for op in module.walk())
 
 
 def kept_first(module: ModuleOp, plan: TilePlan, sram_bytes: int) -> list[int]:

@@ -319,6 +319,14 @@ def place_of(b: TileBuilder, view: SSAValue) -> Place:
     return Place("sram", op.buffer, static if op.base is None else b.add(op.base, static))
 
 
+def rows_of_view(b: TileBuilder, view: SSAValue, first: Index, count: Index) -> SSAValue:
+    """`count` rows of a view of rows in SRAM, [columns, rows], from one on."""
+    place, op = place_of(b, view), view.owner
+    assert isinstance(op, tile.ViewOp)
+    columns, strides = op.full_extents()[0], op.full_strides()[:2]
+    return b.view(place, op.dtype.data, [columns, count], list(strides), b.mul(first, strides[1]))
+
+
 def select(b: TileBuilder, condition: SSAValue, yes: Index, no: Index) -> SSAValue:
     """A value by condition, through scf.if: branches are all the ISA has."""
     blocks = Block(), Block()

@@ -78,7 +78,7 @@ def lower_elementwise(low: Lowering, op: Operation) -> None:
     low.values[result] = out
     target = low.view(out)
     sources = [low.stretched(operands[v], out.shape, out.rows) for v in op.operands]
-    apply(low, op, target, sources, lambda: low.view(low.result(result, "temp")))
+    apply(low, op, target, sources, lambda: low.view(low.fresh(result, "temp")))
 
 
 def apply(low: Lowering, op: Operation, target: SSAValue, sources: list[SSAValue], temp: View) -> None:

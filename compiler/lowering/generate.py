@@ -2,7 +2,7 @@
 
     pos = mailbox.pos
     repeat:
-        T = min(n_tokens - pos, chunk, rest of the KV block)
+        T = min(n_tokens - pos, chunk, rest of the KV block); of more tokens than a block: to the next multiple of them
         the model on tokens[pos : pos + T]; pos += T
         if pos == n_tokens: append the sampled token, post it, and stop if it is a stop token or enough have been made
 Where rotary tables change with the length of the sequence, growing past such a length sets pos = 0: docs/numerics.md, section 8.
@@ -31,8 +31,9 @@ def build_generate(b: TileBuilder, plan: TilePlan, restarts: Sequence[int], step
 
     restarts: the lengths past which a growing sequence is processed again from position 0.
     """
-    tokens = b.alloc("tokens", plan.chunk * 4, "smem")
+    tokens = b.alloc("tokens", plan.most_tokens * 4, "smem")
     start = start_position(b, restarts)
+    most, block = plan.most_tokens, max(plan.most_tokens, KV_BLOCK)
     before, after = Block(arg_types=[IndexType()] * 2), Block(arg_types=[IndexType()])
     running = b.value(1)
     with b.inside(before):
@@ -40,8 +41,8 @@ def build_generate(b: TileBuilder, plan: TilePlan, restarts: Sequence[int], step
     with b.inside(after):
         position = after.args[0]
         available = b.sub(b.lds(8, Mailbox.N_TOKENS.address), position)
-        rest = b.sub(KV_BLOCK, b.rem(position, KV_BLOCK))
-        rows = b.value(b.least(b.least(available, plan.chunk), rest))
+        rest = b.sub(block, b.rem(position, block))
+        rows = b.value(b.least(b.least(available, most), rest))
         b.mark(MARK_CHUNK, rows)
         load_tokens(b, tokens, position, rows)
         following = b.add(position, rows)

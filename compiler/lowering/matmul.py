@@ -13,7 +13,7 @@ from xdsl.ir import SSAValue
 from compiler.dialects import slmq
 from compiler.emit.weight_layout import HALF_BYTES, WORD_BYTES
 from compiler.formats import WeightFormat
-from compiler.lowering.builder import Index, Place, element_bytes
+from compiler.lowering.builder import Index, Place, element_bytes, rows_of_view, select
 from compiler.lowering.row_numbers import RowNumbers
 from compiler.lowering.row_regions import rows_of
 from compiler.lowering.spilling import blocks_view, staged_view
@@ -24,6 +24,10 @@ from isa.spec import BLOCK_ROWS
 
 NUMBERS_SHARE = 8
 """Scales and biases stay in SRAM for all strips of a loop if they take at most this part of a strip's weights."""
+
+
+ACCUMULATED_ROWS = 128
+"""Rows of inputs whose sums stay in the matrix unit. More are multiplied in two halves: a few rows cost as much as the load of weights."""
 
 
 def steps_of(op: slmq.MatmulOp) -> int:
@@ -47,6 +51,7 @@ class Product:
         self.integer = self.form.per_row and self.x.dtype == "i8"
         size_bytes = to_granules(low.most_rows * span * WORD_BYTES)
         self.sums = Turns(self.b.alloc("products", turns * size_bytes), size_bytes)
+        self.half = None if low.most_rows <= ACCUMULATED_ROWS else self.first_half()
         self.numbers = RowNumbers(self.b, self.layout, self.numbers_at_once(), turns)
         stream.hold()
 
@@ -54,7 +59,13 @@ class Product:
         """For some rows of the input, from `first` on, in the same buffers. `part`: a lowering of these rows."""
         product = copy(self)
         product.low, product.first, product.x = part, first, rows_of(self.low, self.x, first, part.rows)
+        product.half = None
         return product
+
+    def first_half(self) -> Index:
+        """How many rows are multiplied at first, the others behind them: all, or half of more than the unit takes at once."""
+        b, rows = self.b, self.low.rows
+        return select(b, b.compare("sgt", rows, ACCUMULATED_ROWS), b.value(b.div(b.add(rows, 1), 2)), rows)
 
     def numbers_at_once(self) -> int:
         """Columns whose scales and biases are loaded at once: all, if they are small beside a strip."""
@@ -152,11 +163,24 @@ class Product:
         weights = self.weights(tile, strip)
         scales = self.group_scales(strip, unit or 0, tile.groups) if self.form.group else None
 
-        def run(accumulate: bool) -> None:
+        def multiply(products: SSAValue, rows: SSAValue, accumulate: bool) -> None:
             if scales is None:
                 b.mm(products, rows, weights, accumulate)
             else:
                 b.mmg(products, rows, weights, scales, accumulate)
+
+        def run(accumulate: bool) -> None:
+            half = self.half
+            if half is None:
+                multiply(products, rows, accumulate)
+                return
+            rest = b.sub(self.low.rows, half)
+
+            def others() -> None:
+                multiply(rows_of_view(b, products, half, rest), rows_of_view(b, rows, half, rest), accumulate)
+
+            multiply(rows_of_view(b, products, 0, half), rows_of_view(b, rows, 0, half), accumulate)
+            b.when(b.compare("ne", rest, 0), others)
 
         if unit is None or isinstance(unit, int):
             run(bool(unit))

@@ -26,6 +26,7 @@ MOST_STRIP_ROWS = 512
 SPARSITY = 2
 """Columns of a 2:4 sparse row for each of its terms."""
 WORD_BYTES = 4
+INPUT_TILE_SHARE = 4
 K_TILE_UNIT = 64  # a multiple of the sum quantum, and of the lanes of the larger arrays
 
 EARLY_KEYS, EARLY_NARROW, EARLY_ATTENTION, EARLY_LAYERS, EARLY_WIDE = 1, 2, 4, 8, 16
@@ -55,6 +56,10 @@ class TilePlan:
     token_strip_bytes: weights in flight per strip, one buffer, of a chunk of one token whose products are made one after the other
     (compiler/lowering/row_strips.py), and span_bytes: a row of products that is finished at once; 0: such a chunk is worked on like
     others.
+
+    tokens: those that go through a layer together where mixtures have the weights of their experts streamed once for all of them, a
+    multiple of chunk, which is what everything else works on at once (compiler/lowering/parts.py); 0: as many as a chunk.
+    expert_rows: rows that an expert is given at once; 0: as many as a chunk. expert_stream_rows: stream_rows for these.
     """
 
     context: int
@@ -75,6 +80,14 @@ class TilePlan:
     span_bytes: int = 0
     early: int = 0
     kept: int = 0
+    tokens: int = 0
+    expert_rows: int = 0
+    expert_stream_rows: int = 0
+
+    @property
+    def most_tokens(self) -> int:
+        """Of a step."""
+        return self.tokens or self.chunk
 
     @property
     def looks_ahead(self) -> bool:
@@ -105,6 +118,19 @@ class TilePlan:
         return replace(
             self, chunk=1, kv_heads=kv_heads, key_tile=key_tile, ahead=ahead, early=0, kept=0, spill_bytes=0,
             stream_bytes=self.stream_bytes // self.chunk, token_strip_bytes=token_strip_bytes, span_bytes=span_bytes,
+            tokens=0, expert_rows=0,
+        )  # fmt: skip
+
+    def for_part(self) -> TilePlan:
+        """For a chunk of the tokens that go through a layer together."""
+        return replace(self, tokens=0)
+
+    def for_experts(self) -> TilePlan:
+        """For the rows of an expert. A row may be as long as one of a chunk to stay in SRAM."""
+        rows = self.expert_rows or self.chunk
+        return replace(
+            self, chunk=rows, tokens=0, expert_rows=0, expert_stream_rows=0,
+            stream_bytes=self.stream_bytes * rows // self.chunk, stream_rows=self.expert_stream_rows or self.stream_rows,
         )  # fmt: skip
 
     @staticmethod
@@ -175,14 +201,15 @@ def k_tile_of(budget: int, columns: int, form: WeightFormat) -> int:
 
 
 def is_streamed(plan: TilePlan, x: SSAValue) -> bool:
-    """Whether the input of a product comes from DRAM in k-tiles, again for each strip: it is too large to stay in SRAM."""
+    """Whether the input of a product comes from DRAM in k-tiles, again for each strip: it is too large to stay in SRAM. Regions of rows
+    may read it, too."""
     if not plan.stream_bytes or not isinstance(x.owner, RowsOp | StripsOp):
         return False
     columns = prod(row_shape(x))
     if plan.chunk * columns * element_bytes(element_of(x.type)) <= plan.stream_bytes or columns % STRIP_ROWS_UNIT:
         return False
-    readers = [use.operation for use in x.uses]
-    return all(
+    readers = [use.operation for use in x.uses if not isinstance(use.operation, RowsOp)]
+    return len(readers) > 0 and all(
         isinstance(op, MatmulOp) and op.x is x and columns >= 2 * max(K_TILE_UNIT, op.weight_format.group)
         for op in readers
     )
@@ -191,6 +218,17 @@ def is_streamed(plan: TilePlan, x: SSAValue) -> bool:
 def streamed_bytes(form: WeightFormat, columns: int) -> int:
     """A row of a strip, with what grows with its columns."""
     return form.row_bytes(columns) + (form.scale_bytes(columns) if form.group else 0)
+
+
+def streamed_tile(plan: TilePlan, op: MatmulOp, budget: int) -> int:
+    """Columns of a k-tile whose input is streamed, too: of that it is a quarter of what may stay in SRAM, at most."""
+    columns = k_tile_of(budget, op.columns, op.weight_format)
+    row_bytes = plan.stream_bytes // plan.chunk // INPUT_TILE_SHARE
+    if columns * element_bytes(element_of(op.x.type)) <= row_bytes:
+        return columns
+    fitting = row_bytes // element_bytes(element_of(op.x.type))
+    k_unit = max(K_TILE_UNIT, op.weight_format.group)
+    return k_tile_of(max(fitting // k_unit, 1) * streamed_bytes(op.weight_format, k_unit), op.columns, op.weight_format)
 
 
 def heads_of(op: StripsOp) -> int:
@@ -209,7 +247,7 @@ def strip_shapes(plan: TilePlan, op: StripsOp) -> dict[MatmulOp, StripShape]:
         unit = unit if unit * count <= plan.stream_rows else lcm(STRIP_ROWS_UNIT, heads)
         strip = min(max(plan.stream_rows // count // unit, 1) * unit, padded(rows, STRIP_ROWS_UNIT))
         budget = plan.strip_bytes // count // strip
-        return {m: StripShape(strip, k_tile_of(budget, m.columns, m.weight_format)) for m in products}
+        return {m: StripShape(strip, streamed_tile(plan, m, budget)) for m in products}
     shapes = [strip_shape(plan, rows, m.columns, m.weight_format, count, heads) for m in products]
     rows = min(shape.rows for shape in shapes)
     return {m: StripShape(rows, shape.k_tile) for m, shape in zip(products, shapes, strict=True)}

@@ -7,6 +7,7 @@ from math import inf, prod
 from xdsl.ir import SSAValue
 
 from compiler.dialects import slmq, tile
+from compiler.dialects.slm import row_shape
 from compiler.lowering.builder import Index, Place
 from compiler.lowering.values import Lowering, Tensor, dies_at
 
@@ -50,7 +51,7 @@ def lower_top_k(low: Lowering, op: slmq.TopKOp) -> None:
     """One list in SMEM for each row; then the values of the chosen ones go where they came from, among zeros."""
     b, x, count = low.builder, low.values[op.x], op.count.value.data
     outer, size = x.shape[:-1], x.shape[-1]
-    lists = choices(low, (*outer, count))
+    lists = choices(low, op.chosen)
     low.values[op.chosen] = lists
     rows, row_bytes = b.mul(low.rows, prod(outer)), count * ENTRY_BYTES
     b.vun("mov", b.view(lists.place, "f32", [2 * count, rows], [4, row_bytes]), -inf)
@@ -68,9 +69,12 @@ def lower_top_k(low: Lowering, op: slmq.TopKOp) -> None:
     scatter(low, out, lists.place, rows, count)
 
 
-def choices(low: Lowering, shape: tuple[int, ...]) -> Tensor:
-    """Lists of vtopk in SMEM: entries of two words, the value and its index."""
-    buffer = low.builder.alloc("choices", low.plan.chunk * prod(shape) * ENTRY_BYTES, "smem")
+def choices(low: Lowering, chosen: SSAValue) -> Tensor:
+    """Lists of vtopk in SMEM: entries of two words, the value and its index. Where they are wanted, or in a fresh buffer."""
+    if chosen in low.targets:
+        return low.targets[chosen]
+    shape = row_shape(chosen)
+    buffer = low.builder.alloc("choices", low.most_rows * prod(shape) * ENTRY_BYTES, "smem")
     return Tensor(Place("smem", buffer), "i32", (*shape, 2), low.rows)
 
 
@@ -79,7 +83,7 @@ def scatter(low: Lowering, out: Tensor, lists: Place, rows: Index, count: int) -
     b, size = low.builder, out.shape[-1]
 
     def entry(row: SSAValue, offset: Index) -> None:
-        index = b.lds(4, offset, lists.buffer, INDEX_BYTES)  # -1 reads as 2^32 - 1
+        index = b.lds(4, b.add(lists.offset, offset), lists.buffer, INDEX_BYTES)  # -1 reads as 2^32 - 1
 
         def put() -> None:
             target = b.add(b.mul(row, size * 4), b.mul(index, 4))

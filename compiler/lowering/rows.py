@@ -36,7 +36,7 @@ def lower_embed(low: Lowering, op: slmq.EmbedOp) -> None:
     table = row_table(low, op.weight, op.format)
 
     def row(index: SSAValue, _: list[SSAValue]) -> list[SSAValue]:
-        token = b.lds(4, b.mul(b.add(index, low.first_row), 4), low.token_ids)
+        token = b.lds(4, b.mul(b.add(b.add(index, low.first_row), low.skipped), 4), low.token_ids)
         source = Place("weight", offset=b.add(table, b.mul(token, staged.row_bytes)))
         target = replace(staged.place, offset=b.add(staged.place.offset, b.mul(index, staged.row_bytes)))
         b.load(b.view(target, dtype, [columns]), b.view(source, dtype, [columns]))

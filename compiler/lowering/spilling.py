@@ -20,15 +20,18 @@ from compiler.lowering.values import Lowering, Tensor
 PAD_BYTES = 256
 
 
-def block_stride(low: Lowering, tensor: Tensor) -> int:
+def block_stride(tensor: Tensor) -> int:
     """Bytes from one block of columns to the next."""
-    return low.plan.chunk * tensor.block * element_bytes(tensor.dtype) + PAD_BYTES
+    return tensor.most * tensor.block * element_bytes(tensor.dtype) + PAD_BYTES
 
 
 def new_spilled(low: Lowering, value: SSAValue) -> Tensor:
-    """A tensor in SCRATCH for a value that lies there."""
-    tensor = Tensor(Place("scratch"), slmq.element_of(value.type), row_shape(value), low.rows, block=low.spilled[value])
-    size_bytes = prod(tensor.shape) // tensor.block * block_stride(low, tensor)
+    """A tensor in SCRATCH for a value that lies there: where it is wanted, or a new one."""
+    if value in low.targets:
+        return low.targets[value]
+    dtype, block = slmq.element_of(value.type), low.spilled[value]
+    tensor = Tensor(Place("scratch"), dtype, row_shape(value), low.rows, block=block, most=low.plan.most_tokens)
+    size_bytes = prod(tensor.shape) // tensor.block * block_stride(tensor)
     name = StringAttr(f"{value_name(value, 'rows', 'carried')}.{next(low.names)}")
     what = {"name": name, "size_bytes": IntegerAttr(size_bytes, i64)}
     return replace(tensor, place=Place("scratch", offset=low.builder.place(tile.ScratchOp, what, None)))
@@ -44,7 +47,7 @@ def blocks_view(
 ) -> SSAValue:
     """[columns of a block, rows, blocks] of a tensor in SCRATCH; `rows`: the first of them and how many."""
     size = element_bytes(tensor.dtype)
-    b, row_bytes, stride = low.builder, tensor.block * size, block_stride(low, tensor)
+    b, row_bytes, stride = low.builder, tensor.block * size, block_stride(tensor)
     offset = b.add(b.mul(rows[0], row_bytes), b.mul(first_block, stride))
     return b.view(tensor.place, tensor.dtype, [tensor.block, rows[1], blocks], [size, row_bytes, stride], offset)
 

@@ -37,8 +37,8 @@ class Upcoming(Protocol):
 class Tensor:
     """Rows of `shape` elements at `place`, `row_bytes` apart; `rows` of them are valid.
 
-    `shared`: there is one row, and every token reads it. `block`: a tensor in SCRATCH lies in blocks of so many columns, see
-    compiler/lowering/spilling.py.
+    `shared`: there is one row, and every token reads it. `block`: a tensor in SCRATCH lies in blocks of so many columns, with room for
+    `most` rows, see compiler/lowering/spilling.py.
     """
 
     place: Place
@@ -47,6 +47,7 @@ class Tensor:
     rows: Index
     shared: bool = False
     block: int = 0
+    most: int = 0
 
     @property
     def columns(self) -> int:
@@ -76,8 +77,9 @@ class Sampler:
 class Lowering:
     """What is known while the ops of a function are lowered one after the other.
 
-    rows: how many tokens are worked on, the first of them at `position`, `first_row` rows into the chunk. most_rows: what buffers
-    have room for. spilled: the values that lie in DRAM, and the columns of their blocks. targets: where results are wanted.
+    rows: how many tokens are worked on, the first of them at `position`, `first_row` rows into the chunk, which begins `skipped` tokens
+    into the step. most_rows: what buffers have room for. spilled: the values that lie in DRAM, and the columns of their blocks.
+    targets: where results are wanted.
     appended: keys and values that are in the cache already.
     vectors: weights of norms that are in SRAM already. names: numbers that make names of places differ.
     upcoming: what can be loaded before the op that is lowered is done. vectors_ahead: of the norm that needs them first, and streams:
@@ -100,10 +102,11 @@ class Lowering:
     values: dict[SSAValue, Tensor] = field(default_factory=dict[SSAValue, Tensor])
     rotary_tables: dict[RotaryAttr, SSAValue] = field(default_factory=dict[RotaryAttr, SSAValue])
     first_row: Index = 0
+    skipped: Index = 0
     most_rows: int = 0
     spilled: Mapping[SSAValue, int] = field(default_factory=dict[SSAValue, int])
     appended: set[SSAValue] = field(default_factory=set[SSAValue])
-    targets: dict[SSAValue, Tensor] = field(default_factory=dict[SSAValue, Tensor])
+    targets: Mapping[SSAValue, Tensor] = field(default_factory=dict[SSAValue, Tensor])
     vectors: Mapping[VectorKey, Place] = field(default_factory=dict[VectorKey, Place])
     names: Iterator[int] = field(default_factory=count)
     upcoming: Upcoming | None = None
@@ -115,7 +118,7 @@ class Lowering:
     early: dict[slmq.StripsOp, EarlyStrips] = field(default_factory=dict[slmq.StripsOp, "EarlyStrips"])
 
     def __post_init__(self) -> None:
-        self.most_rows = self.most_rows or self.plan.chunk
+        self.most_rows = self.most_rows or self.plan.most_tokens
 
     def look_ahead(self) -> None:
         """Issues the loads of what comes next, where the engines have been given what they need for long enough."""
@@ -157,8 +160,10 @@ class Lowering:
 
     def result(self, value: SSAValue, label: str) -> Tensor:
         """A buffer of a value's shape and element type: where it is wanted, or a fresh one."""
-        if value in self.targets:
-            return self.targets[value]
+        return self.targets[value] if value in self.targets else self.fresh(value, label)
+
+    def fresh(self, value: SSAValue, label: str) -> Tensor:
+        """A buffer of a value's shape and element type of its own."""
         dtype, shape = slmq.element_of(value.type), row_shape(value)
         if has_tokens(value):
             return self.new(label, dtype, shape, self.rows)

@@ -26,9 +26,11 @@ from compiler.analysis.tile_plans import (
     SPILL_SHARES,
     STREAM_SHARES,
     candidates,
+    has_choices,
     has_short_heads,
     input_bytes,
     kept_first,
+    mixing_plans,
     spilling_plan,
     streaming_plan,
 )
@@ -57,6 +59,8 @@ TRIED_ATTRIBUTE = "tile.tried"
 """Of a module: the plans that were lowered, in order, each with the SRAM and SMEM it needs. For `slmc compile --explain`."""
 # Buffers of strips: as large for small chunks, or streamed, or smaller for smaller strips.
 STRIP_BUFFERS = ("weights", "strip_header", "products", "strip", "loaded_columns", "group_offsets", "rotary_temp")
+MOST_MIXED = 12
+"""Plans with more tokens in a step than in a chunk that are lowered."""
 EARLIER = (EARLY_KEYS, EARLY_NARROW, EARLY_WIDE)
 """What comes early where there is room for it: what gains most first. These have their buffers where few others are in use, and are
 mostly possible all together."""
@@ -162,7 +166,11 @@ class ChooseTilingPass(ModulePass):
         spilling: list[Need] = []
         plan = self.first_fitting(ctx, op, candidates(op, self, chunks), tried)
         cost = chunk_cost(op)
-        if plan is None or self.is_starved(cost, plan):
+        mixed = None
+        if not self.chunk and has_choices(op) and (plan is None or self.is_starved(cost, plan)):
+            mixed = self.mixing(ctx, op, spilling)
+            plan = self.cheaper(op, plan, None if mixed is None else self.refined(ctx, op, mixed, spilling))
+        if plan is None or (mixed is None and self.is_starved(cost, plan)):
             larger = tuple(c for c in chunks if plan is None or c > plan.chunk)
             other = self.spilling(ctx, op, larger, spilling)
             larger = tuple(c for c in larger if other is None or c > other.chunk)
@@ -210,6 +218,31 @@ class ChooseTilingPass(ModulePass):
             better.sort(key=lambda plan: -plan.key_tile)
         return self.any_fitting(ctx, module, better, tried) or least
 
+    def mixing(self, ctx: Context, module: ModuleOp, tried: list[Need]) -> TilePlan | None:
+        """The cheapest of some plans that fits with more tokens in a step than in a chunk; `tried` as of first_fitting. Lists of choices
+        are as long as a step: where they do not fit, those of more tokens do not either."""
+        plans = self.mixing_by_cost(module)
+        most = max((plan.tokens for plan in plans), default=0)
+        for _ in range(MOST_MIXED):
+            plan = next((plan for plan in plans if plan.tokens <= most), None)
+            if plan is None or self.any_fitting(ctx, module, [plan], tried) is not None:
+                return plan
+            plans.remove(plan)
+            if tried[-1].smem_bytes > SMEM_BUFFER_BYTES:
+                most = plan.tokens - 1
+        return None
+
+    def mixing_by_cost(self, module: ModuleOp) -> list[TilePlan]:
+        """Of plans that differ in the rows of an expert only, the cheapest one, of equal ones that of the fewest rows, and the cheapest
+        of those with at most half as many."""
+        found: list[tuple[float, TilePlan]] = []
+        for plans in mixing_plans(module, self):
+            costs = [(self.cost(module, plan), plan) for plan in plans]
+            best = min(costs, key=lambda pair: (pair[0], pair[1].expert_rows))
+            fewer = [pair for pair in costs if 2 * pair[1].expert_rows <= best[1].expert_rows]
+            found += [best, *sorted(fewer, key=lambda pair: pair[0])[:1]]
+        return [plan for _, plan in sorted(found, key=lambda pair: pair[0])]
+
     def streaming(
         self, ctx: Context, module: ModuleOp, chunks: tuple[int, ...], plan: TilePlan | None, tried: list[Need]
     ) -> TilePlan | None:
@@ -239,12 +272,14 @@ class ChooseTilingPass(ModulePass):
             best = tried[-1] if self.fits(tried[-1]) else best
             return best is tried[-1]
 
-        for number in kept_first(module, plan, self.sram_bytes):
+        for number in () if plan.tokens else kept_first(module, plan, self.sram_bytes):
             is_possible(kept=1 << number)
         if not is_possible(early=sum(EARLIER)):
             for early in EARLIER:
                 is_possible(early=early)
-        for early in EARLIER_IN_ROOM:
+        for early in EARLIER_IN_ROOM[
+            : 1 if plan.tokens else None
+        ]:  # where each layer takes all tokens, none follows a chunk
             if best.size_bytes + self.sram_bytes // ROOM_SHARE <= self.sram_bytes:
                 is_possible(early=early)
         return best.plan

@@ -34,6 +34,7 @@ from compiler.lowering.images import lower_l2_normalize, lower_replace
 from compiler.lowering.layers import lower_layers
 from compiler.lowering.mixture import lower_mixture
 from compiler.lowering.norms import lower_layer_norm, lower_rms_norm
+from compiler.lowering.parts import Parts
 from compiler.lowering.plan import EARLY_ATTENTION, EARLY_WIDE, TilePlan
 from compiler.lowering.positions import lower_position_rows, lower_sinusoid
 from compiler.lowering.recurrent import lower_causal_conv, lower_selective_scan
@@ -79,6 +80,9 @@ LOOKING_AHEAD = (slmq.StripsOp, slmq.AttentionOp)
 def lower_block(low: Lowering, block: Block, then: Upcoming | None = None) -> None:
     """The ops of a layer or function body, in order; those behind select_rows run only if rows are wanted. `then`: what is loaded
     behind them."""
+    if low.plan.tokens:
+        Parts(low, block, lower_ops, lower_op).run()
+        return
     lower_ops(low, [op for op in block.ops if not isinstance(op, slm.YieldOp | ReturnOp)], then)
 
 
@@ -94,8 +98,7 @@ def lower_ops(
                 return
             lower_select_rows(low, op, wanted)
         elif isinstance(op, slm.LayersOp):
-            with located(low, op):
-                lower_layers(low, op, rest, lower_block)
+            lower_op(low, op, rest)
         elif low.plan.early and isinstance(op, slmq.RowsOp):
             with located(low, op):
                 lower_rows(low, op, lower_op, EarlyStrips.of(low, op, rest))
@@ -143,12 +146,15 @@ def load_before(low: Lowering, ahead: Ahead) -> None:
     ahead.hand_over()
 
 
-def lower_op(low: Lowering, op: Operation) -> None:
+def lower_op(low: Lowering, op: Operation, following: Sequence[Operation] = ()) -> None:
+    """`following`: the ops behind a stack of layers."""
     with located(low, op):
         if isinstance(op, slmq.RowsOp):
             lower_rows(low, op, lower_op)
         elif isinstance(op, slm.MixtureOp):
             lower_mixture(low, op, lower_block)
+        elif isinstance(op, slm.LayersOp):
+            lower_layers(low, op, following, lower_block)
         elif type(op) in LOWERINGS:
             LOWERINGS[type(op)](low, op)
         else:
@@ -166,7 +172,7 @@ def lower_selected(low: Lowering, op: slmq.SelectRowsOp, ops: Sequence[Operation
 
 def lower_step(low: Lowering, body: Block, rotaries: Sequence[slm.RotaryAttr]) -> None:
     """All ops on a chunk of tokens."""
-    for rotary in rotaries:
+    for rotary in () if low.plan.tokens else rotaries:
         load_rotary_tables(low, rotary)
     lower_block(low, body)
 

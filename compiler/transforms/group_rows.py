@@ -5,7 +5,7 @@
     .. slmq.strips of %q ..                       .. slmq.strips of %q ..
 An op is moved down first, to the first op that needs its result and is not of its kind: rotary embedding, scaling and rounding of
 queries and keys become one region in front of attention. What passes between regions can lie in DRAM then, and what lives inside
-one takes a few rows. An image's encoder is cut in another way (cut-rows).
+one takes a few rows. The same is done in experts that are given some of the rows. An image's encoder is cut in another way (cut-rows).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 from compiler.dialects import slm, slmq
 from compiler.dialects.slm import has_tokens
 from compiler.images import encoder_of
+from compiler.lowering.segments import is_sparse
 from compiler.lowering.values import ancestor_in
 from compiler.transforms.fuse_strips import ELEMENTWISE
 
@@ -128,6 +129,9 @@ class GroupRowsPass(ModulePass):
             blocks = [function.body.block]
             blocks += [
                 region.block for inner in function.walk() if isinstance(inner, slm.LayersOp) for region in inner.kinds
+            ]
+            blocks += [
+                inner.block for inner in function.walk() if isinstance(inner, slm.MixtureOp) and is_sparse(inner)
             ]
             for block in blocks:
                 sink(block)

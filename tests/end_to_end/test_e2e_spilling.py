@@ -16,6 +16,7 @@ from compiler.transforms import choose_tiling
 from compiler.transforms.choose_tiling import ChooseTilingPass
 from frontends import load_program
 from tests.end_to_end.e2e_support import PUBLISHED, SCHEMES, check_bits, options, prompt_of, tiny_program
+from tests.end_to_end.mixture_support import program_of
 
 SRAM_BYTES = 40 << 10
 WIDE: dict[str, Any] = {
@@ -123,6 +124,34 @@ def test_tails_of_streamed_inputs(length: int) -> None:
     chosen = options("tiny", "w8a8", 300, sram_bytes=SRAM_BYTES)
     program = tiny_program(4, **MANY_HEADS | {"intermediate_size": 176, "num_hidden_layers": 1})
     assert check(program, chosen, length).stream_bytes
+
+
+ACTIVATIONS = """architecture rows for "rows"
+config { V = .v ?? 67; d = .d ?? 64; L = .l ?? 2; H = .h ?? 4; hd = .hd ?? 16 }
+weights {
+  embed: embedding(V, d)
+  layers[i < L] { a, b: rms_norm(d, 1e-5); q, k, v: linear(d -> [H, hd]); o: linear([H, hd] -> d); w: linear(d -> d) }
+  head: linear(d -> V)
+}
+def forward(tokens: [T]) {
+  x = embed(tokens)
+  for i in layers {
+    h = a(x)
+    g = ACTIVATION(h)
+    x += o(attention(q(h), k(h), v(h))) * g
+    x += w(b(x))
+  }
+  return head(x)
+}
+"""
+
+
+@pytest.mark.usefixtures("starved")
+@pytest.mark.parametrize("activation", ["softplus", "gelu"])
+def test_activations_of_rows(activation: str) -> None:
+    """What an activation needs beside its result is in no place where that is wanted."""
+    program = program_of(ACTIVATIONS.replace("ACTIVATION", activation))
+    assert check(program, options("tiny", "bf16", 64, sram_bytes=SRAM_BYTES), 30).spills
 
 
 FAMILIES = [

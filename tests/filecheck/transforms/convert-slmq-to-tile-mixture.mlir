@@ -21,8 +21,6 @@
 // CHECK: tile.vbin "mul" %{{.*}} constant {{0.0078740157|7.8740157}}
 // The experts.
 // CHECK: scf.for %[[EXPERT:[0-9]+]] =
-// CHECK: tile.alloc "gathered" in "sram" bytes 64 : !tile.buffer
-// CHECK: tile.alloc "gathered" in "sram" bytes 16 : !tile.buffer
 // CHECK: %[[MEMBERS:[0-9]+]] = tile.alloc "members" in "smem" bytes 16 : !tile.buffer
 // CHECK: %[[COUNT:[0-9]+]] = scf.for
 // CHECK: %[[FOUND:[0-9]+]] = tile.lds 4 of %[[LISTS]]
@@ -30,6 +28,11 @@
 // CHECK: tile.sts 4 %{{.*}} of %[[MEMBERS]]
 // CHECK: %[[SOMEBODY:[0-9]+]] = arith.cmpi ne, %[[COUNT]]
 // CHECK-NEXT: scf.if %[[SOMEBODY]] {
+// CHECK: tile.alloc "gathered" in "sram" bytes 64 : !tile.buffer
+// CHECK: tile.alloc "gathered" in "sram" bytes 16 : !tile.buffer
+// CHECK: scf.for
+// CHECK: tile.lds 4 of %[[MEMBERS]]
+// CHECK: tile.vun "mov"
 // CHECK: %[[FIRST:[0-9]+]] = tile.weight {kind = "matrix", key = "layers.{i}.experts.{e}.up.weight", format = "i8", rows = 16 : i64, columns = 16 : i64, experts = 3 : i64, layers = array<i64: 0, 1>} layer %[[LAYER]]
 // CHECK-NEXT: %[[STRIDE:[0-9]+]] = arith.constant 320 : index
 // CHECK-NEXT: %[[OFFSET:[0-9]+]] = arith.muli %[[EXPERT]], %[[STRIDE]] : index
