@@ -19,9 +19,10 @@ from compiler.lowering.attention_loops import Attend, FirstKeys, load_first_keys
 from compiler.lowering.attention_single import AttendSingle
 from compiler.lowering.builder import Index, Place, element_bytes, place_of
 from compiler.lowering.int4_cache import Int4Cache, Int4Layout
-from compiler.lowering.plan import EARLY_KEYS, strip_shapes
+from compiler.lowering.plan import EARLY_KEYS
 from compiler.lowering.row_regions import rows_of
 from compiler.lowering.spilling import blocks_view, load_rows, new_spilled, staging
+from compiler.lowering.strip_shapes import strip_shapes
 from compiler.lowering.values import Lowering, Tensor
 from compiler.sizes import padded
 from isa.spec import KV_BLOCK
