@@ -277,8 +277,9 @@ class ChooseTilingPass(ModulePass):
                 break
         for number in () if plan.tokens else kept_first(module, best.plan, self.sram_bytes):
             is_possible(kept=1 << number)
-        if not is_possible(early=sum(EARLIER)):
-            for early in EARLIER:
+        earlier = [early for early in EARLIER if early != EARLY_WIDE or not best.plan.wide_tile]
+        if not is_possible(early=sum(earlier)):
+            for early in earlier:
                 is_possible(early=early)
         for early in EARLIER_IN_ROOM[
             : 1 if plan.tokens else None
