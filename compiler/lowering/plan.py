@@ -207,17 +207,6 @@ def streamed_bytes(form: WeightFormat, columns: int) -> int:
     return form.row_bytes(columns) + (form.scale_bytes(columns) if form.group else 0)
 
 
-def streamed_tile(plan: TilePlan, op: MatmulOp, budget: int) -> int:
-    """Columns of a k-tile whose input is streamed, too: of that it is a quarter of what may stay in SRAM, at most."""
-    columns = k_tile_of(budget, op.columns, op.weight_format)
-    row_bytes = plan.stream_bytes // plan.chunk // INPUT_TILE_SHARE
-    if columns * element_bytes(element_of(op.x.type)) <= row_bytes:
-        return columns
-    fitting = row_bytes // element_bytes(element_of(op.x.type))
-    k_unit = max(K_TILE_UNIT, op.weight_format.group)
-    return k_tile_of(max(fitting // k_unit, 1) * streamed_bytes(op.weight_format, k_unit), op.columns, op.weight_format)
-
-
 def heads_of(op: StripsOp) -> int:
     """The size of the heads that a strip of a group has whole: rotary embedding and attention work head by head. 1: of none."""
     rotated = [member.x for member in op.body.block.ops if isinstance(member, RopeOp)]

@@ -12,6 +12,7 @@ from compiler.dialects.slm import row_shape
 from compiler.dialects.slmq import MatmulOp, QuantizeOp, RowsOp, StripsOp, element_of
 from compiler.lowering.builder import element_bytes
 from compiler.lowering.plan import (
+    INPUT_TILE_SHARE,
     K_TILE_UNIT,
     STRIP_ROWS_UNIT,
     WORD_BYTES,
@@ -20,7 +21,6 @@ from compiler.lowering.plan import (
     heads_of,
     k_tile_of,
     streamed_bytes,
-    streamed_tile,
     strip_shape,
 )
 from compiler.sizes import ceil_div, padded
@@ -128,6 +128,17 @@ def is_streamed(plan: TilePlan, x: SSAValue) -> bool:
         isinstance(op, MatmulOp) and op.x is x and columns >= 2 * max(K_TILE_UNIT, op.weight_format.group)
         for op in readers
     )
+
+
+def streamed_tile(plan: TilePlan, op: MatmulOp, budget: int) -> int:
+    """Columns of a k-tile whose input is streamed, too: of that it is a quarter of what may stay in SRAM, at most."""
+    columns = k_tile_of(budget, op.columns, op.weight_format)
+    row_bytes = plan.stream_bytes // plan.chunk // INPUT_TILE_SHARE
+    if columns * element_bytes(element_of(op.x.type)) <= row_bytes:
+        return columns
+    fitting = row_bytes // element_bytes(element_of(op.x.type))
+    k_unit = max(K_TILE_UNIT, op.weight_format.group)
+    return k_tile_of(max(fitting // k_unit, 1) * streamed_bytes(op.weight_format, k_unit), op.columns, op.weight_format)
 
 
 def strip_shapes(plan: TilePlan, op: StripsOp) -> dict[MatmulOp, StripShape]:
