@@ -28,8 +28,9 @@ from compiler.dialects.slm import row_shape
 from compiler.emit.weight_layout import stored_row_bytes
 from compiler.images import encoder_of
 from compiler.lowering.builder import element_bytes
-from compiler.lowering.plan import TilePlan, strip_shapes
+from compiler.lowering.plan import TilePlan
 from compiler.lowering.segments import is_sparse
+from compiler.lowering.strip_shapes import strip_shapes
 
 BEATS = {"i8": 1, "i4": 1, "e4m3": 1, "e2m1": 1, "bf16": 2, "f16": 2, "f32": 4}
 """Of the wider operand: what a multiply-accumulate takes, in those of int8. Machines have tables of their own; this one ranks plans."""

@@ -15,8 +15,9 @@ from xdsl.ir import Block, Operation, SSAValue, Use
 from compiler.dialects import slm, slmq
 from compiler.dialects.slm import has_tokens, row_shape
 from compiler.lowering.builder import element_bytes
-from compiler.lowering.plan import STRIP_ROWS_UNIT, TilePlan, is_streamed, strip_shapes
+from compiler.lowering.plan import STRIP_ROWS_UNIT, TilePlan
 from compiler.lowering.segments import crossing_values, is_sparse
+from compiler.lowering.strip_shapes import is_streamed, late_reader, strip_shapes, wide_shape_of
 
 MOST_BLOCK_COLUMNS = 64
 
@@ -98,6 +99,9 @@ def block_columns(members: list[SSAValue], plan: TilePlan, most: int) -> int:
     and no strip columns of them, a block is a row."""
     value = members[0]
     columns = prod(row_shape(value))
+    reader = late_reader(plan, value)
+    if reader is not None:
+        return wide_shape_of(plan, reader).block
     if is_streamed(plan, value):
         made = strip_shapes(plan, value.owner).values() if isinstance(value.owner, slmq.StripsOp) else ()
         return gcd(columns, MOST_BLOCK_COLUMNS, *(shape.rows for shape in made), *k_tiles(plan, value))

@@ -17,9 +17,12 @@ from compiler.dialects import slm, slmq
 from compiler.dialects.slm import row_shape
 from compiler.images import encoder_of
 from compiler.lowering.builder import element_bytes
-from compiler.lowering.plan import KEY_TILES, ROW_TILES, TilePlan, is_streamed
+from compiler.lowering.plan import KEY_TILES, ROW_TILES, TilePlan
 from compiler.lowering.segments import is_sparse
+from compiler.lowering.strip_shapes import is_streamed, late_input, late_reader, wide_product, wide_shape_of
 from compiler.lowering.values import ancestor_in
+from compiler.lowering.weight_stream import TILE_TURNS
+from compiler.sizes import padded
 from isa.spec import KV_BLOCK
 
 # Those that divide a KV block, which no chunk crosses, into parts of about equal size.
@@ -48,6 +51,11 @@ KEY_SHARE = 8  # of the SRAM, for the keys at once, or half of what scores take
 ROW_SHARE, LARGEST_ROW_SHARE = 16, 8
 """Of the SRAM, for the widest rows of a tile; at most, where those of the layers' own values need more."""
 SHORT_HEAD = 128
+WIDE_SHARE = 7 / 8
+"""Of the SRAM: what sums of all columns, tiles of the input and weights take. The rest is for results and rotary embedding."""
+MOST_WIDE_TILES = 16
+TAIL_PART = 1 / 2
+"""Of a tile: the columns that stay in SRAM from when they are made. Their products hide the first tile from DRAM."""
 QUERY_TILES = (128, 64, 32, 16, 8, 4, 2, 1)
 
 
@@ -138,9 +146,9 @@ def spilling_plan(module: ModuleOp, limits: Limits, chunk: int, shares: tuple[in
     )  # fmt: skip
 
 
-def has_short_heads(module: ModuleOp) -> bool:
-    """Whether a softmax takes a good part of the time of its products."""
-    return any(slm.shape_of(op.k)[-1] <= SHORT_HEAD for op in attentions(module))
+def has_long_softmax(module: ModuleOp) -> bool:
+    """Whether a softmax takes a good part of the time of its products: heads are short, or scores have a cap."""
+    return any(slm.shape_of(op.k)[-1] <= SHORT_HEAD or op.softcap is not None for op in attentions(module))
 
 
 def carried_bytes(module: ModuleOp) -> int:
@@ -185,7 +193,10 @@ def kept_first(module: ModuleOp, plan: TilePlan, sram_bytes: int) -> list[int]:
     for function in [op for op in module.walk() if isinstance(op, FuncOp) and op is not encoder_of(module)]:
         for number, (members, _) in enumerate(spill_classes(function, plan)):
             value = members[0]
-            if any(isinstance(op, slmq.AttentionOp) for op in touching(members)):
+            if (
+                any(isinstance(op, slmq.AttentionOp) for op in touching(members))
+                or late_reader(plan, value) is not None
+            ):
                 continue
             size_bytes = plan.chunk * prod(row_shape(value)) * element_bytes(slmq.element_of(value.type))
             accesses = sum(1 + len(list(member.uses)) for member in members)
@@ -216,10 +227,38 @@ def inputs_beside(values: Sequence[SSAValue], plan: TilePlan) -> int:
         if isinstance(value.owner, Block):  # carried from layer to layer, in one place
             last = len(ops)
         groups = [op for op in ops[first : last + 1] if isinstance(op, slmq.StripsOp)]
-        inputs = [op.x for group in groups for op in group.body.block.ops if isinstance(op, slmq.MatmulOp)]
-        sizes = [prod(row_shape(x)) * element_bytes(slmq.element_of(x.type)) for x in inputs]
-        widest = max(widest, *sizes, 0)
+        products = [op for group in groups for op in group.body.block.ops if isinstance(op, slmq.MatmulOp)]
+        widest = max(widest, *(row_bytes_beside(op, plan) for op in products), 0)
     return plan.chunk * widest
+
+
+def row_bytes_beside(product: slmq.MatmulOp, plan: TilePlan) -> int:
+    """Bytes that a token has in SRAM for a product: its input, or two tiles of it and the sums."""
+    group = product.parent_op()
+    if isinstance(group, slmq.StripsOp) and wide_product(plan, group) is product:
+        return TILE_TURNS * wide_shape_of(plan, product).tile + PRODUCT_BYTES * product.rows
+    return prod(row_shape(product.x)) * element_bytes(slmq.element_of(product.x.type))
+
+
+def wide_tiles(module: ModuleOp, plan: TilePlan, sram_bytes: int) -> list[int]:
+    """Columns of the tiles of inputs that are quantised beside their products, most first: two of them with all sums fit in SRAM, and
+    weights for one strip, in two turns. Empty if there is no such product."""
+    products = [op for op in module.walk() if isinstance(op, slmq.MatmulOp) and late_input(op) is not None]
+    if not products:
+        return []
+    columns, sums = max(op.columns for op in products), max(op.rows for op in products) * PRODUCT_BYTES
+    strip = padded(plan.array_rows, 16)
+    beside = max(sum(m.columns for m in products_beside(op)) for op in products) * (plan.chunk + TILE_TURNS * strip)
+    most = (sram_bytes * WIDE_SHARE - plan.chunk * sums - beside) / (TILE_TURNS * (plan.chunk + strip))
+    sizes = [columns / (count + TAIL_PART) for count in range(1, MOST_WIDE_TILES + 1)]
+    return [padded(round(size), strip) for size in sizes if size <= most][:2]
+
+
+def products_beside(product: slmq.MatmulOp) -> list[slmq.MatmulOp]:
+    """The others of its group."""
+    group = product.parent_op()
+    assert isinstance(group, slmq.StripsOp)
+    return [op for op in group.body.block.ops if isinstance(op, slmq.MatmulOp) and op is not product]
 
 
 def input_bytes(module: ModuleOp) -> int:

@@ -24,6 +24,7 @@ from compiler.lowering.strip_streams import StripStreams, streams_of
 from compiler.lowering.tensors import load_to, vector_place
 from compiler.lowering.values import Lowering, Upcoming, VectorKey
 from compiler.lowering.weight_stream import Room, Turns
+from compiler.lowering.wide_streams import WideStreams
 from compiler.sizes import to_granules
 
 PASSED = (slmq.RowsOp, slmq.TensorOp)
@@ -50,7 +51,7 @@ class Ahead:
         self.beyond: Ahead | None = None
         self.begun = 0
         self.vectors: dict[VectorKey, tuple[NormBase, Room]] = {}
-        self.group: tuple[slmq.StripsOp, RowStreams | StripStreams] | None = None
+        self.group: tuple[slmq.StripsOp, RowStreams | StripStreams | WideStreams] | None = None
         self.selected: Ahead | None = None
         self.given: list[Turns] = []
         self.is_loaded = False

@@ -19,9 +19,10 @@ from compiler.lowering.attention_loops import Attend, FirstKeys, load_first_keys
 from compiler.lowering.attention_single import AttendSingle
 from compiler.lowering.builder import Index, Place, element_bytes, place_of
 from compiler.lowering.int4_cache import Int4Cache, Int4Layout
-from compiler.lowering.plan import EARLY_KEYS, strip_shapes
+from compiler.lowering.plan import EARLY_KEYS
 from compiler.lowering.row_regions import rows_of
 from compiler.lowering.spilling import blocks_view, load_rows, new_spilled, staging
+from compiler.lowering.strip_shapes import strip_shapes
 from compiler.lowering.values import Lowering, Tensor
 from compiler.sizes import padded
 from isa.spec import KV_BLOCK
@@ -225,7 +226,7 @@ class QueryTiles:
         q, out = (self.heads(tensor, part, first, head) for tensor in (self.q, self.out))
         if self.q.block:
             b.load(self.inside(q.tensor), self.outside(self.q, first, part.rows, own))
-        rows = QueryRows(part, self.shape, q, replace(out, by_part=bool(self.out.block)), head)
+        rows = QueryRows(part, self.shape, q, replace(out, by_part=bool(self.out.block)), head, self.sums(part))
         place = self.first_keys
         ahead = None if place is None else FirstKeys(place, lambda: self.load_next(first, head))
         attention = self.attend(part, self.shape, rows, ahead)
@@ -233,6 +234,16 @@ class QueryTiles:
         for rows in attention.parts:
             if self.out.block:
                 self.store(rows, first, part.rows)
+
+    def sums(self, part: Lowering) -> HeadRows | None:
+        """Where weighted values are added up, if not where they go: there the rows of parts lie between each other, and hardware that
+        compares intervals lets one part wait for the other. Large ones have no room of their own."""
+        s = self.shape
+        rows = Tensor(Place("sram"), "f32", (s.group * s.queries, s.head_dim), part.rows)
+        if self.out.block or self.most * rows.row_bytes > self.low.plan.row_bytes:
+            return None
+        place = Place("sram", self.b.alloc("attended_rows", self.most * rows.row_bytes))
+        return HeadRows(replace(rows, place=place), 0, by_part=True)
 
     def load_next(self, first: Index, head: Index) -> None:
         """The first keys of the next turn: of the next heads, or of the next tokens, if there are some."""

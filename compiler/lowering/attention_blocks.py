@@ -108,11 +108,16 @@ class Part:
 
 
 class QueryRows:
-    """The query rows of the key-value heads from `head` on: q, scores, (m, l, alpha, -) and weighted values, or a part of them."""
+    """The query rows of the key-value heads from `head` on: q, scores, (m, l, alpha, -) and weighted values, or a part of them.
 
-    def __init__(self, low: Lowering, shape: Shape, q: HeadRows, out: HeadRows, head: Index):
+    `sums`: a buffer for the weighted values until they are done, where those in `out` would make the parts wait for each other.
+    """
+
+    def __init__(
+        self, low: Lowering, shape: Shape, q: HeadRows, out: HeadRows, head: Index, sums: HeadRows | None = None
+    ):
         self.low, self.b, self.shape, self.head = low, low.builder, shape, head
-        self.query_rows, self.out_rows = q, out
+        self.query_rows, self.out_rows, self.sums = q, out, sums
         self.part = Part(0, shape.group, 0, shape.queries)
         rows = low.most_rows * shape.group * shape.queries
         size = element_bytes(shape.dtype)
@@ -157,10 +162,13 @@ class QueryRows:
 
     @property
     def acc(self) -> SSAValue:
-        if self.out_rows.by_part:
+        return self.values_view(self.sums or self.out_rows)
+
+    def values_view(self, rows: HeadRows) -> SSAValue:
+        if rows.by_part:
             head_bytes = self.shape.head_dim * 4
-            return self.row_view(self.out_rows.tensor.place, "f32", self.shape.head_dim, 4, head_bytes, 0)
-        return self.head_view(self.out_rows, "f32")
+            return self.row_view(rows.tensor.place, "f32", self.shape.head_dim, 4, head_bytes, 0)
+        return self.head_view(rows, "f32")
 
     def first_query_head(self) -> Index:
         """The first of the part's query heads, of all."""
@@ -194,7 +202,7 @@ class QueryRows:
         self.b.vbin("mul", self.acc, self.acc, self.running_view(2, self.shape.head_dim, repeat=True))
 
     def finish(self) -> None:
-        """acc = acc * (1 / l)."""
+        """out = acc * (1 / l)."""
         self.b.invert(self.row_view(self.inverses, "f32", 1, 4, 4, 0), self.running_view(1, 1))
         inverse = self.row_view(self.inverses, "f32", self.shape.head_dim, 0, 4, 0)
-        self.b.vbin("mul", self.acc, self.acc, inverse)
+        self.b.vbin("mul", self.values_view(self.out_rows), self.acc, inverse)

@@ -80,7 +80,8 @@ def lower_rms_norm(low: Lowering, op: slmq.RmsNormOp) -> None:
 def lower_layer_norm(low: Lowering, op: slmq.LayerNormOp) -> None:
     """m = sum(x) * (1/d); c = x - m; y = (c * (1 / sqrt(sum(c*c) * (1/d) + eps))) * w + b.
 
-    x - m is computed twice: keeping it beside its squares would take another buffer of the size of x.
+    x - m is computed twice: keeping it beside its squares would take another buffer of the size of x. Of rows that were only brought here
+    for this it takes their place.
     """
     b, norm = low.builder, Norm(low, op)
     weight = norm.vector(op.weight, "norm_weight")
@@ -88,11 +89,13 @@ def lower_layer_norm(low: Lowering, op: slmq.LayerNormOp) -> None:
     mean = low.new("mean", "f32", (*norm.shape[:-1], 1), low.rows)
     b.vred("sum", low.view(mean), norm.source)
     b.vbin("mul", low.view(mean), low.view(mean), 1 / norm.size)
-    b.vbin("sub", norm.target, norm.source, low.stretched(mean, norm.shape))
-    b.vbin("mul", norm.target, norm.target, norm.target)
+    centred = norm.source if op.x in low.copies and len(list(op.x.uses)) == 1 else norm.target
+    b.vbin("sub", centred, norm.source, low.stretched(mean, norm.shape))
+    b.vbin("mul", norm.target, centred, centred)
     inverse = norm.inverse_root_mean(op.eps.value.data)
-    b.vbin("sub", norm.target, norm.source, low.stretched(mean, norm.shape))
-    b.vbin("mul", norm.target, norm.target, inverse)
+    if centred is norm.target:
+        b.vbin("sub", centred, norm.source, low.stretched(mean, norm.shape))
+    b.vbin("mul", norm.target, centred, inverse)
     if bias is None:
         b.vbin("mul", norm.target, norm.target, weight)
     else:

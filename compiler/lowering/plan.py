@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import lcm, prod
+from math import lcm
 
 from xdsl.dialects.builtin import DictionaryAttr, IntegerAttr, ModuleOp, i64
-from xdsl.ir import SSAValue
 
-from compiler.dialects.slm import row_shape, shape_of
-from compiler.dialects.slmq import AttentionOp, MatmulOp, RopeOp, RowsOp, StripsOp, element_of
+from compiler.dialects.slm import shape_of
+from compiler.dialects.slmq import AttentionOp, RopeOp, StripsOp
 from compiler.errors import CompileError
 from compiler.formats import WeightFormat
-from compiler.lowering.builder import element_bytes
 from compiler.sizes import padded
 from isa.spec import SUM_QUANTUM
 
@@ -51,6 +49,9 @@ class TilePlan:
     of a chunk of tokens comes before its time, a sum of EARLY_KEYS..; first strips are multiplied while their input is made
     (compiler/lowering/early_strips.py).
 
+    wide_tile: columns, at most, of the tiles of an input that is quantised beside its product (compiler/lowering/wide_products.py), if
+    it has more of them; 0: none is.
+
     kept: a bit for each value that stays in SRAM although it is larger than spill_bytes, in the order of compiler/analysis/spills.py.
 
     token_strip_bytes: weights in flight per strip, one buffer, of a chunk of one token whose products are made one after the other
@@ -80,6 +81,7 @@ class TilePlan:
     span_bytes: int = 0
     early: int = 0
     kept: int = 0
+    wide_tile: int = 0
     tokens: int = 0
     expert_rows: int = 0
     expert_stream_rows: int = 0
@@ -116,7 +118,7 @@ class TilePlan:
         """For chunks of one token: its values are all in SRAM. What the other plan's strips are made of stays, since sparse rows lie in
         DRAM in its k-tiles."""
         return replace(
-            self, chunk=1, kv_heads=kv_heads, key_tile=key_tile, ahead=ahead, early=0, kept=0, spill_bytes=0,
+            self, chunk=1, kv_heads=kv_heads, key_tile=key_tile, ahead=ahead, early=0, kept=0, wide_tile=0, spill_bytes=0,
             stream_bytes=self.stream_bytes // self.chunk, token_strip_bytes=token_strip_bytes, span_bytes=span_bytes,
             tokens=0, expert_rows=0,
         )  # fmt: skip
@@ -200,35 +202,9 @@ def k_tile_of(budget: int, columns: int, form: WeightFormat) -> int:
     return min(equal, columns)
 
 
-def is_streamed(plan: TilePlan, x: SSAValue) -> bool:
-    """Whether the input of a product comes from DRAM in k-tiles, again for each strip: it is too large to stay in SRAM. Regions of rows
-    may read it, too."""
-    if not plan.stream_bytes or not isinstance(x.owner, RowsOp | StripsOp):
-        return False
-    columns = prod(row_shape(x))
-    if plan.chunk * columns * element_bytes(element_of(x.type)) <= plan.stream_bytes or columns % STRIP_ROWS_UNIT:
-        return False
-    readers = [use.operation for use in x.uses if not isinstance(use.operation, RowsOp)]
-    return len(readers) > 0 and all(
-        isinstance(op, MatmulOp) and op.x is x and columns >= 2 * max(K_TILE_UNIT, op.weight_format.group)
-        for op in readers
-    )
-
-
 def streamed_bytes(form: WeightFormat, columns: int) -> int:
     """A row of a strip, with what grows with its columns."""
     return form.row_bytes(columns) + (form.scale_bytes(columns) if form.group else 0)
-
-
-def streamed_tile(plan: TilePlan, op: MatmulOp, budget: int) -> int:
-    """Columns of a k-tile whose input is streamed, too: of that it is a quarter of what may stay in SRAM, at most."""
-    columns = k_tile_of(budget, op.columns, op.weight_format)
-    row_bytes = plan.stream_bytes // plan.chunk // INPUT_TILE_SHARE
-    if columns * element_bytes(element_of(op.x.type)) <= row_bytes:
-        return columns
-    fitting = row_bytes // element_bytes(element_of(op.x.type))
-    k_unit = max(K_TILE_UNIT, op.weight_format.group)
-    return k_tile_of(max(fitting // k_unit, 1) * streamed_bytes(op.weight_format, k_unit), op.columns, op.weight_format)
 
 
 def heads_of(op: StripsOp) -> int:
@@ -236,56 +212,3 @@ def heads_of(op: StripsOp) -> int:
     rotated = [member.x for member in op.body.block.ops if isinstance(member, RopeOp)]
     attended = [out for out in op.outs if any(isinstance(use.operation, AttentionOp) for use in out.uses)]
     return max((shape_of(value)[-1] for value in (*rotated, *attended)), default=1)
-
-
-def strip_shapes(plan: TilePlan, op: StripsOp) -> dict[MatmulOp, StripShape]:
-    """The strips of the products of a group: as many rows in all of them."""
-    products = [member for member in op.body.block.ops if isinstance(member, MatmulOp)]
-    heads, rows, count = heads_of(op), op.columns.value.data, len(products)
-    if any(is_streamed(plan, m.x) for m in products):
-        unit = lcm(padded(plan.array_rows, STRIP_ROWS_UNIT), heads)
-        unit = unit if unit * count <= plan.stream_rows else lcm(STRIP_ROWS_UNIT, heads)
-        strip = min(max(plan.stream_rows // count // unit, 1) * unit, padded(rows, STRIP_ROWS_UNIT))
-        budget = plan.strip_bytes // count // strip
-        return {m: StripShape(strip, streamed_tile(plan, m, budget)) for m in products}
-    shapes = [strip_shape(plan, rows, m.columns, m.weight_format, count, heads) for m in products]
-    rows = min(shape.rows for shape in shapes)
-    return {m: StripShape(rows, shape.k_tile) for m, shape in zip(products, shapes, strict=True)}
-
-
-@dataclass(frozen=True)
-class RowShape:
-    """How one token is multiplied by the weights of a group, one product after the other: strips of each, and the columns of the
-    result, a multiple of the strips' rows or all, that are finished at once."""
-
-    strips: dict[MatmulOp, StripShape]
-    span: int
-
-
-def row_shape_of(plan: TilePlan, op: StripsOp) -> RowShape:
-    """The sizes of a group for one token. All of its columns are finished at once if they fit the plan's span, else whole heads."""
-    stored, columns = strip_shapes(plan, op), op.columns.value.data
-    if columns * WORD_BYTES <= plan.span_bytes:
-        return RowShape(
-            {m: token_strip(plan, m, shape.k_tile, STRIP_ROWS_UNIT) for m, shape in stored.items()}, columns
-        )
-    unit = lcm(STRIP_ROWS_UNIT, heads_of(op))
-    shapes = {m: token_strip(plan, m, shape.k_tile, unit) for m, shape in stored.items()}
-    rows = min(shape.rows for shape in shapes.values())
-    count = max(plan.span_bytes // WORD_BYTES // rows, 1)
-    span = rows * (count - count % 2 if count > 1 else 1)
-    return RowShape({m: StripShape(rows, shape.k_tile) for m, shape in shapes.items()}, span)
-
-
-def token_strip(plan: TilePlan, op: MatmulOp, stored_tile: int, unit: int) -> StripShape:
-    """Strips of about equal size of one weight for one token, of multiples of `unit` rows. One row of inputs keeps the matrix unit busy
-    with few rows of weights: their port decides. `stored_tile`: of sparse rows in DRAM."""
-    form, most = op.weight_format, padded(op.rows, unit)
-    k_tile = stored_tile if form.sparse else op.columns
-    fitting = plan.token_strip_bytes // streamed_bytes(form, k_tile) // unit * unit
-    if fitting >= unit:
-        strips = -(-op.rows // min(fitting, most))
-        return StripShape(padded(-(-op.rows // strips), unit), k_tile)
-    if form.sparse:
-        return StripShape(unit, k_tile)
-    return StripShape(unit, k_tile_of(plan.token_strip_bytes // unit, op.columns, form))

@@ -190,7 +190,9 @@ class RowTiles:
         b, low = self.b, self.low
         inner = low.some_rows(first, b.least(b.sub(low.rows, first), self.most), self.most)
         inner.vectors = self.vectors
-        inner.values |= dict(zip(self.op.body.block.args, loaded, strict=True))
+        arguments = self.op.body.block.args
+        inner.values |= dict(zip(arguments, loaded, strict=True))
+        inner.copies = {arg for arg, source in zip(arguments, self.sources, strict=True) if source.block}
         results = yielded(self.op)
         inner.targets = dict(zip(results, self.some(self.outs, MADE, first, turn), strict=True))
         lower_members(inner, self.op, self.lower_op)

@@ -15,8 +15,9 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from compiler.dialects import slmq, tile
 from compiler.lowering.builder import Index
 from compiler.lowering.matmul import Product, steps_of
-from compiler.lowering.plan import STRIP_ROWS_UNIT, row_shape_of
+from compiler.lowering.plan import STRIP_ROWS_UNIT
 from compiler.lowering.strip_members import Results, StripMembers
+from compiler.lowering.strip_shapes import row_shape_of
 from compiler.lowering.values import Lowering
 from compiler.lowering.weight_stream import Room, Strip, Turns, WeightStream
 from compiler.sizes import padded

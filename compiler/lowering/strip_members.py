@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from xdsl.ir import Operation, SSAValue
 
@@ -18,6 +19,9 @@ from compiler.lowering.tensors import columns_on_chip
 from compiler.lowering.values import Lowering, Tensor, dies_at
 from compiler.lowering.weight_stream import Strip
 
+if TYPE_CHECKING:
+    from compiler.lowering.late_rows import LateRows
+
 
 @dataclass(frozen=True)
 class Results:
@@ -25,6 +29,8 @@ class Results:
 
     low: Lowering
     places: dict[SSAValue, Tensor | CacheRows]
+    late: dict[SSAValue, LateRows] = field(default_factory=dict[SSAValue, "LateRows"])
+    """Values that are quantised late."""
 
     def view(self, value: SSAValue, strip: Strip) -> SSAValue | None:
         """The strip's columns of a result that is in SRAM whole."""
@@ -34,7 +40,9 @@ class Results:
     def store(self, value: SSAValue, columns: SSAValue, strip: Strip) -> None:
         """Columns in a buffer of the strip to their place in DRAM, if the value goes there."""
         place = self.places.get(value)
-        if isinstance(place, CacheRows):
+        if value in self.late:
+            self.late[value].store(columns, strip)
+        elif isinstance(place, CacheRows):
             store_heads(self.low, place, columns, strip)
         elif place is not None and place.block:
             outside, inside = blocks_of(self.low, place, strip)

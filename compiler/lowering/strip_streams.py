@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from compiler.dialects import slmq
 from compiler.lowering.matmul import Product
-from compiler.lowering.plan import strip_shapes
 from compiler.lowering.row_strips import MOST_TURNS, RowStreams, weight_place
+from compiler.lowering.strip_shapes import strip_shapes, wide_product
 from compiler.lowering.values import Lowering
 from compiler.lowering.weight_stream import Room, Strip, Turns, WeightStream
+from compiler.lowering.wide_streams import WideStreams
 
 
 class StripStreams:
@@ -58,6 +59,8 @@ class StripStreams:
                     stream.load_ahead(base, self.strip(number))
 
 
-def streams_of(low: Lowering, op: slmq.StripsOp) -> RowStreams | StripStreams:
+def streams_of(low: Lowering, op: slmq.StripsOp) -> RowStreams | StripStreams | WideStreams:
     """Of one token, whose products come one after the other, or of many."""
-    return RowStreams(low, op) if low.plan.token_strip_bytes else StripStreams(low, op)
+    if low.plan.token_strip_bytes:
+        return RowStreams(low, op)
+    return StripStreams(low, op) if wide_product(low.plan, op) is None else WideStreams(low, op)

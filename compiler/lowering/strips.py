@@ -9,14 +9,18 @@ from xdsl.ir import Operation, SSAValue
 from compiler.dialects import slmq
 from compiler.lowering.attention import appended
 from compiler.lowering.builder import Index
+from compiler.lowering.late_rows import LateRows
 from compiler.lowering.matmul import Product, steps_of
 from compiler.lowering.row_strips import RowLoop, RowStreams
 from compiler.lowering.sampling import finish_sampling, start_sampling
 from compiler.lowering.spilling import new_spilled
 from compiler.lowering.strip_members import Results, StripMembers
+from compiler.lowering.strip_shapes import late_reader
 from compiler.lowering.strip_streams import StripStreams, streams_of
 from compiler.lowering.values import Lowering, Tensor, dies_at
 from compiler.lowering.weight_stream import Strip
+from compiler.lowering.wide_products import WideLoop
+from compiler.lowering.wide_streams import WideStreams
 
 if TYPE_CHECKING:
     from compiler.lowering.early_strips import EarlyStrips
@@ -30,13 +34,18 @@ def lower_strips(low: Lowering, op: slmq.StripsOp) -> None:
     results = Results(low, {})
     for value, out in zip(yielded, op.outs, strict=True):
         if not isinstance(value.owner, slmq.SampleOp):
-            results.places[value] = appended(low, out) or output_tensor(low, value, out)
+            results.places[value] = place = appended(low, out) or output_tensor(low, value, out)
+            reader = late_reader(low.plan, out)
+            if reader is not None and isinstance(place, Tensor):
+                results.late[value] = low.late[out] = LateRows(low, place, reader)
     for member in members:
         if isinstance(member, slmq.SampleOp):
             start_sampling(low)
     streams = low.streams.pop(op, None) or streams_of(low, op)
     if isinstance(streams, RowStreams):
         RowLoop(low, streams, members, results).run()
+    elif isinstance(streams, WideStreams):
+        WideLoop(low, streams, members, results).run()
     else:
         StripLoop(low, streams, members, results, low.early.pop(op, None)).run()
     for member in members:

@@ -20,8 +20,10 @@ from compiler.lowering.plan import TilePlan
 if TYPE_CHECKING:
     from compiler.lowering.ahead import Ahead
     from compiler.lowering.early_strips import EarlyStrips
+    from compiler.lowering.late_rows import LateRows
     from compiler.lowering.row_strips import RowStreams
     from compiler.lowering.strip_streams import StripStreams
+    from compiler.lowering.wide_streams import WideStreams
 
 VectorKey = tuple[WeightAttr, float]
 """A weight, and the constant that is added to it."""
@@ -84,7 +86,9 @@ class Lowering:
     vectors: weights of norms that are in SRAM already. names: numbers that make names of places differ.
     upcoming: what can be loaded before the op that is lowered is done. vectors_ahead: of the norm that needs them first, and streams:
     groups whose first weights are on their way already. begun: loads of which the first ones have been issued, the others come while the
-    next attention ends. early: groups whose first strips are multiplied already.
+    next attention ends. early: groups whose first strips are multiplied already. copies:
+    of rows in DRAM, which a region has for itself. late:
+    rows that are quantised beside the product that reads them.
     """
 
     builder: TileBuilder
@@ -112,10 +116,12 @@ class Lowering:
     upcoming: Upcoming | None = None
     vectors_ahead: dict[VectorKey, Place] = field(default_factory=dict[VectorKey, Place])
     begun: Ahead | None = None
-    streams: dict[slmq.StripsOp, RowStreams | StripStreams] = field(
-        default_factory=dict[slmq.StripsOp, "RowStreams | StripStreams"]
+    streams: dict[slmq.StripsOp, RowStreams | StripStreams | WideStreams] = field(
+        default_factory=dict[slmq.StripsOp, "RowStreams | StripStreams | WideStreams"]
     )
     early: dict[slmq.StripsOp, EarlyStrips] = field(default_factory=dict[slmq.StripsOp, "EarlyStrips"])
+    copies: set[SSAValue] = field(default_factory=set[SSAValue])
+    late: dict[SSAValue, LateRows] = field(default_factory=dict[SSAValue, "LateRows"])
 
     def __post_init__(self) -> None:
         self.most_rows = self.most_rows or self.plan.most_tokens
@@ -129,7 +135,16 @@ class Lowering:
     def some_rows(self, first: Index, count: Index, most: int) -> Lowering:
         """For some of these rows, at most `most`; it knows the same values."""
         position, first_row = self.builder.add(self.position, first), self.builder.add(self.first_row, first)
-        return replace(self, rows=count, position=position, first_row=first_row, most_rows=most, targets={}, vectors={})
+        return replace(
+            self,
+            rows=count,
+            position=position,
+            first_row=first_row,
+            most_rows=most,
+            targets={},
+            vectors={},
+            copies=set(),
+        )
 
     @staticmethod
     def without_tokens(builder: TileBuilder, plan: TilePlan) -> Lowering:

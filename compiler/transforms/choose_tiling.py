@@ -27,12 +27,13 @@ from compiler.analysis.tile_plans import (
     STREAM_SHARES,
     candidates,
     has_choices,
-    has_short_heads,
+    has_long_softmax,
     input_bytes,
     kept_first,
     mixing_plans,
     spilling_plan,
     streaming_plan,
+    wide_tiles,
 )
 from compiler.dialects import tile
 from compiler.errors import CompileError
@@ -212,9 +213,7 @@ class ChooseTilingPass(ModulePass):
         if least is None:
             return None
         better = plans(least.chunk, SPILL_SHARES[:-1])
-        if has_short_heads(
-            module
-        ):  # keys by whole blocks first: then a softmax runs beside the products of another block
+        if has_long_softmax(module):  # keys by whole blocks first: then it runs beside the products of another block
             better.sort(key=lambda plan: -plan.key_tile)
         return self.any_fitting(ctx, module, better, tried) or least
 
@@ -263,19 +262,24 @@ class ChooseTilingPass(ModulePass):
         best = next(need for need in reversed(tried) if need.plan == plan)
         module = without_encoder(module)
 
-        def is_possible(*, kept: int = 0, early: int = 0) -> bool:
+        def is_possible(*, kept: int = 0, early: int = 0, wide_tile: int = 0) -> bool:
             nonlocal best
             plan = replace(best.plan, kept=best.plan.kept | kept, early=best.plan.early | early)
+            plan = replace(plan, wide_tile=wide_tile or plan.wide_tile)
             if any(need.plan == plan for need in tried):
                 return False
             tried.append(need_of(ctx, module, plan, clean=True))
             best = tried[-1] if self.fits(tried[-1]) else best
             return best is tried[-1]
 
-        for number in () if plan.tokens else kept_first(module, plan, self.sram_bytes):
+        for columns in () if plan.tokens else wide_tiles(module, plan, self.sram_bytes):
+            if is_possible(wide_tile=columns):
+                break
+        for number in () if plan.tokens else kept_first(module, best.plan, self.sram_bytes):
             is_possible(kept=1 << number)
-        if not is_possible(early=sum(EARLIER)):
-            for early in EARLIER:
+        earlier = [early for early in EARLIER if early != EARLY_WIDE or not best.plan.wide_tile]
+        if not is_possible(early=sum(earlier)):
+            for early in earlier:
                 is_possible(early=early)
         for early in EARLIER_IN_ROOM[
             : 1 if plan.tokens else None

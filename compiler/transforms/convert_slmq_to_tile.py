@@ -31,6 +31,7 @@ from compiler.lowering.elementwise import lower_elementwise, lower_group_sums, l
 from compiler.lowering.encoder import Encoder
 from compiler.lowering.generate import build_generate
 from compiler.lowering.images import lower_l2_normalize, lower_replace
+from compiler.lowering.late_rows import lower_late_rows
 from compiler.lowering.layers import lower_layers
 from compiler.lowering.mixture import lower_mixture
 from compiler.lowering.norms import lower_layer_norm, lower_rms_norm
@@ -42,6 +43,7 @@ from compiler.lowering.routing import lower_column, lower_reduce_sum, lower_soft
 from compiler.lowering.row_regions import is_wide, lower_rows
 from compiler.lowering.rows import load_rotary_tables, lower_embed, lower_rope, lower_select_rows
 from compiler.lowering.sampling import chosen_rows, lower_sample, read_sampler
+from compiler.lowering.strip_shapes import is_late
 from compiler.lowering.strips import lower_strips
 from compiler.lowering.tensors import lower_tensor
 from compiler.lowering.values import Lowering, Upcoming
@@ -99,6 +101,9 @@ def lower_ops(
             lower_select_rows(low, op, wanted)
         elif isinstance(op, slm.LayersOp):
             lower_op(low, op, rest)
+        elif isinstance(op, slmq.RowsOp) and is_late(low.plan, op):
+            with located(low, op):
+                lower_late_rows(low, op)
         elif low.plan.early and isinstance(op, slmq.RowsOp):
             with located(low, op):
                 lower_rows(low, op, lower_op, EarlyStrips.of(low, op, rest))
@@ -134,6 +139,8 @@ def look_ahead(low: Lowering, op: Operation, rest: Sequence[Operation], then: Up
 def comes_early(low: Lowering, following: Sequence[Operation]) -> bool:
     """Whether what follows the strips of a chunk of tokens is loaded before they are finished."""
     region = following[0] if following else None
+    if isinstance(region, slmq.RowsOp) and is_late(low.plan, region):
+        return True
     if isinstance(region, slmq.RowsOp) and is_wide(low.plan, region):
         return low.plan.early & EARLY_WIDE > 0
     return region is None or isinstance(region, slmq.RowsOp)

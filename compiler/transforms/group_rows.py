@@ -82,6 +82,20 @@ def find_groups(block: Block) -> list[list[Operation]]:
     return groups
 
 
+def parts_of(group: list[Operation]) -> list[list[Operation]]:
+    """Quantisation that shares nothing with the rest of a group is a region of its own: what is quantised late must be."""
+    inside = {result for op in group for result in op.results}
+    alone = [op for op in group if isinstance(op, slmq.QuantizeOp) and op.x not in inside and not reads(group, op)]
+    rest = [op for op in group if op not in alone]
+    return [*([rest] if rest else []), *([op] for op in alone)]
+
+
+def reads(group: list[Operation], op: Operation) -> bool:
+    """Whether an op of a group reads a result of another one, or the same operand."""
+    shared = {*op.operands, *op.results}
+    return any(other is not op and not shared.isdisjoint(other.operands) for other in group)
+
+
 def is_read_by_rows(value: SSAValue) -> bool:
     """Token ids are in SMEM: an embedding finds its own."""
     is_token = isinstance(value.owner, Block) and isinstance(value.owner.parent_op(), FuncOp)
@@ -136,4 +150,5 @@ class GroupRowsPass(ModulePass):
             for block in blocks:
                 sink(block)
                 for group in find_groups(block):
-                    build(group)
+                    for part in parts_of(group):
+                        build(part)

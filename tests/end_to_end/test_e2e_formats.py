@@ -19,7 +19,8 @@ from compiler.driver import Options, lower
 from compiler.emit.executable import places_of
 from compiler.emit.recipes import Recipe
 from compiler.errors import CompileError
-from compiler.lowering.plan import TilePlan, strip_shapes
+from compiler.lowering.plan import TilePlan
+from compiler.lowering.strip_shapes import strip_shapes
 from compiler.program import Program
 from compiler.verify_each import StageVerifier
 from frontends import Virtual, load_program

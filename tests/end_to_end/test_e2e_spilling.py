@@ -182,3 +182,43 @@ def test_families(family: str) -> None:
         program = load_program(PUBLISHED / name)
         chosen = options("tiny", "w8a8", 64, sram_bytes=64 << 10)
         check_bits(program, chosen, prompt_of(40, 60), 3)
+
+
+@pytest.fixture
+def wide(starved: None, monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+    """Values lie in DRAM wherever they can, and every input of a product that can be quantised late has tiles of 32 columns."""
+    monkeypatch.setattr(ChooseTilingPass, "first_fitting", lambda *_: None)
+    monkeypatch.setattr(choose_tiling, "wide_tiles", lambda *_: [32])
+    yield
+
+
+@pytest.mark.usefixtures("wide")
+@pytest.mark.parametrize("scheme", [scheme for scheme in SCHEMES if scheme.startswith("w8a8")])
+@pytest.mark.parametrize("width", [112, 160, 208, 320])
+@pytest.mark.parametrize("length", [33, 140])
+def test_late_rows(scheme: str, width: int, length: int) -> None:
+    """One tile or several between the first and the last one; tails of all sizes; few rows and those of a second chunk."""
+    program = tiny_program(5, **WIDE | {"intermediate_size": width})
+    chosen = options("tiny", scheme, 160, sram_bytes=96 << 10)
+    check_bits(program, chosen, prompt_of(length, 67), 3)
+    module = lower(program, chosen, "tile")
+    labels = {op.label.data for op in module.walk() if isinstance(op, tile.AllocOp)}
+    assert {"last_columns", "late_rows"} <= labels
+
+
+@pytest.mark.usefixtures("wide")
+@pytest.mark.parametrize("scheme", ["w8a8-s24", "w4a8-g32", "bf16"])
+def test_sums_in_order_are_not_late(scheme: str) -> None:
+    """Sums of floats and of groups have an order, which tiles would change."""
+    program, chosen = tiny_program(5, **WIDE), options("tiny", scheme, 160, sram_bytes=96 << 10)
+    module = lower(program, chosen, "tile")
+    assert not [op for op in module.walk() if isinstance(op, tile.AllocOp) and op.label.data == "last_columns"]
+
+
+@pytest.mark.usefixtures("wide")
+@pytest.mark.parametrize("family", ["gemma2", "olmo2", "phi", "gpt_neox", "gpt2", "opt", "qwen3", "stablelm"])
+def test_families_with_late_rows(family: str) -> None:
+    """With norms behind the product, with biases, and with another product in the group."""
+    for name in published(family):
+        program, chosen = load_program(PUBLISHED / name), options("tiny", "w8a8", 64, sram_bytes=96 << 10)
+        check_bits(program, chosen, prompt_of(40, 60), 3)
