@@ -6,16 +6,14 @@ from typing import Any
 
 from simulator.fast.compiled import inlined
 from simulator.fast.descriptors import BASE_MASK, field_of, set_field
-from simulator.fast.issue import issue
+from simulator.fast.issue import CUT, issue
 from simulator.fast.layout import Block, ByPc, Core, Exit, Ints, Program, Td
 from simulator.fast.lookup import learn
-from simulator.fast.observation import begin_observation
 from simulator.fast.posting import finish_all
 from simulator.fast.program_layout import Op
-from simulator.fast.replay import UNKNOWN, arrive
+from simulator.fast.replay import arrive, reach_obstacle
 from simulator.fast.scalar import DIV, REM, alu, branches
 from simulator.fast.system import bring_up_to_date, system
-from simulator.fast.traces import enter_trace
 
 DONE, FAULT, WATCHDOG = int(Exit.HOST), int(Exit.FAULT), int(Exit.WATCHDOG)
 
@@ -25,17 +23,13 @@ def run(s: Block, program: Program, values: Ints, by_pc: Ints) -> int:
     core, tds = s.core, s.tds
     pc, now, steps, instructions = core[Core.PC], core[Core.NOW], core[Core.STEPS], program.size - 1
     learn(s, program)
-    if core[Core.MADE] > 0:
-        enter_trace(s, values, by_pc, core[Core.MADE] - 1)
-        begin_observation(s, values, core[Core.MADE] - 1, UNKNOWN)
-        core[Core.MADE] = 0
     code = 0
     while code == 0:
         if steps == 0:
             code = WATCHDOG
             break
         i = program[pc]
-        op, following = i.op, pc + 1
+        op, following, is_cut = i.op, pc + 1, False
         if op < Op.BRANCH:
             if DIV <= op <= REM and values[i.b] == 0:
                 code = FAULT
@@ -59,19 +53,28 @@ def run(s: Block, program: Program, values: Ints, by_pc: Ints) -> int:
                     by_pc[target, ByPc.FLOW] += 1
                     by_pc[following, ByPc.FLOW] -= 1
                     following = target
-                if target <= pc and core[Core.EXTRAPOLATES] != 0:
-                    core[Core.PC], core[Core.NOW], core[Core.STEPS] = following, now + 1, steps - 1
-                    code = arrive(s, values, by_pc)
-                    following, now, steps = core[Core.PC], core[Core.NOW] - 1, core[Core.STEPS] + 1
+                is_cut = target <= pc
         else:
             core[Core.NOW] = now
-            code = issue(s, values, by_pc, i, pc) if op == Op.ENGINE else system(s, values, i)
+            if op == Op.ENGINE:
+                code = issue(s, values, by_pc, i, pc)
+            else:
+                if op >= Op.STS:
+                    is_cut = True
+                    reach_obstacle(s, pc)
+                code = system(s, values, i)
             if code > DONE:
                 break
+            if code == CUT:
+                code, is_cut = 0, True
             now = core[Core.NOW]
         pc = following
         now += 1
         steps -= 1
+        if is_cut and core[Core.EXTRAPOLATES] != 0 and code == 0:
+            core[Core.PC], core[Core.NOW], core[Core.STEPS] = pc, now, steps
+            code = arrive(s, program, values, by_pc)
+            pc, now, steps = core[Core.PC], core[Core.NOW], core[Core.STEPS]
     core[Core.PC], core[Core.NOW], core[Core.STEPS] = pc, now, steps
     finish_all(s)
     bring_up_to_date(s)

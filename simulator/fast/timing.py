@@ -99,6 +99,11 @@ class FastTiming:
         self._by_pc = self._counted_by_pc()
         tables.forget(self.block, self.arrays.by_pc)
 
+    def forget_traces(self) -> None:
+        """Makes room in the tables of traces; what was passed over stays counted."""
+        self._add_passed()
+        tables.forget_traces(self.block, self.arrays.by_pc)
+
     def records(self) -> Records:
         """What was recorded so far."""
         self.read_log()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from isa.spec import X_REGISTERS
 from simulator.fast.compiled import compiled, inlined
-from simulator.fast.descriptors import BASE_MASK, mixed
-from simulator.fast.layout import Block, ByPc, Core, Form, Ints, Operand, Td
-from simulator.fast.scalar import load
+from simulator.fast.descriptors import mixed
+from simulator.fast.layout import Block, ByPc, Core, Ints, Td
+from simulator.fast.scalar import load, smem_place
 from simulator.fast.schedule import SMEM
-from simulator.fast.trace_layout import MAX_TRACES, Trace
-from simulator.timing.actions import ACTION_INDEX
+from simulator.fast.trace_layout import MAX_TRACES, Load, Trace
 
-SMEM_ACTION = ACTION_INDEX["smem"]
 WORDS = int(Td.LENGTH)
 TABLE_MASK = 2 * MAX_TRACES - 1
 SHAPE_ITEMS, DESCRIPTOR_ITEMS = 2 + WORDS, 2 + WORDS
@@ -121,65 +120,55 @@ def reads_alike(s: Block, row: int) -> bool:
 
 
 @compiled
-def find_places(s: Block, values: Ints, row: int) -> bool:
-    """Writes the places of its sources within a period to `places`; False if a pointer may not lie where it would."""
-    at, mask = s.traces[row, Trace.SOURCES], s.core[Core.PERIOD_MASK]
+def find_sources(s: Block, values: Ints, row: int) -> bool:
+    """Writes what the sources of a trace are to `sources`, and the places of those with pointers within a period to `places`; False
+    if one is not what it may be.
+    """
+    smem, at = s.memories[SMEM, 0], s.traces[row, Trace.LOADS]
+    for number in range(s.traces[row, Trace.LOADS + 1]):
+        address = values[s.items[at]] * s.items[at + 1] + s.items[at + 2]
+        log2 = s.items[at + 3]
+        if not smem_place(address, 1 << log2, 1 << log2):
+            return False
+        s.sources[X_REGISTERS + number] = load(smem, address, log2)
+        at += Load.LENGTH
+    at, mask, keys = s.traces[row, Trace.SOURCES], s.core[Core.PERIOD_MASK], s.traces[row, Trace.KEYS]
     for number in range(s.traces[row, Trace.SOURCES + 1]):
-        value = values[s.items[at]]
+        value = value_of(s, values, s.items[at])
         if value < s.items[at + 1] or value > s.items[at + 2]:
             return False
-        s.places[number] = value & mask
+        if number < keys:
+            s.places[number] = value & mask
         at += 3
-    return True
-
-
-@compiled
-def limit_sources(s: Block, row: int) -> None:
-    """Notes between which values the sources of a trace may be: where its pointers, with the forms that were observed, are in
-    bounds. Alignment is that of the place in a period.
-    """
-    items, at = s.items, s.traces[row, Trace.POINTERS]
-    for _ in range(s.traces[row, Trace.POINTERS + 1]):
-        source, added = s.traces[row, Trace.SOURCES] + 3 * items[at + 1], items[at + 2]
-        low, high, size = reach(s, s.noted[0, items[at]])
-        items[source + 1] = max(items[source + 1], -added - min(low, 0))
-        items[source + 2] = min(items[source + 2], min(size - high, BASE_MASK) - added)
-        at += 3
-    s.traces[row, Trace.IS_KNOWN] = 1
+    # Whoever reads SMEM at other addresses is not to wait for engines.
+    return s.traces[row, Trace.LOADS + 1] == 0 or s.core[Core.SMEM_HORIZON] <= s.core[Core.NOW]
 
 
 @inlined
-def reach(s: Block, form: int) -> tuple[int, int, int]:
-    """Where its operand in DRAM begins and ends, from the base on, and the size of the region."""
-    forms, at = s.forms, Form.OPERAND
-    while forms[form, at + Operand.REGISTER] != forms[form, Form.DRAM]:
-        at += Operand.LENGTH
-    return (
-        forms[form, at + Operand.LOW],
-        forms[form, at + Operand.HIGH],
-        s.memories[forms[form, at + Operand.REGION], 1],
-    )
+def value_of(s: Block, values: Ints, source: int) -> int:
+    return values[source] if source < X_REGISTERS else s.sources[source]
 
 
 @compiled
 def leave_results(s: Block, values: Ints, by_pc: Ints, row: int) -> None:
-    """What the trace leaves in registers, and how often instructions were executed."""
+    """What the trace leaves in registers, with its sources as they are, and how often instructions were executed."""
     items, tds, at = s.items, s.tds, s.traces[row, Trace.DESCRIPTORS]
     for _ in range(s.traces[row, Trace.DESCRIPTORS + 1]):
         td, source = items[at], items[at + 1]
         for word in range(WORDS):
             tds[td, word] = items[at + 2 + word]
         if source >= 0:
-            tds[td, Td.BASE] += values[source]
+            tds[td, Td.BASE] += value_of(s, values, source)
         at += DESCRIPTOR_ITEMS
     at = s.traces[row, Trace.RESULTS]
     results = s.traces[row, Trace.RESULTS + 1]
     for number in range(results):
-        s.results[number] = items[at + 3 * number + 2]
-        if items[at + 3 * number + 1] >= 0:
-            s.results[number] += values[items[at + 3 * number + 1]]
+        source = items[at + 4 * number + 1]
+        s.results[number] = items[at + 4 * number + 3]
+        if source >= 0:
+            s.results[number] += items[at + 4 * number + 2] * value_of(s, values, source)
     for number in range(results):
-        values[items[at + 3 * number]] = s.results[number]
+        values[items[at + 4 * number]] = s.results[number]
     at = s.traces[row, Trace.FLOWS]
     for _ in range(s.traces[row, Trace.FLOWS + 1]):
         by_pc[items[at], ByPc.FLOW] += items[at + 1]
