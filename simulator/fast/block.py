@@ -105,6 +105,7 @@ BLOCK_DTYPE = np.dtype(
             ("items", (MAX_ITEMS,)),
             ("states", (MAX_STATES, MAX_STATE_WORDS)),  # length, then words
             ("state_table", (2 * MAX_STATES,)),
+            ("state_anchored", (MAX_STATES,)),  # whether keys and values are accessed
             ("state", (MAX_STATE_WORDS,)),
             ("transitions", (MAX_TRANSITIONS, Transition.LENGTH)),
             ("transition_table", (2 * MAX_TRANSITIONS,)),
@@ -120,6 +121,7 @@ BLOCK_DTYPE = np.dtype(
             ("way_x", (X_REGISTERS + 1, XWay.LENGTH)),
             ("way_td", (TD_REGISTERS + 1, TdWay.LENGTH)),
             ("way_sources", (MAX_SOURCES, WaySource.LENGTH)),
+            ("way_bases", (TD_REGISTERS,)),  # the way on which the base at the beginning was read
             ("way_loads", (MAX_LOADS, Load.LENGTH)),
             ("way_reads", (MAX_READS, 3)),  # as those of a trace
             ("way_pointers", (MAX_POINTERS, 3)),  # form, source, what is added

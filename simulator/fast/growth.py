@@ -6,6 +6,7 @@ from simulator.fast.compiled import compiled, inlined
 from simulator.fast.layout import Block, ByPc, Core, Ints, Program
 from simulator.fast.observation import FIRST_CREDIT, is_milestone
 from simulator.fast.program_layout import Op
+from simulator.fast.recorder import TO_KNOWN
 from simulator.fast.trace_layout import MAX_RUN, NEVER, Trace
 from simulator.fast.trace_maker import make_trace
 
@@ -14,6 +15,11 @@ USEFUL = 4
 """A trace that was passed over so often was worth its making."""
 MAX_GROWN = 8
 """So many longer traces are made at a place before one is known to be useful."""
+HOPELESS = 8
+"""From a place that deserved a trace so often and is the beginning of nothing useful, a trace goes on to one that is: what differs each time
+may be over there.
+"""
+OLDER = 16
 LEAST_ENGINES, MORE_CUTS = 4, 4
 """To pass over a trace takes as long as to execute some engine instructions: the fewest a trace has, if one of so many cuts does."""
 
@@ -23,7 +29,13 @@ def first_trace(s: Block, program: Program, values: Ints, by_pc: Ints, pc: int) 
     """The row and one of a new trace at a place where none applies, if it deserves one; or 0."""
     if program[pc].op >= Op.STS or not deserves_trace(by_pc, pc, s.core[Core.HOT_VISITS]):
         return 0
-    made = make_trace(s, program, values, by_pc, pc, 1, LEAST_ENGINES)
+    if by_pc[pc, ByPc.USEFUL] == 0 and by_pc[pc, ByPc.VISITS] > s.core[Core.HOT_VISITS] + HOPELESS:
+        by_pc[pc, ByPc.REACHES] = 1
+    made = 0
+    if by_pc[pc, ByPc.REACHES] != 0:
+        made = make_trace(s, program, values, by_pc, pc, TO_KNOWN, LEAST_ENGINES)
+    if made == 0:
+        made = make_trace(s, program, values, by_pc, pc, 1, LEAST_ENGINES)
     return made if made > 0 else make_trace(s, program, values, by_pc, pc, MORE_CUTS, LEAST_ENGINES)
 
 
@@ -68,16 +80,21 @@ def note_in_run(s: Block, number: int, row: int, cuts: int) -> None:
 
 @compiled
 def end_run(s: Block, passes: int, cuts: int) -> None:
-    """So much was passed over in one go."""
+    """So much was passed over in one go. What is known for much longer is not ahead of a trace: it may well be used without it."""
     for number in range(min(passes, MAX_RUN)):
         row = s.run[number, 0]
-        s.traces[row, Trace.AHEAD] = min(s.traces[row, Trace.AHEAD], cuts - s.run[number, 1])
+        passed, end = s.traces[row, Trace.PASSES], number + 1
+        while end < min(passes, MAX_RUN) and s.traces[s.run[end, 0], Trace.PASSES] <= OLDER * passed:
+            end += 1
+        until = cuts if end == passes else s.run[min(end, MAX_RUN - 1), 1]
+        s.traces[row, Trace.AHEAD] = min(s.traces[row, Trace.AHEAD], until - s.run[number, 1])
 
 
 @inlined
 def reward(s: Block, by_pc: Ints, row: int) -> None:
     """A trace was passed over."""
     s.traces[row, Trace.PASSES] += 1
+    by_pc[s.traces[row, Trace.BEGIN], ByPc.USEFUL] += 1
     if s.traces[row, Trace.PASSES] == USEFUL:
         pc = s.traces[row, Trace.BEGIN]
         by_pc[pc, ByPc.CREDIT] = min(by_pc[pc, ByPc.CREDIT] + REWARD, MAX_CREDIT)

@@ -245,6 +245,8 @@ class ByPc(IntEnum):
     VISITS = auto()
     CREDIT = auto()  # so many traces may still be made
     GROWN = auto()  # how many longer traces were made that have not proved useful
+    USEFUL = auto()  # how often traces from here on were passed over
+    REACHES = auto()  # whether traces from here on go to a place where others proved useful
     WAY = auto()  # the number of the way that this was last noted in
     WAY_FLOW = auto()  # ... its place in `way_flows`
     LENGTH = auto()

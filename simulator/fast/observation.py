@@ -60,7 +60,7 @@ def end_observation(s: Block, state: int) -> int:
     state = state if state > 0 else current_state(s, core[Core.NOW], True)
     is_alike = core[Core.PC] == s.traces[row, Trace.END] and core[Core.NOTED] == s.traces[row, Trace.ENGINES]
     costs, signature = core[Core.OBSERVED_COSTS], UNKNOWN
-    if is_alike and min(state, core[Core.OBSERVED_FROM]) > 0:
+    if is_alike and may_have(s, row, state) and may_have(s, row, core[Core.OBSERVED_FROM]):
         for number in range(s.traces[row, Trace.KEYS]):
             s.places[number] = s.observed_places[number]
         signature = signature_of(s, row)
@@ -72,6 +72,12 @@ def end_observation(s: Block, state: int) -> int:
         note_transition(s, row, target)
     leave_observation(s)
     return state
+
+
+@inlined
+def may_have(s: Block, row: int, state: int) -> bool:
+    """Whether a trace may begin or end in a state. One whose keys and values may be others knows of none that are in flight."""
+    return state > 0 and s.traces[row, Trace.IS_ANCHORED] & s.state_anchored[state - 1] == 0
 
 
 @compiled
@@ -144,7 +150,7 @@ def subtract_counters(s: Block) -> None:
 @compiled
 def find_transition(s: Block, state: int, row: int) -> int:
     """The row of what the trace does in a state with its sources at `places`, or -1."""
-    if state <= 0:
+    if not may_have(s, row, state):
         return UNKNOWN
     signature = signature_of(s, row)
     if signature == UNKNOWN:

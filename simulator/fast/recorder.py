@@ -43,14 +43,19 @@ from simulator.reference.scalar import TD_LD_ALIGNMENT
 
 MAX_LENGTH = 1 << 15
 REFUSED = -1
-SMEM = int(Region.SMEM)
+TO_KNOWN = -1
+PROVEN = 16
+"""So many useful traces, or passes of them, make a place known."""
+SMEM, KV = int(Region.SMEM), int(Region.KV)
 READ_ONLY = sum(1 << region for region in READ_ONLY_REGIONS)
 TD_BYTES_LOG2, WORD_LOG2 = 5, 3
 
 
 @compiled
 def follow(s: Block, program: Program, values: Ints, by_pc: Ints, pc: int, cuts: int) -> int:
-    """The pc behind the last cut, or in front of what no trace has; or REFUSED."""
+    """The pc behind the last cut, or in front of what no trace has; or REFUSED. With cuts of TO_KNOWN: behind the first one where
+    traces have proved useful.
+    """
     way = s.way
     while way[Way.INSTRUCTIONS] < MAX_LENGTH:
         i = program[pc]
@@ -74,7 +79,7 @@ def follow(s: Block, program: Program, values: Ints, by_pc: Ints, pc: int, cuts:
         way[Way.INSTRUCTIONS] += 1
         if is_cut:
             way[Way.CUTS] += 1
-            if way[Way.CUTS] == cuts:
+            if way[Way.CUTS] == cuts or (cuts == TO_KNOWN and by_pc[following, ByPc.USEFUL] >= PROVEN):
                 return following
         pc = following
     return REFUSED
@@ -225,19 +230,20 @@ def follow_engine(s: Block, by_pc: Ints, i: Any, pc: int) -> bool:
 
 @compiled
 def follow_operand(s: Block, by_pc: Ints, i: Any, pc: int, register: int) -> bool:
-    """What lies in a read-only region may lie elsewhere, as the interlock does not look at it."""
+    """What lies in a read-only region may lie elsewhere, as the interlock does not look at it; and so may keys and values, if all
+    of them do.
+    """
     if register == NO_TD:
         return True
-    source = touch_base(s, register)
-    if source < 0:
-        return True
-    form = 0
-    if READ_ONLY >> (s.tds[register, Td.KIND] & 15) & 1 != 0:
+    source, region, form = touch_base(s, register), s.tds[register, Td.KIND] & 15, 0
+    if source >= 0 and (region == KV or READ_ONLY >> region & 1 != 0):
         form = find_form(s, by_pc[pc, ByPc.FORM], pc, i)
-    added = added_to(s, source, 1, s.tds[register, Td.BASE])
-    if form == 0 or s.forms[form - 1, Form.DRAM] != register or not is_small(added):
+    added = 0 if source < 0 else added_to(s, source, 1, s.tds[register, Td.BASE])
+    if form == 0 or not is_only_pointer(s, form - 1, register) or not is_small(added):
         make_known(s, source)
+        s.way[Way.FIXED] |= 1 if region == KV else 0
         return True
+    s.way_sources[source, WaySource.IS_ANCHORED] |= 1 if region == KV else 0
     at = s.way[Way.POINTERS]
     if at == MAX_POINTERS:
         return False
@@ -247,6 +253,12 @@ def follow_operand(s: Block, by_pc: Ints, i: Any, pc: int, register: int) -> boo
     low, high, size = reach(s, form - 1)
     limit(s, source, -added - min(low, 0), min(size - high, BASE_MASK) - added)
     return True
+
+
+@inlined
+def is_only_pointer(s: Block, form: int, register: int) -> bool:
+    """Whether a descriptor register is that of the operand in DRAM, which nothing else is compared with."""
+    return s.forms[form, Form.DRAM] == register and s.forms[form, Form.PAIRS] == 0
 
 
 @inlined

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import numpy as np
 
+from isa.spec import Region
+
 from simulator.fast.compiled import compiled, inlined
 from simulator.fast.descriptors import mixed
 from simulator.fast.interlock import ENGINE_BITS, LOW_BITS
-from simulator.fast.layout import ENGINE_COUNT, Block, Core, Ints, Profile
+from simulator.fast.layout import ADDRESS_BITS, ENGINE_COUNT, Block, Core, Ints, Profile
 from simulator.fast.sharing import promise
 from simulator.fast.slots import GROUP, GROUPS, NEXT, slot
 from simulator.fast.trace_layout import MAX_STATE_WORDS, MAX_STATES
 from simulator.fast.turnaround import END, MASK, ORDER, START, is_last, remember_transfer
 
 FIRST_ENGINE = 1
+FIRST_WORD = 2 + 2 * ENGINE_COUNT
+KV = int(Region.KV)
 TOO_LONG = MAX_STATE_WORDS + 1
 FACTORS: Ints = np.random.default_rng(0).integers(-(1 << 62), 1 << 62, MAX_STATE_WORDS) | 1
 """Of each word in the hash of a state: a sum of products is quicker than a chain."""
@@ -169,13 +173,27 @@ def interned(s: Block, adds: bool) -> int:
             return row + 1
         place = place + 1 & table.size - 1
     row = s.core[Core.STATES]
+    if row == MAX_STATES:
+        s.core[Core.STALE] = 1
     if row == MAX_STATES or not adds:
         return 0
+    s.state_anchored[row] = 1 if has_region(s.state, KV, FIRST_WORD + 4 * s.core[Core.QUEUE_DEPTH]) else 0
     for word in range(length):
         s.states[row, word] = s.state[word]
     s.core[Core.STATES] = row + 1
     table[place] = row + 1
     return row + 1
+
+
+@compiled
+def has_region(words: Ints, region: int, at: int) -> bool:
+    """Whether there are accesses in flight in a region. `at`: where their words begin."""
+    for _ in range(2):
+        for number in range(words[at]):
+            if words[at + 4 * number + 3] >> ADDRESS_BITS == region:
+                return True
+        at += 1 + 4 * words[at]
+    return False
 
 
 @compiled

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from enum import IntEnum, auto
 
-from isa.spec import X_REGISTERS
+from isa.spec import TD_REGISTERS, X_REGISTERS
 from simulator.timing.actions import ACTIONS
 from simulator.timing.profile import ENGINE_SLOTS
 
 MAX_TRACES, MAX_ITEMS, MAX_STATES, MAX_TRANSITIONS = 1 << 12, 1 << 22, 1 << 14, 1 << 15
-MAX_SIGNATURES = 1 << 15
+MAX_SIGNATURES = 1 << 16
 MAX_STATE_WORDS, MAX_TRACE_ENGINES = 768, 1 << 12
 MAX_LOADS, MAX_READS, MAX_POINTERS, MAX_FLOWS, MAX_RUN = 64, 1 << 10, 1 << 10, 1 << 10, 1 << 8
-MAX_SOURCES = X_REGISTERS + 1 + MAX_LOADS
+FIRST_BASE = X_REGISTERS + MAX_LOADS
+MAX_SOURCES = FIRST_BASE + TD_REGISTERS
 LEAST, GREATEST = -(1 << 62), 1 << 62
 NEVER = 1 << 40
 """More cuts than any trace has."""
@@ -22,7 +23,8 @@ ACTION_COUNT = len(ACTIONS)
 
 class Trace(IntEnum):
     """Columns of `traces`: a way from one place to the next, with what it needs and what it changes (replay.py). Lists are
-    places in `items` and lengths in entries. A source is an x-register, or X_REGISTERS and the number of a load.
+    places in `items` and lengths in entries. A source is an x-register, or X_REGISTERS and the number of a load, or FIRST_BASE and a
+    descriptor register whose base it is.
     """
 
     FOLLOWING = 0  # the next trace with the same place in `trace_table` and one, or 0
@@ -41,12 +43,13 @@ class Trace(IntEnum):
     LONGER = auto()  # the trace that begins in the same way and one, or 0
     SHORTER = auto()  # the one of which it is the longer one, and one, or 0
     KEYS = auto()  # how many of its sources have pointers
+    IS_ANCHORED = auto()  # whether some of these point to keys and values
     GUARDS = auto()  # .. x-register, value
     SHAPES = GUARDS + 2  # .. descriptor register, whether the base counts, its words
     READS = SHAPES + 2  # .. SMEM address, log2 of bytes, value
     LOADS = READS + 2  # .. each of Load
     POINTERS = LOADS + 2  # .. form, place of the source, what is added to it
-    SOURCES = POINTERS + 2  # .. source, its least and its greatest value; those with pointers first
+    SOURCES = POINTERS + 2  # .. each of Source; those with pointers first
     RESULTS = SOURCES + 2  # .. x-register, source or -1, factor, what is added
     DESCRIPTORS = RESULTS + 2  # .. descriptor register, source or -1, its words
     FLOWS = DESCRIPTORS + 2  # .. pc, what is added to its flow
@@ -60,6 +63,17 @@ class Load(IntEnum):
     FACTOR = auto()
     ADDED = auto()
     LOG2 = auto()  # of its bytes
+    LENGTH = auto()
+
+
+class Source(IntEnum):
+    """Columns of a source."""
+
+    SOURCE = 0
+    LEAST = auto()
+    GREATEST = auto()
+    IS_ANCHORED = auto()  # whether it has pointers to keys and values
+    START = auto()  # .. what it was: all of these move together
     LENGTH = auto()
 
 
@@ -101,6 +115,7 @@ class Way(IntEnum):
     READS = auto()
     POINTERS = auto()
     FLOWS = auto()
+    FIXED = auto()  # whether keys and values are accessed at places that are conditions
     LENGTH = auto()
 
 
@@ -117,7 +132,6 @@ class TdWay(IntEnum):
 
     IS_KNOWN = 0  # it was read or written
     SHAPE_COUNTS = auto()  # what it was at the beginning is a condition
-    BASE_COUNTS = auto()  # .. its base too
     HAS_BASE = auto()  # the base was read or written
     SOURCE = auto()  # .. where it comes from, or -1
     LENGTH = auto()
@@ -131,5 +145,6 @@ class WaySource(IntEnum):
     LEAST = auto()  # otherwise, it may be between these
     GREATEST = auto()
     POINTS = auto()  # whether it became the base of an operand
+    IS_ANCHORED = auto()  # .. of one among keys and values
     PLACE = auto()  # .. in the list of sources
     LENGTH = auto()

@@ -18,6 +18,8 @@ from simulator.fast.trace_layout import (
     MAX_SOURCES,
     MAX_TRACES,
     NEVER,
+    FIRST_BASE,
+    Source,
     Load,
     TdWay,
     Trace,
@@ -26,13 +28,13 @@ from simulator.fast.trace_layout import (
     XWay,
 )
 from simulator.fast.traces import enter_trace
-from simulator.fast.way import NO_SOURCE, added_to, begin_way, end_way, touch_base
+from simulator.fast.way import NO_SOURCE, added_to, base_counts, begin_way, end_way, make_known, touch_base
 
 MOST_ITEMS = (
     3 * (MAX_READS + MAX_LOADS + MAX_POINTERS)
     + 4 * (MAX_LOADS + X_REGISTERS)
     + 2 * (MAX_FLOWS + X_REGISTERS)
-    + 3 * MAX_SOURCES
+    + Source.LENGTH * MAX_SOURCES
     + 2 * TD_REGISTERS * (2 + Td.LENGTH)
 )
 
@@ -96,7 +98,8 @@ def list_conditions(s: Block, row: int) -> None:
     items, sources = s.items, s.way_sources
     for register in range(TD_REGISTERS):  # of what is left, the base too must be what it was
         if s.way_td[register, TdWay.HAS_BASE] == 0 and is_changed(s, register):
-            touch_base(s, register)
+            make_known(s, touch_base(s, register))
+    fix_anchors(s)
     at = begin_list(s, row, Trace.GUARDS)
     for register in range(1, X_REGISTERS):
         if sources[register, WaySource.KNOWN] != 0:
@@ -106,7 +109,7 @@ def list_conditions(s: Block, row: int) -> None:
     at = begin_list(s, row, Trace.SHAPES)
     for register in range(TD_REGISTERS):
         if s.way_td[register, TdWay.SHAPE_COUNTS] != 0:
-            items[at], items[at + 1] = register, s.way_td[register, TdWay.BASE_COUNTS]
+            items[at], items[at + 1] = register, 1 if base_counts(s, register) else 0
             for word in range(Td.LENGTH):
                 items[at + 2 + word] = s.kept_tds[register, word]
             at += 2 + Td.LENGTH
@@ -138,8 +141,9 @@ def is_changed(s: Block, register: int) -> bool:
 @inlined
 def is_left_alone(s: Block, register: int) -> bool:
     """Whether all words are conditions, and still what they were."""
-    counts = s.way_td[register, TdWay.SHAPE_COUNTS] & s.way_td[register, TdWay.BASE_COUNTS]
-    return counts != 0 and s.tds[register, Td.BASE] == s.kept_tds[register, Td.BASE] and not is_changed(s, register)
+    source, is_same = s.way_td[register, TdWay.SOURCE], s.tds[register, Td.BASE] == s.kept_tds[register, Td.BASE]
+    is_kept = s.way_td[register, TdWay.SHAPE_COUNTS] != 0 and (source == FIRST_BASE + register or base_counts(s, register))
+    return is_kept and is_same and not is_changed(s, register)
 
 
 @compiled
@@ -153,16 +157,22 @@ def list_sources(s: Block, row: int) -> None:
     end_list(s, row, Trace.LOADS, at, Load.LENGTH)
     at, keys = begin_list(s, row, Trace.SOURCES), 0
     for points in range(1, -1, -1):
-        for source in range(X_REGISTERS + s.way[Way.LOADS]):
+        for source in range(MAX_SOURCES):
+            if not is_in_use(s, source):
+                continue
             free = sources[source, WaySource.KNOWN] == 0 and sources[source, WaySource.POINTS] == points
             least, greatest = sources[source, WaySource.LEAST], sources[source, WaySource.GREATEST]
             if free and (points == 1 or least > LEAST or greatest < GREATEST):
-                items[at], items[at + 1], items[at + 2] = source, least, greatest
+                anchored = sources[source, WaySource.IS_ANCHORED]
+                items[at + Source.SOURCE], items[at + Source.IS_ANCHORED] = source, anchored
+                items[at + Source.LEAST], items[at + Source.GREATEST] = least, greatest
+                items[at + Source.START] = sources[source, WaySource.START]
+                s.traces[row, Trace.IS_ANCHORED] |= anchored
                 sources[source, WaySource.PLACE] = keys
                 keys += points
-                at += 3
+                at += Source.LENGTH
     s.traces[row, Trace.KEYS] = keys
-    end_list(s, row, Trace.SOURCES, at, 3)
+    end_list(s, row, Trace.SOURCES, at, Source.LENGTH)
     at = begin_list(s, row, Trace.POINTERS)
     for number in range(s.way[Way.POINTERS]):
         source = s.way_pointers[number, 1]
@@ -171,6 +181,25 @@ def list_sources(s: Block, row: int) -> None:
             items[at + 2] = s.way_pointers[number, 2]
             at += 3
     end_list(s, row, Trace.POINTERS, at, 3)
+
+
+@inlined
+def is_in_use(s: Block, source: int) -> bool:
+    if source >= FIRST_BASE:
+        return s.way_bases[source - FIRST_BASE] == s.core[Core.WAYS]
+    return source < X_REGISTERS + s.way[Way.LOADS]
+
+
+@compiled
+def fix_anchors(s: Block) -> None:
+    """If some keys and values have to be where they are, so have all."""
+    sources, fixed = s.way_sources, s.way[Way.FIXED]
+    for source in range(MAX_SOURCES):
+        if is_in_use(s, source) and sources[source, WaySource.IS_ANCHORED] & sources[source, WaySource.KNOWN] != 0:
+            fixed = 1
+    for source in range(MAX_SOURCES):
+        if fixed != 0 and is_in_use(s, source) and sources[source, WaySource.IS_ANCHORED] != 0:
+            make_known(s, source)
 
 
 @compiled

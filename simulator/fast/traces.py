@@ -8,10 +8,12 @@ from simulator.fast.descriptors import mixed
 from simulator.fast.layout import Block, ByPc, Core, Ints, Td
 from simulator.fast.scalar import load, smem_place
 from simulator.fast.schedule import SMEM
-from simulator.fast.trace_layout import MAX_TRACES, Load, Trace
+from simulator.timing.costs import DRAM_GRANULE_BYTES
+from simulator.fast.trace_layout import FIRST_BASE, MAX_TRACES, Load, Source, Trace
 
 WORDS = int(Td.LENGTH)
 TABLE_MASK = 2 * MAX_TRACES - 1
+MOST_TRIED = 16
 SHAPE_ITEMS, DESCRIPTOR_ITEMS = 2 + WORDS, 2 + WORDS
 
 
@@ -23,20 +25,32 @@ def find_trace(s: Block, values: Ints, by_pc: Ints, pc: int, before: int) -> int
         return likely
     first, name = by_pc[pc, ByPc.TRACE], 0
     if first > 0:
-        name = first_of(s, values, pc, s.trace_table[place_of_values(s, values, pc, first - 1)])
+        name = first_of(s, values, pc, place_of_values(s, values, pc, first - 1))
         if name == 0:
-            name = first_of(s, values, pc, s.trace_table[place_of_pc(pc)])
+            name = first_of(s, values, pc, place_of_pc(pc))
     if before > 0:
         s.traces[before - 1, Trace.SUCCESSOR] = name
     return name
 
 
 @compiled
-def first_of(s: Block, values: Ints, pc: int, name: int) -> int:
-    """The first trace of a list that the program goes from here on, or 0."""
-    while name > 0 and (s.traces[name - 1, Trace.BEGIN] != pc or not applies(s, values, name - 1)):
-        name = s.traces[name - 1, Trace.FOLLOWING]
-    return name
+def first_of(s: Block, values: Ints, pc: int, place: int) -> int:
+    """The first trace of a list that the program goes from here on, which becomes the first one, or 0. What was not wanted for long
+    is not looked for.
+    """
+    name = s.trace_table[place]
+    first, before = name, 0
+    for _ in range(MOST_TRIED):
+        if name == 0:
+            return 0
+        if s.traces[name - 1, Trace.BEGIN] == pc and applies(s, values, name - 1):
+            if before > 0:
+                s.traces[before - 1, Trace.FOLLOWING] = s.traces[name - 1, Trace.FOLLOWING]
+                s.traces[name - 1, Trace.FOLLOWING] = first
+                s.trace_table[place] = name
+            return name
+        before, name = name, s.traces[name - 1, Trace.FOLLOWING]
+    return 0
 
 
 @compiled
@@ -133,20 +147,28 @@ def find_sources(s: Block, values: Ints, row: int) -> bool:
         s.sources[X_REGISTERS + number] = load(smem, address, log2)
         at += Load.LENGTH
     at, mask, keys = s.traces[row, Trace.SOURCES], s.core[Core.PERIOD_MASK], s.traces[row, Trace.KEYS]
+    anchors, moved = 0, 0
     for number in range(s.traces[row, Trace.SOURCES + 1]):
-        value = value_of(s, values, s.items[at])
-        if value < s.items[at + 1] or value > s.items[at + 2]:
+        value = value_of(s, values, s.items[at + Source.SOURCE])
+        if value < s.items[at + Source.LEAST] or value > s.items[at + Source.GREATEST]:
             return False
         if number < keys:
             s.places[number] = value & mask
-        at += 3
+        if s.items[at + Source.IS_ANCHORED] != 0:  # all keys and values by the same distance, or they would meet otherwise
+            by = value - s.items[at + Source.START]
+            if by & DRAM_GRANULE_BYTES - 1 != 0 or (anchors > 0 and by != moved):
+                return False
+            anchors, moved = anchors + 1, by
+        at += Source.LENGTH
     # Whoever reads SMEM at other addresses is not to wait for engines.
     return s.traces[row, Trace.LOADS + 1] == 0 or s.core[Core.SMEM_HORIZON] <= s.core[Core.NOW]
 
 
 @inlined
 def value_of(s: Block, values: Ints, source: int) -> int:
-    return values[source] if source < X_REGISTERS else s.sources[source]
+    if source < X_REGISTERS:
+        return values[source]
+    return s.sources[source] if source < FIRST_BASE else s.tds[source - FIRST_BASE, Td.BASE]
 
 
 @compiled
@@ -155,10 +177,10 @@ def leave_results(s: Block, values: Ints, by_pc: Ints, row: int) -> None:
     items, tds, at = s.items, s.tds, s.traces[row, Trace.DESCRIPTORS]
     for _ in range(s.traces[row, Trace.DESCRIPTORS + 1]):
         td, source = items[at], items[at + 1]
+        base = value_of(s, values, source) if source >= 0 else 0  # of the bases at the beginning, its own is the only one
         for word in range(WORDS):
             tds[td, word] = items[at + 2 + word]
-        if source >= 0:
-            tds[td, Td.BASE] += value_of(s, values, source)
+        tds[td, Td.BASE] += base
         at += DESCRIPTOR_ITEMS
     at = s.traces[row, Trace.RESULTS]
     results = s.traces[row, Trace.RESULTS + 1]

@@ -1,7 +1,7 @@
 """What a way through the program needs, while recorder.py follows it: where each number comes from.
 
 A number on the way is a value and, if it may be another one next time, a source: value = factor * source + something. Sources are the
-x-registers at the beginning, and what `lds` reads at addresses that depend on them. What decides anything is made known: its source must
+x-registers and the bases of descriptors at the beginning, and what `lds` reads at addresses that depend on x-registers. What decides anything is made known: its source must
 then be what it is. Everything else that is read, descriptors and SMEM, is noted as a condition.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from isa.spec import TD_REGISTERS, X_REGISTERS
 from simulator.fast.compiled import compiled, inlined
 from simulator.fast.layout import Block, Core, Ints, Td
-from simulator.fast.trace_layout import GREATEST, LEAST, MAX_LOADS, Load, TdWay, Way, WaySource, XWay
+from simulator.fast.trace_layout import FIRST_BASE, GREATEST, LEAST, MAX_LOADS, Load, TdWay, Way, WaySource, XWay
 
 MAX_ADDED = 1 << 61
 MAX_FACTOR = 1 << 24
@@ -49,7 +49,7 @@ def end_way(s: Block, values: Ints) -> None:
 def clear_source(s: Block, source: int, value: int) -> None:
     s.way_sources[source, WaySource.START], s.way_sources[source, WaySource.KNOWN] = value, 0
     s.way_sources[source, WaySource.LEAST], s.way_sources[source, WaySource.GREATEST] = LEAST, GREATEST
-    s.way_sources[source, WaySource.POINTS] = 0
+    s.way_sources[source, WaySource.POINTS] = s.way_sources[source, WaySource.IS_ANCHORED] = 0
 
 
 @inlined
@@ -76,7 +76,7 @@ def make_known(s: Block, source: int) -> None:
     """Its value becomes a condition; if it was read from SMEM, so does the address."""
     if source >= 0:
         s.way_sources[source, WaySource.KNOWN] = 1
-        if source >= X_REGISTERS:
+        if X_REGISTERS <= source < FIRST_BASE:
             s.way_sources[s.way_loads[source - X_REGISTERS, Load.REGISTER], WaySource.KNOWN] = 1
 
 
@@ -116,13 +116,21 @@ def touch(s: Block, register: int) -> None:
         s.way_td[register, TdWay.IS_KNOWN] = s.way_td[register, TdWay.SHAPE_COUNTS] = 1
 
 
+@inlined
+def base_counts(s: Block, register: int) -> bool:
+    """Whether the base of a descriptor register at the beginning is a condition."""
+    is_read = s.way_td[register, TdWay.SHAPE_COUNTS] != 0 and s.way_bases[register] == s.core[Core.WAYS]
+    return is_read and s.way_sources[FIRST_BASE + register, WaySource.KNOWN] != 0
+
+
 @compiled
 def touch_base(s: Block, register: int) -> int:
-    """The base, in the same way; returns its source."""
+    """Returns the source of the base."""
     touch(s, register)
     if s.way_td[register, TdWay.HAS_BASE] == 0:
-        s.way_td[register, TdWay.BASE_COUNTS] = s.way_td[register, TdWay.HAS_BASE] = 1
-        s.way_td[register, TdWay.SOURCE] = NO_SOURCE
+        set_base(s, register, FIRST_BASE + register)
+        clear_source(s, FIRST_BASE + register, s.tds[register, Td.BASE])
+        s.way_bases[register] = s.core[Core.WAYS]
     source = s.way_td[register, TdWay.SOURCE]
     return NO_SOURCE if source >= 0 and s.way_sources[source, WaySource.KNOWN] != 0 else source
 

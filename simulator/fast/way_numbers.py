@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from isa.spec import X_REGISTERS
 from simulator.fast.compiled import compiled, inlined
 from simulator.fast.layout import Block, Ints
 from simulator.fast.scalar import ADD, DIV, EQ, LT, MUL, NE, REM, SLL, SUB, alu
@@ -52,14 +53,22 @@ def follow_alu(s: Block, values: Ints, i: Any) -> bool:
 
 @inlined
 def source_of_sum(s: Block, a: int, b: int, sign: int) -> tuple[int, int]:
-    """Source and factor of a sum or a difference. Of two sources, one that is not scaled remains: what is scaled counts turns."""
+    """Source and factor of a sum or a difference. Of two sources one remains, if one is likelier to be a pointer."""
     if source_of(s, a) >= 0 and source_of(s, b) >= 0 and source_of(s, a) != source_of(s, b):
-        a_is_plain, b_is_plain = factor_of(s, a) == 1, factor_of(s, b) == 1
-        if not a_is_plain or b_is_plain:
+        one, two = likelihood(s, a), likelihood(s, b)
+        if one <= two:
             know(s, a)
-        if not b_is_plain or a_is_plain:
+        if two <= one:
             know(s, b)
     return max(source_of(s, a), source_of(s, b)), factor_of(s, a) + sign * factor_of(s, b)
+
+
+@inlined
+def likelihood(s: Block, register: int) -> int:
+    """Whether a number is a pointer: what is scaled counts turns, what is read from tables is a place."""
+    if factor_of(s, register) != 1:
+        return 0
+    return 2 if source_of(s, register) >= X_REGISTERS else 1
 
 
 @compiled
