@@ -81,8 +81,12 @@ def note_in_run(s: Block, number: int, row: int, cuts: int) -> None:
 @compiled
 def end_run(s: Block, passes: int, cuts: int) -> None:
     """So much was passed over in one go. What is known for much longer is not ahead of a trace: it may well be used without it."""
+    s.core[Core.RUNS] += 1
     for number in range(min(passes, MAX_RUN)):
         row = s.run[number, 0]
+        if s.traces[row, Trace.RUN] == s.core[Core.RUNS]:
+            continue  # again
+        s.traces[row, Trace.RUN] = s.core[Core.RUNS]
         passed, end = s.traces[row, Trace.PASSES], number + 1
         while end < min(passes, MAX_RUN) and s.traces[s.run[end, 0], Trace.PASSES] <= OLDER * passed:
             end += 1

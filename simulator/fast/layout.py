@@ -91,6 +91,7 @@ class Core(IntEnum):
     OBSERVED_CUTS = auto()  # ... how many places are to come until its end
     OBSERVED_COSTS = auto()  # ... rows of `observed_work` in use
     NOTED = auto()  # engine instructions noted
+    RUNS = auto()  # times that something was passed over in one go, so far
     PASSED = auto()  # instructions that were not executed, so far
     QUEUE_FULL = auto()  # .. by engine
     LENGTH = QUEUE_FULL + ENGINE_SLOTS

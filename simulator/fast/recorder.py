@@ -62,7 +62,7 @@ def follow(s: Block, program: Program, values: Ints, by_pc: Ints, pc: int, cuts:
         op, following, is_cut = i.op, pc + 1, False
         if op >= Op.STS or (op == Op.ENGINE and meets_smem(s, i)):
             way[Way.CUTS] += 1
-            return pc
+            return REFUSED if cuts == TO_KNOWN else pc
         if op < Op.BRANCH:
             may_go_on = follow_alu(s, values, i)
         elif op <= Op.JALR:

@@ -40,6 +40,7 @@ class Trace(IntEnum):
     MISSES = auto()  # transitions that were not noted for want of credit
     CUTS = auto()  # how many places it passes at which traces could begin, with its end
     AHEAD = auto()  # the fewest cuts that were passed over in one go from its beginning on, of late
+    RUN = auto()  # the last run it was passed over in
     LONGER = auto()  # the trace that begins in the same way and one, or 0
     SHORTER = auto()  # the one of which it is the longer one, and one, or 0
     KEYS = auto()  # how many of its sources have pointers
