@@ -89,8 +89,10 @@ class Core(IntEnum):
     OBSERVED_AT = auto()  # ... the cycle
     OBSERVED_FRONTIER = auto()
     OBSERVED_CUTS = auto()  # ... how many places are to come until its end
+    OBSERVED_MOVED = auto()  # ... MOVED when it began
     OBSERVED_COSTS = auto()  # ... rows of `observed_work` in use
     NOTED = auto()  # engine instructions noted
+    MOVED = auto()  # how far the keys and values of the trace that was looked at are from where they were when it was made
     RUNS = auto()  # times that something was passed over in one go, so far
     PASSED = auto()  # instructions that were not executed, so far
     QUEUE_FULL = auto()  # .. by engine

@@ -37,6 +37,7 @@ def begin_observation(s: Block, values: Ints, row: int, state: int) -> None:
         return
     s.traces[row, Trace.CREDIT] -= 1
     core[Core.OBSERVED], core[Core.NOTED], core[Core.OBSERVED_AT] = row + 1, 0, core[Core.NOW]
+    core[Core.OBSERVED_MOVED] = core[Core.MOVED]
     core[Core.OBSERVED_CUTS], core[Core.OBSERVED_COSTS] = s.traces[row, Trace.CUTS], 0
     for number in range(keys):
         s.observed_places[number] = s.places[number]
@@ -60,13 +61,14 @@ def end_observation(s: Block, state: int) -> int:
     state = state if state > 0 else current_state(s, core[Core.NOW], True)
     is_alike = core[Core.PC] == s.traces[row, Trace.END] and core[Core.NOTED] == s.traces[row, Trace.ENGINES]
     costs, signature = core[Core.OBSERVED_COSTS], UNKNOWN
-    if is_alike and may_have(s, row, state) and may_have(s, row, core[Core.OBSERVED_FROM]):
+    stays = in_flight(s, row, state) | in_flight(s, row, core[Core.OBSERVED_FROM])
+    if is_alike and min(state, core[Core.OBSERVED_FROM]) > 0 and (stays == 0 or core[Core.OBSERVED_MOVED] == 0):
         for number in range(s.traces[row, Trace.KEYS]):
             s.places[number] = s.observed_places[number]
         signature = signature_of(s, row)
     if signature != UNKNOWN and core[Core.ITEMS] + 3 * costs <= MAX_ITEMS:
         target, new = s.transitions[core[Core.TRANSITIONS]], core[Core.TRANSITIONS]
-        target[Transition.SIGNATURE], target[Transition.NEXT] = signature, state
+        target[Transition.SIGNATURE], target[Transition.NEXT], target[Transition.STAYS] = signature, state, stays
         enter(s.transition_table, transition_hash(core[Core.OBSERVED_FROM], row, signature), new)
         core[Core.TRANSITIONS] += 1
         note_transition(s, row, target)
@@ -75,9 +77,9 @@ def end_observation(s: Block, state: int) -> int:
 
 
 @inlined
-def may_have(s: Block, row: int, state: int) -> bool:
-    """Whether a trace may begin or end in a state. One whose keys and values may be others knows of none that are in flight."""
-    return state > 0 and s.traces[row, Trace.IS_ANCHORED] & s.state_anchored[state - 1] == 0
+def in_flight(s: Block, row: int, state: int) -> int:
+    """Whether there are keys or values in flight in a state: a trace that accesses any meets these only where it did before."""
+    return 0 if state <= 0 else s.traces[row, Trace.IS_ANCHORED] & s.state_anchored[state - 1]
 
 
 @compiled
@@ -150,7 +152,7 @@ def subtract_counters(s: Block) -> None:
 @compiled
 def find_transition(s: Block, state: int, row: int) -> int:
     """The row of what the trace does in a state with its sources at `places`, or -1."""
-    if not may_have(s, row, state):
+    if state <= 0:
         return UNKNOWN
     signature = signature_of(s, row)
     if signature == UNKNOWN:
@@ -163,6 +165,7 @@ def find_transition(s: Block, state: int, row: int) -> int:
             found[Transition.STATE] == state
             and found[Transition.TRACE] == row
             and found[Transition.SIGNATURE] == signature
+            and (found[Transition.STAYS] == 0 or s.core[Core.MOVED] == 0)
         ):
             return table[place] - 1
         place = place + 1 & table.size - 1

@@ -89,6 +89,7 @@ class Transition(IntEnum):
     FRONTIER = auto()  # from the beginning, or 0
     USES = auto()  # .. since timing.py added up what they count
     USED = auto()  # whether the trace was passed over with it
+    STAYS = auto()  # whether keys and values must be where they were when the trace was made
     WORK = auto()  # .. (cost, executions, busy cycles) for each cost
     COSTS = auto()  # .. and how many these are
     COUNTERS = auto()  # .. what is added to each

@@ -160,6 +160,7 @@ def find_sources(s: Block, values: Ints, row: int) -> bool:
                 return False
             anchors, moved = anchors + 1, by
         at += Source.LENGTH
+    s.core[Core.MOVED] = moved
     # Whoever reads SMEM at other addresses is not to wait for engines.
     return s.traces[row, Trace.LOADS + 1] == 0 or s.core[Core.SMEM_HORIZON] <= s.core[Core.NOW]
 
