@@ -73,7 +73,8 @@ class FastEngine:
         core[Core.EXTRAPOLATES] = options.timing_only and options.extrapolate
         core[Core.FORMS_AT] = timing.block.forms.ctypes.data
         core[Core.PROFILES] = options.profile_host
-        timing.forget()  # which memories are there may have changed
+        memory = state.memory
+        timing.serve((options.timing_only, options.features, tuple(memory.arrays), tuple(memory.sizes.items())))
 
     def run(self, entry: int) -> Iterator[Event]:
         """Runs from an instruction until halt; yields events. Raises TrapError, after it is written to the mailbox, and

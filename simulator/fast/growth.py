@@ -16,10 +16,11 @@ USEFUL = 4
 MAX_GROWN = 8
 """So many longer traces are made at a place before one is known to be useful."""
 HOPELESS = 8
-"""From a place that deserved a trace so often and is the beginning of nothing useful, a trace goes on to one that is: what differs each time
-may be over there.
+"""From a place that deserved a trace so often and is the beginning of nothing useful, a trace goes on to a place that is: what differs
+each time may be over there.
 """
 OLDER = 16
+"""What was passed over so many times as often as a trace does not become part of it."""
 LEAST_ENGINES, MORE_CUTS = 4, 4
 """To pass over a trace takes as long as to execute some engine instructions: the fewest a trace has, if one of so many cuts does."""
 

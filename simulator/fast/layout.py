@@ -92,7 +92,9 @@ class Core(IntEnum):
     OBSERVED_MOVED = auto()  # ... MOVED when it began
     OBSERVED_COSTS = auto()  # ... rows of `observed_work` in use
     NOTED = auto()  # engine instructions noted
-    MOVED = auto()  # how far the keys and values of the trace that was looked at are from where they were when it was made
+    MOVED = (
+        auto()
+    )  # how far the keys and values of the trace that was looked at are from where they were when it was made
     RUNS = auto()  # times that something was passed over in one go, so far
     PASSED = auto()  # instructions that were not executed, so far
     QUEUE_FULL = auto()  # .. by engine

@@ -120,9 +120,7 @@ def keep_work(s: Block, target: Ints) -> None:
         at += 3
         for pair in range(s.costs[cost, Cost.ACTIONS]):
             action = Cost.ACTION + 2 * pair
-            target[Transition.ACTIONS + s.costs[cost, action]] += (
-                s.observed_work[place, 1] * s.costs[cost, action + 1]
-            )
+            target[Transition.ACTIONS + s.costs[cost, action]] += s.observed_work[place, 1] * s.costs[cost, action + 1]
     s.core[Core.ITEMS] = at
 
 

@@ -7,22 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from isa.spec import READ_ONLY_REGIONS, X_REGISTERS, Region
-from simulator.fast.compiled import compiled, inlined
+from isa.spec import X_REGISTERS, Region
+from simulator.fast.compiled import compiled
 from simulator.fast.descriptors import BASE_MASK, field_of, load_descriptor, set_field
-from simulator.fast.layout import Block, ByPc, Core, Form, Ints, Operand, Program, Td
-from simulator.fast.lookup import find_form
+from simulator.fast.layout import Block, ByPc, Core, Ints, Program, Td
 from simulator.fast.program_layout import NO_TD, Op
 from simulator.fast.scalar import branches, load, smem_place
-from simulator.fast.trace_layout import (
-    MAX_FLOWS,
-    MAX_POINTERS,
-    MAX_READS,
-    MAX_TRACE_ENGINES,
-    TdWay,
-    Way,
-    WaySource,
-)
+from simulator.fast.trace_layout import MAX_FLOWS, MAX_READS, TdWay, Way
 from simulator.fast.way import (
     NO_SOURCE,
     added_to,
@@ -39,16 +30,16 @@ from simulator.fast.way import (
     touch_base,
 )
 from simulator.fast.way_numbers import follow_alu, limits_branch
+from simulator.fast.way_operands import follow_engine
 from simulator.reference.scalar import TD_LD_ALIGNMENT
 
 MAX_LENGTH = 1 << 15
 REFUSED = -1
 TO_KNOWN = -1
 PROVEN = 16
-"""So many useful traces, or passes of them, make a place known."""
-SMEM, KV = int(Region.SMEM), int(Region.KV)
-READ_ONLY = sum(1 << region for region in READ_ONLY_REGIONS)
-TD_BYTES_LOG2, WORD_LOG2 = 5, 3
+"""A place from which so much was passed over is known."""
+SMEM = int(Region.SMEM)
+WORD_BYTES, WORD_LOG2 = 8, 3
 
 
 @compiled
@@ -85,7 +76,7 @@ def follow(s: Block, program: Program, values: Ints, by_pc: Ints, pc: int, cuts:
     return REFUSED
 
 
-@inlined
+@compiled
 def meets_smem(s: Block, i: Any) -> bool:
     """Whether an engine instruction has an operand in SMEM."""
     tds = s.tds
@@ -176,7 +167,7 @@ def follow_load(s: Block, values: Ints, i: Any) -> bool:
     if is_td:
         know(s, int(i.rs))
         for word in range(4):
-            if not add_read(s, address + 8 * word, WORD_LOG2):
+            if not add_read(s, address + WORD_BYTES * word, WORD_LOG2):
                 return False
         s.way_td[i.ta, TdWay.IS_KNOWN] = 1
         set_base(s, int(i.ta), NO_SOURCE)
@@ -213,59 +204,3 @@ def add_read(s: Block, address: int, log2: int) -> bool:
     s.way_reads[at, 2] = load(s.memories[SMEM, 0], address, log2)
     s.way[Way.READS] = at + 1
     return True
-
-
-@compiled
-def follow_engine(s: Block, by_pc: Ints, i: Any, pc: int) -> bool:
-    """An engine instruction. It is executed before the trace is used, so it needs no check here."""
-    if s.way[Way.ENGINES] == MAX_TRACE_ENGINES:
-        return False
-    may_go_on = follow_operand(s, by_pc, i, pc, int(i.ta))
-    may_go_on &= follow_operand(s, by_pc, i, pc, int(i.tb))
-    may_go_on &= follow_operand(s, by_pc, i, pc, int(i.tc))
-    may_go_on &= follow_operand(s, by_pc, i, pc, int(i.td))
-    s.way[Way.ENGINES] += 1
-    return may_go_on
-
-
-@compiled
-def follow_operand(s: Block, by_pc: Ints, i: Any, pc: int, register: int) -> bool:
-    """What lies in a read-only region may lie elsewhere, as the interlock does not look at it; and so may keys and values, if all
-    of them do.
-    """
-    if register == NO_TD:
-        return True
-    source, region, form = touch_base(s, register), s.tds[register, Td.KIND] & 15, 0
-    if source >= 0 and (region == KV or READ_ONLY >> region & 1 != 0):
-        form = find_form(s, by_pc[pc, ByPc.FORM], pc, i)
-    added = 0 if source < 0 else added_to(s, source, 1, s.tds[register, Td.BASE])
-    if form == 0 or not is_only_pointer(s, form - 1, register) or not is_small(added):
-        make_known(s, source)
-        s.way[Way.FIXED] |= 1 if region == KV else 0
-        return True
-    s.way_sources[source, WaySource.IS_ANCHORED] |= 1 if region == KV else 0
-    at = s.way[Way.POINTERS]
-    if at == MAX_POINTERS:
-        return False
-    s.way_pointers[at, 0], s.way_pointers[at, 1], s.way_pointers[at, 2] = form - 1, source, added
-    s.way[Way.POINTERS] = at + 1
-    s.way_sources[source, WaySource.POINTS] = 1
-    low, high, size = reach(s, form - 1)
-    limit(s, source, -added - min(low, 0), min(size - high, BASE_MASK) - added)
-    return True
-
-
-@inlined
-def is_only_pointer(s: Block, form: int, register: int) -> bool:
-    """Whether a descriptor register is that of the operand in DRAM, which nothing else is compared with."""
-    return s.forms[form, Form.DRAM] == register and s.forms[form, Form.PAIRS] == 0
-
-
-@inlined
-def reach(s: Block, form: int) -> tuple[int, int, int]:
-    """Where its operand in DRAM begins and ends, from the base on, and the size of the region."""
-    forms, at = s.forms, Form.OPERAND
-    while forms[form, at + Operand.REGISTER] != forms[form, Form.DRAM]:
-        at += Operand.LENGTH
-    region = forms[form, at + Operand.REGION]
-    return forms[form, at + Operand.LOW], forms[form, at + Operand.HIGH], s.memories[region, 1]

@@ -8,7 +8,7 @@ looked up. Traces that are passed over often become longer.
 
 from __future__ import annotations
 
-from simulator.fast.compiled import compiled, inlined
+from simulator.fast.compiled import compiled
 from simulator.fast.growth import MAX_CREDIT, REWARD, end_run, first_trace, longer_trace, note_in_run, reward
 from simulator.fast.layout import ENGINE_COUNT, MAX_COUNT, MAX_CYCLE, Block, Core, Exit, Ints, Program
 from simulator.fast.observation import (

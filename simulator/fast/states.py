@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 
 from isa.spec import Region
-
 from simulator.fast.compiled import compiled, inlined
 from simulator.fast.descriptors import mixed
 from simulator.fast.interlock import ENGINE_BITS, LOW_BITS

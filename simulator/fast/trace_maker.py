@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from isa.spec import TD_REGISTERS, X_REGISTERS
-from simulator.fast.compiled import compiled, inlined
+from simulator.fast.compiled import compiled
 from simulator.fast.layout import Block, Core, Ints, Program, Td
 from simulator.fast.observation import FIRST_CREDIT
 from simulator.fast.recorder import follow
 from simulator.fast.trace_layout import (
+    FIRST_BASE,
     GREATEST,
     LEAST,
     MAX_FLOWS,
@@ -18,9 +19,8 @@ from simulator.fast.trace_layout import (
     MAX_SOURCES,
     MAX_TRACES,
     NEVER,
-    FIRST_BASE,
-    Source,
     Load,
+    Source,
     TdWay,
     Trace,
     Way,
@@ -80,13 +80,13 @@ def describe_trace(s: Block, row: int, pc: int, end: int) -> None:
     trace[Trace.CREDIT], trace[Trace.AHEAD] = FIRST_CREDIT, NEVER
 
 
-@inlined
+@compiled
 def begin_list(s: Block, row: int, column: int) -> int:
     s.traces[row, column] = s.core[Core.ITEMS]
     return s.core[Core.ITEMS]
 
 
-@inlined
+@compiled
 def end_list(s: Block, row: int, column: int, at: int, width: int) -> None:
     s.traces[row, column + 1] = (at - s.core[Core.ITEMS]) // width
     s.core[Core.ITEMS] = at
@@ -129,20 +129,22 @@ def list_conditions(s: Block, row: int) -> None:
     end_list(s, row, Trace.READS, at, 3)
 
 
-@inlined
+@compiled
 def is_changed(s: Block, register: int) -> bool:
     """Whether the words behind the base are other ones than they were."""
-    for word in range(1, Td.LENGTH):
-        if s.tds[register, word] != s.kept_tds[register, word]:
-            return True
-    return False
+    word = 1
+    while word < Td.LENGTH and s.tds[register, word] == s.kept_tds[register, word]:
+        word += 1
+    return word < Td.LENGTH
 
 
-@inlined
+@compiled
 def is_left_alone(s: Block, register: int) -> bool:
     """Whether all words are conditions, and still what they were."""
     source, is_same = s.way_td[register, TdWay.SOURCE], s.tds[register, Td.BASE] == s.kept_tds[register, Td.BASE]
-    is_kept = s.way_td[register, TdWay.SHAPE_COUNTS] != 0 and (source == FIRST_BASE + register or base_counts(s, register))
+    is_kept = s.way_td[register, TdWay.SHAPE_COUNTS] != 0 and (
+        source == FIRST_BASE + register or base_counts(s, register)
+    )
     return is_kept and is_same and not is_changed(s, register)
 
 
@@ -183,7 +185,7 @@ def list_sources(s: Block, row: int) -> None:
     end_list(s, row, Trace.POINTERS, at, 3)
 
 
-@inlined
+@compiled
 def is_in_use(s: Block, source: int) -> bool:
     if source >= FIRST_BASE:
         return s.way_bases[source - FIRST_BASE] == s.core[Core.WAYS]
@@ -233,7 +235,7 @@ def list_results(s: Block, values: Ints, row: int) -> None:
     end_list(s, row, Trace.FLOWS, at, 2)
 
 
-@inlined
+@compiled
 def free_source(s: Block, source: int) -> int:
     """A source, or NO_SOURCE if its value is a condition."""
     return NO_SOURCE if source >= 0 and s.way_sources[source, WaySource.KNOWN] != 0 else source

@@ -8,8 +8,8 @@ from simulator.fast.descriptors import mixed
 from simulator.fast.layout import Block, ByPc, Core, Ints, Td
 from simulator.fast.scalar import load, smem_place
 from simulator.fast.schedule import SMEM
-from simulator.timing.costs import DRAM_GRANULE_BYTES
 from simulator.fast.trace_layout import FIRST_BASE, MAX_TRACES, Load, Source, Trace
+from simulator.timing.costs import DRAM_GRANULE_BYTES
 
 WORDS = int(Td.LENGTH)
 TABLE_MASK = 2 * MAX_TRACES - 1
@@ -154,7 +154,9 @@ def find_sources(s: Block, values: Ints, row: int) -> bool:
             return False
         if number < keys:
             s.places[number] = value & mask
-        if s.items[at + Source.IS_ANCHORED] != 0:  # all keys and values by the same distance, or they would meet otherwise
+        if (
+            s.items[at + Source.IS_ANCHORED] != 0
+        ):  # all keys and values by the same distance, or they would meet otherwise
             by = value - s.items[at + Source.START]
             if by & DRAM_GRANULE_BYTES - 1 != 0 or (anchors > 0 and by != moved):
                 return False
@@ -178,7 +180,9 @@ def leave_results(s: Block, values: Ints, by_pc: Ints, row: int) -> None:
     items, tds, at = s.items, s.tds, s.traces[row, Trace.DESCRIPTORS]
     for _ in range(s.traces[row, Trace.DESCRIPTORS + 1]):
         td, source = items[at], items[at + 1]
-        base = value_of(s, values, source) if source >= 0 else 0  # of the bases at the beginning, its own is the only one
+        base = (
+            value_of(s, values, source) if source >= 0 else 0
+        )  # of the bases at the beginning, its own is the only one
         for word in range(WORDS):
             tds[td, word] = items[at + 2 + word]
         tds[td, Td.BASE] += base

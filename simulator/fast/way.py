@@ -1,14 +1,14 @@
 """What a way through the program needs, while recorder.py follows it: where each number comes from.
 
-A number on the way is a value and, if it may be another one next time, a source: value = factor * source + something. Sources are the
-x-registers and the bases of descriptors at the beginning, and what `lds` reads at addresses that depend on x-registers. What decides anything is made known: its source must
-then be what it is. Everything else that is read, descriptors and SMEM, is noted as a condition.
+A number on the way is a value and, if it may be another one next time, a source: value = factor * source + something. Sources are
+the x-registers and the bases of descriptors at the beginning, and what `lds` reads at addresses that depend on x-registers. What decides
+anything is made known: its source must then be what it is. Everything else that is read is noted as a condition.
 """
 
 from __future__ import annotations
 
 from isa.spec import TD_REGISTERS, X_REGISTERS
-from simulator.fast.compiled import compiled, inlined
+from simulator.fast.compiled import compiled
 from simulator.fast.layout import Block, Core, Ints, Td
 from simulator.fast.trace_layout import FIRST_BASE, GREATEST, LEAST, MAX_LOADS, Load, TdWay, Way, WaySource, XWay
 
@@ -45,14 +45,14 @@ def end_way(s: Block, values: Ints) -> None:
             s.tds[register, word] = s.kept_tds[register, word]
 
 
-@inlined
+@compiled
 def clear_source(s: Block, source: int, value: int) -> None:
     s.way_sources[source, WaySource.START], s.way_sources[source, WaySource.KNOWN] = value, 0
     s.way_sources[source, WaySource.LEAST], s.way_sources[source, WaySource.GREATEST] = LEAST, GREATEST
     s.way_sources[source, WaySource.POINTS] = s.way_sources[source, WaySource.IS_ANCHORED] = 0
 
 
-@inlined
+@compiled
 def source_of(s: Block, register: int) -> int:
     """Of an x-register, or of a constant behind them; NO_SOURCE if the value must be what it is."""
     if register > X_REGISTERS:
@@ -61,17 +61,17 @@ def source_of(s: Block, register: int) -> int:
     return NO_SOURCE if source >= 0 and s.way_sources[source, WaySource.KNOWN] != 0 else source
 
 
-@inlined
+@compiled
 def factor_of(s: Block, register: int) -> int:
     return 0 if source_of(s, register) < 0 else s.way_x[register, XWay.FACTOR]
 
 
-@inlined
+@compiled
 def set_number(s: Block, register: int, source: int, factor: int) -> None:
     s.way_x[register, XWay.SOURCE], s.way_x[register, XWay.FACTOR] = source, factor
 
 
-@inlined
+@compiled
 def make_known(s: Block, source: int) -> None:
     """Its value becomes a condition; if it was read from SMEM, so does the address."""
     if source >= 0:
@@ -80,31 +80,31 @@ def make_known(s: Block, source: int) -> None:
             s.way_sources[s.way_loads[source - X_REGISTERS, Load.REGISTER], WaySource.KNOWN] = 1
 
 
-@inlined
+@compiled
 def know(s: Block, register: int) -> None:
     """The value of an x-register, or of a constant, becomes a condition."""
     make_known(s, source_of(s, register))
 
 
-@inlined
+@compiled
 def limit(s: Block, source: int, least: int, greatest: int) -> None:
     """A source may be any number in between."""
     s.way_sources[source, WaySource.LEAST] = max(s.way_sources[source, WaySource.LEAST], least)
     s.way_sources[source, WaySource.GREATEST] = min(s.way_sources[source, WaySource.GREATEST], greatest)
 
 
-@inlined
+@compiled
 def added_to(s: Block, source: int, factor: int, value: int) -> int:
     """What a number has beside its source."""
     return value - factor * s.way_sources[source, WaySource.START]
 
 
-@inlined
+@compiled
 def is_small(number: int) -> bool:
     return -MAX_ADDED < number < MAX_ADDED
 
 
-@inlined
+@compiled
 def is_factor(number: int) -> bool:
     return -MAX_FACTOR < number < MAX_FACTOR
 
@@ -116,7 +116,7 @@ def touch(s: Block, register: int) -> None:
         s.way_td[register, TdWay.IS_KNOWN] = s.way_td[register, TdWay.SHAPE_COUNTS] = 1
 
 
-@inlined
+@compiled
 def base_counts(s: Block, register: int) -> bool:
     """Whether the base of a descriptor register at the beginning is a condition."""
     is_read = s.way_td[register, TdWay.SHAPE_COUNTS] != 0 and s.way_bases[register] == s.core[Core.WAYS]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from isa.spec import X_REGISTERS
-from simulator.fast.compiled import compiled, inlined
+from simulator.fast.compiled import compiled
 from simulator.fast.layout import Block, Ints
 from simulator.fast.scalar import ADD, DIV, EQ, LT, MUL, NE, REM, SLL, SUB, alu
 from simulator.fast.trace_layout import GREATEST, LEAST
@@ -31,7 +31,7 @@ def follow_alu(s: Block, values: Ints, i: Any) -> bool:
     if DIV <= op <= REM and values[b] == 0:
         return False
     source, factor = NO_SOURCE, 0
-    if op == ADD or op == SUB:
+    if ADD <= op <= SUB:
         source, factor = source_of_sum(s, a, b, 1 if op == ADD else -1)
     elif op == MUL and source_of(s, b) < 0 and is_factor(values[b]):
         source, factor = source_of(s, a), factor_of(s, a) * values[b]
@@ -51,7 +51,7 @@ def follow_alu(s: Block, values: Ints, i: Any) -> bool:
     return True
 
 
-@inlined
+@compiled
 def source_of_sum(s: Block, a: int, b: int, sign: int) -> tuple[int, int]:
     """Source and factor of a sum or a difference. Of two sources one remains, if one is likelier to be a pointer."""
     if source_of(s, a) >= 0 and source_of(s, b) >= 0 and source_of(s, a) != source_of(s, b):
@@ -63,7 +63,7 @@ def source_of_sum(s: Block, a: int, b: int, sign: int) -> tuple[int, int]:
     return max(source_of(s, a), source_of(s, b)), factor_of(s, a) + sign * factor_of(s, b)
 
 
-@inlined
+@compiled
 def likelihood(s: Block, register: int) -> int:
     """Whether a number is a pointer: what is scaled counts turns, what is read from tables is a place."""
     if factor_of(s, register) != 1:
@@ -75,7 +75,7 @@ def likelihood(s: Block, register: int) -> int:
 def limits_branch(s: Block, values: Ints, i: Any, taken: bool) -> None:
     """What a branch decides: that a number is less than another one, or what it is."""
     a, b = int(i.rs), int(i.b)
-    if i.op == EQ or i.op == NE or (source_of(s, a) >= 0) == (source_of(s, b) >= 0):
+    if EQ <= i.op <= NE or (source_of(s, a) >= 0) == (source_of(s, b) >= 0):
         know(s, a)
         know(s, b)
         return
