@@ -140,12 +140,11 @@ def is_changed(s: Block, register: int) -> bool:
 
 @compiled
 def is_left_alone(s: Block, register: int) -> bool:
-    """Whether all words are conditions, and still what they were."""
-    source, is_same = s.way_td[register, TdWay.SOURCE], s.tds[register, Td.BASE] == s.kept_tds[register, Td.BASE]
-    is_kept = s.way_td[register, TdWay.SHAPE_COUNTS] != 0 and (
-        source == FIRST_BASE + register or base_counts(s, register)
-    )
-    return is_kept and is_same and not is_changed(s, register)
+    """Whether it will always be left as it was: the base is its own one, or both are conditions."""
+    source = s.way_td[register, TdWay.SOURCE]
+    is_own = source == FIRST_BASE + register or (base_counts(s, register) and free_source(s, source) < 0)
+    is_same = s.tds[register, Td.BASE] == s.kept_tds[register, Td.BASE] and not is_changed(s, register)
+    return s.way_td[register, TdWay.SHAPE_COUNTS] != 0 and is_own and is_same
 
 
 @compiled
@@ -189,7 +188,7 @@ def list_sources(s: Block, row: int) -> None:
 def is_in_use(s: Block, source: int) -> bool:
     if source >= FIRST_BASE:
         return s.way_bases[source - FIRST_BASE] == s.core[Core.WAYS]
-    return source < X_REGISTERS + s.way[Way.LOADS]
+    return 0 < source < X_REGISTERS + s.way[Way.LOADS]
 
 
 @compiled

@@ -24,9 +24,10 @@ def begin_way(s: Block, values: Ints) -> None:
         s.way[place] = 0
     for register in range(X_REGISTERS + 1):
         s.kept_values[register] = values[register]
+        s.way_x[register, XWay.SOURCE], s.way_x[register, XWay.FACTOR] = NO_SOURCE, 0
+    for register in range(1, X_REGISTERS):
         s.way_x[register, XWay.SOURCE], s.way_x[register, XWay.FACTOR] = register, 1
         clear_source(s, register, values[register])
-    s.way_x[0, XWay.SOURCE] = NO_SOURCE
     for register in range(TD_REGISTERS + 1):
         for word in range(Td.LENGTH):
             s.kept_tds[register, word] = s.tds[register, word]
