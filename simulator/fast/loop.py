@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulator.fast.compiled import inlined
+from simulator.fast.compiled import compiled, inlined
 from simulator.fast.descriptors import BASE_MASK, field_of, set_field
 from simulator.fast.issue import CUT, issue
 from simulator.fast.layout import Block, ByPc, Core, Exit, Ints, Program, Td
@@ -29,7 +29,7 @@ def run(s: Block, program: Program, values: Ints, by_pc: Ints) -> int:
             code = WATCHDOG
             break
         i = program[pc]
-        op, following, is_cut = i.op, pc + 1, False
+        op, following = i.op, pc + 1
         if op < Op.BRANCH:
             if DIV <= op <= REM and values[i.b] == 0:
                 code = FAULT
@@ -53,32 +53,42 @@ def run(s: Block, program: Program, values: Ints, by_pc: Ints) -> int:
                     by_pc[target, ByPc.FLOW] += 1
                     by_pc[following, ByPc.FLOW] -= 1
                     following = target
-                is_cut = target <= pc
+                if target <= pc and core[Core.EXTRAPOLATES] != 0:
+                    code = come_to_cut(s, program, values, by_pc, following, now, steps)
+                    following, now, steps = core[Core.PC], core[Core.NOW] - 1, core[Core.STEPS] + 1
         else:
             core[Core.NOW] = now
-            if op == Op.ENGINE:
-                code = issue(s, values, by_pc, i, pc)
-            else:
-                if op >= Op.STS:
-                    is_cut = True
-                    reach_obstacle(s, pc)
-                code = system(s, values, i)
+            code = issue(s, values, by_pc, i, pc) if op == Op.ENGINE else system_between_cuts(s, values, i, pc)
             if code > DONE:
                 break
-            if code == CUT:
-                code, is_cut = 0, True
             now = core[Core.NOW]
+            if code == CUT:
+                code = come_to_cut(s, program, values, by_pc, following, now, steps)
+                following, now, steps = core[Core.PC], core[Core.NOW] - 1, core[Core.STEPS] + 1
         pc = following
         now += 1
         steps -= 1
-        if is_cut and core[Core.EXTRAPOLATES] != 0 and code == 0:
-            core[Core.PC], core[Core.NOW], core[Core.STEPS] = pc, now, steps
-            code = arrive(s, program, values, by_pc)
-            pc, now, steps = core[Core.PC], core[Core.NOW], core[Core.STEPS]
     core[Core.PC], core[Core.NOW], core[Core.STEPS] = pc, now, steps
     finish_all(s)
     bring_up_to_date(s)
     return code
+
+
+@compiled
+def come_to_cut(s: Block, program: Program, values: Ints, by_pc: Ints, following: int, now: int, steps: int) -> int:
+    """The instruction before `following` is done, and there is a cut behind it."""
+    s.core[Core.PC], s.core[Core.NOW], s.core[Core.STEPS] = following, now + 1, steps - 1
+    return arrive(s, program, values, by_pc) if s.core[Core.EXTRAPOLATES] != 0 else 0
+
+
+@inlined
+def system_between_cuts(s: Block, values: Ints, i: Any, pc: int) -> int:
+    """`system`; CUT if a trace may begin behind the instruction, in front of which others end."""
+    if i.op < Op.STS:
+        return system(s, values, i)
+    reach_obstacle(s, pc)
+    code = system(s, values, i)
+    return CUT if code == 0 else code
 
 
 @inlined

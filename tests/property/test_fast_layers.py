@@ -103,9 +103,9 @@ def model(rng: random.Random) -> str:
     return head + "\n".join(entry + body) + NEXT_LAYER
 
 
-def dense(base: int, region: Region, *extents: int) -> Descriptor:
-    full = (*extents, *(1,) * (4 - len(extents)))
-    return Descriptor(base, region, Dtype.F32, full, dense_strides(Dtype.F32, full))
+def dense(base: int, region: Region, columns: int, rows: int = 1) -> Descriptor:
+    extents = columns, rows, 1, 1
+    return Descriptor(base, region, Dtype.F32, extents, dense_strides(Dtype.F32, extents))
 
 
 DESCRIPTORS = {
