@@ -60,6 +60,8 @@ def describe_accesses(s: Block, kind: int, now: int, at: int) -> int:
     """Those in flight, in their order: of each its place in the order, the end, and the bytes. Places are given away in turns,
     so from the next one on they are almost in order.
     """
+    if at >= MAX_STATE_WORDS:
+        return TOO_LONG
     stamps, orders, count_at = s.access_stamps[kind], s.access_orders[kind], at
     at, row, length = at + 1, s.access_use[kind, NEXT] - 1, s.access_use[kind, GROUPS] * GROUP
     for _ in range(length):
@@ -88,6 +90,8 @@ def move_words(words: Ints, source: int, target: int) -> None:
 @compiled
 def describe_shares(s: Block, resource: int, now: int, at: int) -> int:
     """What is promised from now on."""
+    if at >= MAX_STATE_WORDS:
+        return TOO_LONG
     ends, starts, shares, count_at = s.share_ends[resource], s.share_starts[resource], s.shares[resource], at
     at += 1
     for row in range(s.share_use[resource, GROUPS] * GROUP):
