@@ -19,7 +19,8 @@ from simulator.fast.trace_layout import MAX_STATE_WORDS, MAX_STATES
 from simulator.fast.turnaround import END, MASK, ORDER, START, is_last, remember_transfer
 
 FIRST_ENGINE = 1
-FIRST_WORD = 2 + 2 * ENGINE_COUNT
+ENGINES_AT = 3
+"""Where the words of the engines begin."""
 KV = int(Region.KV)
 TOO_LONG = MAX_STATE_WORDS + 1
 FACTORS: Ints = np.random.default_rng(0).integers(-(1 << 62), 1 << 62, MAX_STATE_WORDS) | 1
@@ -31,7 +32,7 @@ def current_state(s: Block, now: int, adds: bool) -> int:
     """The name of the state at `now`, or 0 if it has none; `adds`: it gets one."""
     s.state[1] = max(s.core[Core.FRONTIER] - now, 0)
     s.state[2] = max(s.core[Core.PRODUCTS] - now, 0)
-    at = describe_engines(s, now, 3)
+    at = describe_engines(s, now, ENGINES_AT)
     for kind in range(2):
         at = describe_accesses(s, kind, now, at)
     for resource in range(2):
@@ -180,7 +181,9 @@ def interned(s: Block, adds: bool) -> int:
         s.core[Core.STALE] = 1
     if row == MAX_STATES or not adds:
         return 0
-    s.state_anchored[row] = 1 if has_region(s.state, KV, FIRST_WORD + 4 * s.core[Core.QUEUE_DEPTH]) else 0
+    s.state_anchored[row] = (
+        1 if has_region(s.state, KV, ENGINES_AT + ENGINE_COUNT * (2 + s.core[Core.QUEUE_DEPTH])) else 0
+    )
     for word in range(length):
         s.states[row, word] = s.state[word]
     s.core[Core.STATES] = row + 1
@@ -202,7 +205,7 @@ def has_region(words: Ints, region: int, at: int) -> bool:
 @compiled
 def restore(s: Block, name: int, now: int) -> None:
     """Puts the clock into a state, as of `now`."""
-    words, depth, at = s.states[name - 1], s.core[Core.QUEUE_DEPTH], 3
+    words, depth, at = s.states[name - 1], s.core[Core.QUEUE_DEPTH], ENGINES_AT
     s.core[Core.PRODUCTS] = now + words[2]
     for engine in range(FIRST_ENGINE, FIRST_ENGINE + ENGINE_COUNT):
         s.profile[engine, Profile.FREE], s.profile[engine, Profile.COMPUTED] = now + words[at], now + words[at + 1]
