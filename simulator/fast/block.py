@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from isa.spec import MAX_TOPK, TD_REGISTERS, X_REGISTERS, Region
+from isa.spec import MAX_TOPK, SMEM_BYTES, TD_REGISTERS, X_REGISTERS, Region
 from simulator.fast.kernels.abi import Arg
 from simulator.fast.kernels.worker import RING, Post
 from simulator.fast.layout import (
@@ -43,14 +43,26 @@ from simulator.fast.price_layout import (
     Transfer,
 )
 from simulator.fast.trace_layout import (
+    MAX_FLOWS,
     MAX_ITEMS,
+    MAX_LOADS,
+    MAX_POINTERS,
+    MAX_READS,
+    MAX_RUN,
+    MAX_SIGNATURES,
+    MAX_SOURCES,
     MAX_STATE_WORDS,
     MAX_STATES,
-    MAX_TRACE_ENGINES,
     MAX_TRACES,
     MAX_TRANSITIONS,
+    Load,
+    Signature,
+    TdWay,
     Trace,
     Transition,
+    Way,
+    WaySource,
+    XWay,
 )
 from simulator.timing.actions import ACTIONS
 from simulator.timing.parts import SNAPSHOT_LENGTH
@@ -93,13 +105,30 @@ BLOCK_DTYPE = np.dtype(
             ("items", (MAX_ITEMS,)),
             ("states", (MAX_STATES, MAX_STATE_WORDS)),  # length, then words
             ("state_table", (2 * MAX_STATES,)),
+            ("state_anchored", (MAX_STATES,)),  # whether keys and values are accessed
             ("state", (MAX_STATE_WORDS,)),
             ("transitions", (MAX_TRANSITIONS, Transition.LENGTH)),
             ("transition_table", (2 * MAX_TRANSITIONS,)),
-            ("noted", (3, MAX_TRACE_ENGINES)),  # form, cost and busy cycles of what is observed
-            ("tally", (MAX_COSTS,)),  # by cost: its place in the WORK that is being added up and one, else 0
-            ("observed_places", (X_REGISTERS,)),  # ... of the one that is observed
-            ("places", (X_REGISTERS,)),  # of the sources of a trace, within a period
+            ("signatures", (MAX_SIGNATURES, Signature.LENGTH)),
+            ("signature_table", (4 * MAX_SIGNATURES,)),  # by hash of the places, and of the costs
+            ("observed_work", (MAX_COSTS, 3)),  # cost, executions and busy cycles of what is observed
+            ("tally", (MAX_COSTS,)),  # by cost: its place there and one, else 0
+            ("observed_places", (MAX_SOURCES,)),  # ... of the trace that is observed
+            ("places", (MAX_SOURCES,)),  # of the sources of a trace that have pointers, within a period
+            ("sources", (MAX_SOURCES,)),  # .. what they are, if they are read from SMEM
+            ("run", (MAX_RUN, 2)),  # traces that were passed over in one go: row, cuts before it
+            ("way", (Way.LENGTH,)),  # what recorder.py has followed
+            ("way_x", (X_REGISTERS + 1, XWay.LENGTH)),
+            ("way_td", (TD_REGISTERS + 1, TdWay.LENGTH)),
+            ("way_sources", (MAX_SOURCES, WaySource.LENGTH)),
+            ("way_bases", (TD_REGISTERS,)),  # the way on which the base at the beginning was read
+            ("way_loads", (MAX_LOADS, Load.LENGTH)),
+            ("way_reads", (MAX_READS, 3)),  # as those of a trace
+            ("way_pointers", (MAX_POINTERS, 3)),  # form, source, what is added
+            ("way_flows", (MAX_FLOWS, 2)),
+            ("kept_values", (X_REGISTERS + 1,)),  # registers at its beginning
+            ("kept_tds", (TD_REGISTERS + 1, Td.LENGTH)),
+            ("read_marks", (SMEM_BYTES,)),  # by address: the way on which it was read, and log2 of the bytes
             ("results", (X_REGISTERS,)),
             ("counters", (Transition.ACTIONS - Transition.COUNTERS,)),
             ("touched", (MAX_COSTS,)),  # rows of costs with NEW > 0

@@ -20,9 +20,10 @@ from simulator.fast.target import processor
 CACHE_SETTING = "NUMBA_CACHE_DIR"
 KEPT_VERSIONS = 8
 LOOP_MODULES = (
-    "aliases", "block", "compiled", "counts", "derive", "descriptors", "effects", "execution", "interlock", "issue", "layout",
-    "lookup", "loop", "observation", "posting", "price", "price_access", "price_dram", "price_layout", "price_units", "program_layout",
-    "raw", "replay", "scalar", "schedule", "sharing", "slots", "states", "system", "trace_layout", "traces", "turnaround",
+    "aliases", "block", "compiled", "counts", "derive", "descriptors", "effects", "execution", "growth", "interlock", "issue",
+    "layout", "lookup", "loop", "observation", "posting", "price", "price_access", "price_dram", "price_layout", "price_units",
+    "program_layout", "raw", "recorder", "replay", "scalar", "schedule", "sharing", "signatures", "slots", "states", "system",
+    "trace_layout", "trace_maker", "traces", "turnaround", "way", "way_numbers", "way_operands",
 )  # fmt: skip
 SOURCES: dict[str, dict[str, tuple[str, ...]]] = {
     "loop": {

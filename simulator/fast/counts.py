@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from simulator.fast.compiled import compiled, inlined
 from simulator.fast.layout import MAX_COUNT, MAX_NEW, Block, Core, Cost, Profile
-from simulator.fast.trace_layout import MAX_TRACE_ENGINES
 
 
 @compiled
@@ -33,17 +32,21 @@ def record(s: Block, engine: int, cost: int, start: int, end: int) -> None:
     profile[engine, Profile.BUSY] += busy
     profile[engine, Profile.CONTENTION] += busy - costs[cost, Cost.CYCLES]
     if s.core[Core.OBSERVED] > 0:
-        note(s, cost, busy)
+        s.core[Core.NOTED] += 1
+        note_work(s, cost, 1, busy)
     count(s, cost, busy)
 
 
-@inlined
-def note(s: Block, cost: int, busy: int) -> None:
-    """For the transition that is observed; replay.py compares how many there were."""
-    number = s.core[Core.NOTED]
-    if number < MAX_TRACE_ENGINES:
-        s.noted[0, number], s.noted[1, number], s.noted[2, number] = s.costs[cost, Cost.FORM], cost, busy
-    s.core[Core.NOTED] = number + 1
+@compiled
+def note_work(s: Block, cost: int, executions: int, busy: int) -> None:
+    """For the transition that is observed: that a cost was paid."""
+    place = s.tally[cost] - 1
+    if place < 0:
+        place = s.core[Core.OBSERVED_COSTS]
+        s.core[Core.OBSERVED_COSTS] = s.tally[cost] = place + 1
+        s.observed_work[place, 0], s.observed_work[place, 1], s.observed_work[place, 2] = cost, 0, 0
+    s.observed_work[place, 1] += executions
+    s.observed_work[place, 2] += busy
 
 
 @inlined

@@ -23,10 +23,8 @@ from simulator.fast.layout import Core, Effect, Exit, Form
 from simulator.fast.learning import Lesson
 from simulator.fast.loader import execute
 from simulator.fast.program_layout import FIRST_CONSTANT
-from simulator.fast.recorder import Recorder
 from simulator.fast.threads import Workers, usable_threads
 from simulator.fast.timing import FastTiming
-from simulator.fast.trace_layout import Trace
 from simulator.reference.engine import (
     DEFAULT_OPTIONS,
     Event,
@@ -42,10 +40,6 @@ from simulator.state import State
 from simulator.traps import Fault, LimitError
 
 CACHE_LINE_BYTES = 64
-GROWTH = 4
-"""A longer trace has so many times as many cuts, if it can."""
-LEAST_ENGINES, FIRST_CUTS = 4, (1, 4)
-"""To pass over a trace takes as long as to execute some engine instructions: the fewest a trace has, if one of so many cuts does."""
 
 
 class FastEngine:
@@ -79,7 +73,8 @@ class FastEngine:
         core[Core.EXTRAPOLATES] = options.timing_only and options.extrapolate
         core[Core.FORMS_AT] = timing.block.forms.ctypes.data
         core[Core.PROFILES] = options.profile_host
-        timing.forget()  # which memories are there may have changed
+        memory = state.memory
+        timing.serve((options.timing_only, options.features, tuple(memory.arrays), tuple(memory.sizes.items())))
 
     def run(self, entry: int) -> Iterator[Event]:
         """Runs from an instruction until halt; yields events. Raises TrapError, after it is written to the mailbox, and
@@ -138,8 +133,8 @@ class FastEngine:
             self._compute(pc - 1)
         elif code == Exit.LEARN:
             self._teach(pc)
-        elif code == Exit.TRACE:
-            self._record(pc)
+        elif code == Exit.STALE:
+            self.timing.forget_traces()
         elif code == Exit.LOG:
             self.timing.read_log()
         elif code == Exit.LIMIT:
@@ -172,31 +167,6 @@ class FastEngine:
             form = lesson.add_form(cost, self.state.memory, self.options.timing_only)
         lesson.add_cost(form, cost)
 
-    def _record(self, pc: int) -> None:
-        """Makes a trace of what comes next, if one can be made: one that is long enough, or longer than another one."""
-        core, traces = self.timing.block.core, self.timing.block.traces
-        shorter = int(core[Core.GROWING])
-        if shorter:
-            made = self._recorded(
-                pc, GROWTH * int(traces[shorter - 1, Trace.CUTS]), int(traces[shorter - 1, Trace.ENGINES]) + 1
-            )
-            traces[shorter - 1, Trace.LONGER] = made or -1
-        else:
-            made = next((made for cuts in FIRST_CUTS if (made := self._recorded(pc, cuts, LEAST_ENGINES))), 0)
-        if made:
-            traces[made - 1, Trace.SHORTER] = shorter
-        core[Core.MADE] = made
-
-    def _recorded(self, pc: int, cuts: int, engines: int) -> int:
-        """The row and one of a trace from pc on with at most so many cuts and at least so many engine instructions; or 0."""
-        recorder = self._recorder()
-        made = recorder.record(pc, cuts, engines)
-        return made or (self._recorder().record(pc, recorder.cuts, engines) if 0 < recorder.cuts < cuts else 0)
-
-    def _recorder(self) -> Recorder:
-        timing = self.timing
-        return Recorder(timing.arrays, timing.block, timing.decoded, timing.operands, self.state.memory.smem)
-
     def _compute(self, pc: int) -> None:
         """What the reference computes for an instruction without a kernel."""
         d = self.timing.decoded[pc]
@@ -225,7 +195,7 @@ class FastEngine:
         self.timing.arrays.values[:FIRST_CONSTANT] = self.state.x
         for register in range(TD_REGISTERS):
             block.tds[register] = descriptors.pack(self.state.descriptor(register))
-        block.core[Core.OBSERVED] = block.core[Core.MADE] = 0
+        tables.leave_observation(block)
         block.core[Core.EPOCH] += 1  # the host may have written to SMEM
         self.timing.enter(entry)
 

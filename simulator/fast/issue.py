@@ -12,15 +12,19 @@ from simulator.fast.execution import execute
 from simulator.fast.layout import ADDRESS_BITS, Block, ByPc, Core, Effect, Exit, Form, Ints, Operand, Pair, Td
 from simulator.fast.lookup import find_cost, find_form
 from simulator.fast.price import describe_operands, price
+from simulator.fast.replay import reach_obstacle
 from simulator.fast.schedule import schedule
 
 MAX_OPERANDS = len(TD_OPERANDS)
 LEARN, FAULT = int(Exit.LEARN), int(Exit.FAULT)
+CUT = -1
 
 
 @compiled
 def issue(s: Block, values: Ints, by_pc: Ints, i: Any, pc: int) -> int:
-    """Executes an engine instruction. Returns 0, HOST, or the Exit because of which nothing was done."""
+    """Executes an engine instruction. Returns 0, CUT if a trace may begin behind it, HOST, or the Exit because of which nothing was
+    done.
+    """
     known = by_pc[pc, ByPc.FORM]
     found = find_form(s, known, pc, i)
     if found == 0 and known > 0:
@@ -38,19 +42,22 @@ def issue(s: Block, values: Ints, by_pc: Ints, i: Any, pc: int) -> int:
         cost = price(s, form)
     if cost == 0 or s.forms[form, Form.EFFECT] == Effect.UNKNOWN:
         return LEARN
+    effect = s.forms[form, Form.EFFECT]
+    if Effect.NONE < effect < Effect.KERNEL:
+        reach_obstacle(s, pc)
     code = schedule(s, form, cost - 1)
     if code != 0:
         return code
-    effect = s.forms[form, Form.EFFECT]
     if effect >= Effect.KERNEL:
         return execute(s, form, values, by_pc, i, pc)
-    if effect != Effect.NONE:
-        s.core[Core.EPOCH] += 1
+    if effect == Effect.NONE:
+        return 0
+    s.core[Core.EPOCH] += 1
     if effect == Effect.INVENT:
         invent(s, form, values[i.rs])
-    elif effect != Effect.NONE:
+    else:
         copy(s, form, effect == Effect.CLEAR)
-    return 0
+    return CUT
 
 
 @inlined

@@ -27,7 +27,7 @@ class Exit(IntEnum):
     WATCHDOG = auto()
     LEARN = auto()  # the checks and cost of an engine instruction with these shapes are not known yet
     LOG = auto()  # the log of marks is full
-    TRACE = auto()  # a trace from here on is worth making
+    STALE = auto()  # the tables of traces are full
     LIMIT = auto()  # numbers beyond what 64 bits hold
 
 
@@ -76,20 +76,26 @@ class Core(IntEnum):
     EXTRAPOLATES = auto()  # whether traces are made and used (replay.py)
     HOT_VISITS = auto()  # ... from places that were visited so often
     GROW_AT = auto()  # a trace that was passed over so often becomes longer
-    PASSES_AN_INSTRUCTION = auto()  # ... and so many times as often as it has instructions
-    MADE = auto()  # the row and one of a trace that the host has just made
+    WAYS = auto()  # that recorder.py has followed so far
     EPOCH = auto()  # changes of SMEM so far
     TRACES = auto()  # rows in use
     ITEMS = auto()
     STATES = auto()
     TRANSITIONS = auto()
+    SIGNATURES = auto()
+    STALE = auto()  # one of these tables is full
     OBSERVED = auto()  # the row and one of the trace that is executed and noted, or 0
     OBSERVED_FROM = auto()  # ... the state it began in
     OBSERVED_AT = auto()  # ... the cycle
     OBSERVED_FRONTIER = auto()
     OBSERVED_CUTS = auto()  # ... how many places are to come until its end
-    GROWING = auto()  # with TRACE: the row and one of the trace that a longer one is wanted of, or 0
+    OBSERVED_MOVED = auto()  # ... MOVED when it began
+    OBSERVED_COSTS = auto()  # ... rows of `observed_work` in use
     NOTED = auto()  # engine instructions noted
+    MOVED = (
+        auto()
+    )  # how far the keys and values of the trace that was looked at are from where they were when it was made
+    RUNS = auto()  # times that something was passed over in one go, so far
     PASSED = auto()  # instructions that were not executed, so far
     QUEUE_FULL = auto()  # .. by engine
     LENGTH = QUEUE_FULL + ENGINE_SLOTS
@@ -244,6 +250,10 @@ class ByPc(IntEnum):
     VISITS = auto()
     CREDIT = auto()  # so many traces may still be made
     GROWN = auto()  # how many longer traces were made that have not proved useful
+    USEFUL = auto()  # how often traces from here on were passed over
+    REACHES = auto()  # whether traces from here on go to a place where others proved useful
+    WAY = auto()  # the number of the way that this was last noted in
+    WAY_FLOW = auto()  # ... its place in `way_flows`
     LENGTH = auto()
 
 

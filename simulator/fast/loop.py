@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulator.fast.compiled import inlined
+from simulator.fast.compiled import compiled, inlined
 from simulator.fast.descriptors import BASE_MASK, field_of, set_field
-from simulator.fast.issue import issue
+from simulator.fast.issue import CUT, issue
 from simulator.fast.layout import Block, ByPc, Core, Exit, Ints, Program, Td
 from simulator.fast.lookup import learn
-from simulator.fast.observation import begin_observation
 from simulator.fast.posting import finish_all
 from simulator.fast.program_layout import Op
-from simulator.fast.replay import UNKNOWN, arrive
+from simulator.fast.replay import arrive, reach_obstacle
 from simulator.fast.scalar import DIV, REM, alu, branches
 from simulator.fast.system import bring_up_to_date, system
-from simulator.fast.traces import enter_trace
 
 DONE, FAULT, WATCHDOG = int(Exit.HOST), int(Exit.FAULT), int(Exit.WATCHDOG)
 
@@ -25,10 +23,6 @@ def run(s: Block, program: Program, values: Ints, by_pc: Ints) -> int:
     core, tds = s.core, s.tds
     pc, now, steps, instructions = core[Core.PC], core[Core.NOW], core[Core.STEPS], program.size - 1
     learn(s, program)
-    if core[Core.MADE] > 0:
-        enter_trace(s, values, by_pc, core[Core.MADE] - 1)
-        begin_observation(s, values, core[Core.MADE] - 1, UNKNOWN)
-        core[Core.MADE] = 0
     code = 0
     while code == 0:
         if steps == 0:
@@ -60,15 +54,17 @@ def run(s: Block, program: Program, values: Ints, by_pc: Ints) -> int:
                     by_pc[following, ByPc.FLOW] -= 1
                     following = target
                 if target <= pc and core[Core.EXTRAPOLATES] != 0:
-                    core[Core.PC], core[Core.NOW], core[Core.STEPS] = following, now + 1, steps - 1
-                    code = arrive(s, values, by_pc)
+                    code = come_to_cut(s, program, values, by_pc, following, now, steps)
                     following, now, steps = core[Core.PC], core[Core.NOW] - 1, core[Core.STEPS] + 1
         else:
             core[Core.NOW] = now
-            code = issue(s, values, by_pc, i, pc) if op == Op.ENGINE else system(s, values, i)
+            code = issue(s, values, by_pc, i, pc) if op == Op.ENGINE else system_between_cuts(s, values, i, pc)
             if code > DONE:
                 break
             now = core[Core.NOW]
+            if code == CUT:
+                code = come_to_cut(s, program, values, by_pc, following, now, steps)
+                following, now, steps = core[Core.PC], core[Core.NOW] - 1, core[Core.STEPS] + 1
         pc = following
         now += 1
         steps -= 1
@@ -76,6 +72,23 @@ def run(s: Block, program: Program, values: Ints, by_pc: Ints) -> int:
     finish_all(s)
     bring_up_to_date(s)
     return code
+
+
+@compiled
+def come_to_cut(s: Block, program: Program, values: Ints, by_pc: Ints, following: int, now: int, steps: int) -> int:
+    """The instruction before `following` is done, and there is a cut behind it."""
+    s.core[Core.PC], s.core[Core.NOW], s.core[Core.STEPS] = following, now + 1, steps - 1
+    return arrive(s, program, values, by_pc) if s.core[Core.EXTRAPOLATES] != 0 else 0
+
+
+@inlined
+def system_between_cuts(s: Block, values: Ints, i: Any, pc: int) -> int:
+    """`system`; CUT if a trace may begin behind the instruction, in front of which others end."""
+    if i.op < Op.STS:
+        return system(s, values, i)
+    reach_obstacle(s, pc)
+    code = system(s, values, i)
+    return CUT if code == 0 else code
 
 
 @inlined

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from isa.spec import X_REGISTERS
 from simulator.fast.compiled import compiled, inlined
+from simulator.fast.counts import note_work
 from simulator.fast.descriptors import mixed
 from simulator.fast.layout import ENGINE_COUNT, Block, Core, Cost, Ints, Profile
 from simulator.fast.lookup import enter
+from simulator.fast.signatures import UNKNOWN, signature_of
 from simulator.fast.states import FIRST_ENGINE, current_state
 from simulator.fast.trace_layout import MAX_ITEMS, MAX_TRANSITIONS, Trace, Transition
-from simulator.fast.traces import SMEM_ACTION, limit_sources
+from simulator.fast.traces import find_sources
+from simulator.timing.actions import ACTION_INDEX
 from simulator.timing.profile import ENGINE_SLOTS
 
 FIRST_CREDIT = 8
-MAX_SOURCES = X_REGISTERS
+SMEM_ACTION = ACTION_INDEX["smem"]
 OF_SEQ = 1 + ENGINE_SLOTS
 OF_ENGINE = int(Profile.FREE)
 COUNTERS = int(Transition.COUNTERS)
@@ -21,33 +23,29 @@ COUNTERS = int(Transition.COUNTERS)
 
 @compiled
 def begin_observation(s: Block, values: Ints, row: int, state: int) -> None:
-    """The program goes the way of a trace from the cut at PC on."""
-    core = s.core
+    """The program goes the way of a trace from the cut at PC on. Its sources are to be within their limits."""
+    core, keys = s.core, s.traces[row, Trace.KEYS]
     if s.traces[row, Trace.CREDIT] <= 0:
         s.traces[row, Trace.MISSES] += 1
         if is_milestone(s.traces[row, Trace.MISSES], FIRST_CREDIT):
             s.traces[row, Trace.CREDIT] = FIRST_CREDIT
         return
     if core[Core.TRANSITIONS] == MAX_TRANSITIONS:
+        core[Core.STALE] = 1
+        return
+    if not find_sources(s, values, row):
         return
     s.traces[row, Trace.CREDIT] -= 1
     core[Core.OBSERVED], core[Core.NOTED], core[Core.OBSERVED_AT] = row + 1, 0, core[Core.NOW]
-    core[Core.OBSERVED_CUTS] = s.traces[row, Trace.CUTS]
-    keep_places(s, values, row)
+    core[Core.OBSERVED_MOVED] = core[Core.MOVED]
+    core[Core.OBSERVED_CUTS], core[Core.OBSERVED_COSTS] = s.traces[row, Trace.CUTS], 0
+    for number in range(keys):
+        s.observed_places[number] = s.places[number]
     core[Core.OBSERVED_FROM] = state if state > 0 else current_state(s, core[Core.NOW], True)
     core[Core.OBSERVED_FRONTIER] = core[Core.FRONTIER]
     for place in range(s.counters.size):
         s.counters[place] = 0
     subtract_counters(s)
-
-
-@inlined
-def keep_places(s: Block, values: Ints, row: int) -> None:
-    """Where the sources of the observed trace are."""
-    at = s.traces[row, Trace.SOURCES]
-    for number in range(s.traces[row, Trace.SOURCES + 1]):
-        s.observed_places[number] = values[s.items[at]] & s.core[Core.PERIOD_MASK]
-        at += 3
 
 
 @inlined
@@ -57,31 +55,39 @@ def is_milestone(count: int, first: int) -> bool:
 
 
 @compiled
-def end_observation(s: Block) -> int:
-    """The program has come to the next cut. Notes the transition; returns the state."""
+def end_observation(s: Block, state: int) -> int:
+    """The program has come to the end of the trace. Notes the transition; returns the state, which may be known already."""
     core, row = s.core, s.core[Core.OBSERVED] - 1
-    core[Core.OBSERVED] = 0
-    state, engines = current_state(s, core[Core.NOW], True), s.traces[row, Trace.ENGINES]
-    alike = core[Core.PC] == s.traces[row, Trace.END] and core[Core.NOTED] == engines
-    if (
-        not alike
-        or min(state, core[Core.OBSERVED_FROM]) == 0
-        or core[Core.ITEMS] + 3 * engines + MAX_SOURCES > MAX_ITEMS
-    ):
-        return state
-    if s.traces[row, Trace.IS_KNOWN] == 0:
-        limit_sources(s, row)
-    target = s.transitions[core[Core.TRANSITIONS]]
-    target[Transition.PLACES] = core[Core.ITEMS]
-    for number in range(s.traces[row, Trace.SOURCES + 1]):
-        s.places[number] = s.observed_places[number]
-        s.items[core[Core.ITEMS]] = s.places[number]
-        core[Core.ITEMS] += 1
-    enter(s.transition_table, transition_hash(s, core[Core.OBSERVED_FROM], row), core[Core.TRANSITIONS])
-    core[Core.TRANSITIONS] += 1
-    note_transition(s, row, target)
-    target[Transition.NEXT] = state
+    state = state if state > 0 else current_state(s, core[Core.NOW], True)
+    is_alike = core[Core.PC] == s.traces[row, Trace.END] and core[Core.NOTED] == s.traces[row, Trace.ENGINES]
+    costs, signature = core[Core.OBSERVED_COSTS], UNKNOWN
+    stays = in_flight(s, row, state) | in_flight(s, row, core[Core.OBSERVED_FROM])
+    if is_alike and min(state, core[Core.OBSERVED_FROM]) > 0 and (stays == 0 or core[Core.OBSERVED_MOVED] == 0):
+        for number in range(s.traces[row, Trace.KEYS]):
+            s.places[number] = s.observed_places[number]
+        signature = signature_of(s, row)
+    if signature != UNKNOWN and core[Core.ITEMS] + 3 * costs <= MAX_ITEMS:
+        target, new = s.transitions[core[Core.TRANSITIONS]], core[Core.TRANSITIONS]
+        target[Transition.SIGNATURE], target[Transition.NEXT], target[Transition.STAYS] = signature, state, stays
+        enter(s.transition_table, transition_hash(core[Core.OBSERVED_FROM], row, signature), new)
+        core[Core.TRANSITIONS] += 1
+        note_transition(s, row, target)
+    leave_observation(s)
     return state
+
+
+@inlined
+def in_flight(s: Block, row: int, state: int) -> int:
+    """Whether there are keys or values in flight in a state: a trace that accesses any meets these only where it did before."""
+    return 0 if state <= 0 else s.traces[row, Trace.IS_ANCHORED] & s.state_anchored[state - 1]
+
+
+@compiled
+def leave_observation(s: Block) -> None:
+    """Nothing is observed from now on."""
+    for place in range(s.core[Core.OBSERVED_COSTS]):
+        s.tally[s.observed_work[place, 0]] = 0
+    s.core[Core.OBSERVED] = s.core[Core.OBSERVED_COSTS] = 0
 
 
 @compiled
@@ -93,38 +99,39 @@ def note_transition(s: Block, row: int, target: Ints) -> None:
     target[Transition.CYCLES] = core[Core.NOW] - core[Core.OBSERVED_AT]
     finished = core[Core.FRONTIER] != core[Core.OBSERVED_FRONTIER]
     target[Transition.FRONTIER] = core[Core.FRONTIER] - core[Core.OBSERVED_AT] if finished else 0
-    target[Transition.WORK] = core[Core.ITEMS]
     for action in range(s.actions.size):
         target[Transition.ACTIONS + action] = 0
     target[Transition.ACTIONS + SMEM_ACTION] = s.traces[row, Trace.SMEM_BYTES]
-    add_up_work(s, target, s.traces[row, Trace.ENGINES])
+    keep_work(s, target)
     subtract_counters(s)
     for place in range(s.counters.size):
         target[COUNTERS + place] = s.counters[place]
 
 
 @compiled
-def add_up_work(s: Block, target: Ints, engines: int) -> None:
+def keep_work(s: Block, target: Ints) -> None:
     """What the engine instructions that were noted cost and count."""
-    items, first = s.items, s.core[Core.ITEMS]
-    at = first
-    for number in range(engines):
-        cost = s.noted[1, number]
-        if s.tally[cost] == 0:
-            items[at], items[at + 1], items[at + 2] = cost, 0, 0
-            at += 3
-            s.tally[cost] = at
-        items[s.tally[cost] - 2] += 1
-        items[s.tally[cost] - 1] += s.noted[2, number]
-    target[Transition.COSTS] = (at - first) // 3
-    s.core[Core.ITEMS] = at
-    while at > first:
-        at -= 3
-        cost = items[at]
-        s.tally[cost] = 0
+    at = s.core[Core.ITEMS]
+    target[Transition.WORK], target[Transition.COSTS] = at, s.core[Core.OBSERVED_COSTS]
+    for place in range(s.core[Core.OBSERVED_COSTS]):
+        cost = s.observed_work[place, 0]
+        for column in range(3):
+            s.items[at + column] = s.observed_work[place, column]
+        at += 3
         for pair in range(s.costs[cost, Cost.ACTIONS]):
             action = Cost.ACTION + 2 * pair
-            target[Transition.ACTIONS + s.costs[cost, action]] += items[at + 1] * s.costs[cost, action + 1]
+            target[Transition.ACTIONS + s.costs[cost, action]] += s.observed_work[place, 1] * s.costs[cost, action + 1]
+    s.core[Core.ITEMS] = at
+
+
+@compiled
+def note_passed(s: Block, row: int, transition: int) -> None:
+    """A shorter trace was passed over on the way of the one that is observed."""
+    at = s.transitions[transition, Transition.WORK]
+    for _ in range(s.transitions[transition, Transition.COSTS]):
+        note_work(s, s.items[at], s.items[at + 1], s.items[at + 2])
+        at += 3
+    s.core[Core.NOTED] += s.traces[row, Trace.ENGINES]
 
 
 @compiled
@@ -144,23 +151,25 @@ def subtract_counters(s: Block) -> None:
 def find_transition(s: Block, state: int, row: int) -> int:
     """The row of what the trace does in a state with its sources at `places`, or -1."""
     if state <= 0:
-        return -1
-    table, place = s.transition_table, transition_hash(s, state, row) & s.transition_table.size - 1
+        return UNKNOWN
+    signature = signature_of(s, row)
+    if signature == UNKNOWN:
+        return UNKNOWN
+    table = s.transition_table
+    place = transition_hash(state, row, signature) & table.size - 1
     while table[place] > 0:
-        found = table[place] - 1
-        if s.transitions[found, Transition.STATE] == state and s.transitions[found, Transition.TRACE] == row:
-            at, number, sources = s.transitions[found, Transition.PLACES], 0, s.traces[row, Trace.SOURCES + 1]
-            while number < sources and s.items[at + number] == s.places[number]:
-                number += 1
-            if number == sources:
-                return found
+        found = s.transitions[table[place] - 1]
+        if (
+            found[Transition.STATE] == state
+            and found[Transition.TRACE] == row
+            and found[Transition.SIGNATURE] == signature
+            and (found[Transition.STAYS] == 0 or s.core[Core.MOVED] == 0)
+        ):
+            return table[place] - 1
         place = place + 1 & table.size - 1
-    return -1
+    return UNKNOWN
 
 
-@compiled
-def transition_hash(s: Block, state: int, row: int) -> int:
-    value = mixed(state, row)
-    for number in range(s.traces[row, Trace.SOURCES + 1]):
-        value = mixed(value, s.places[number])
-    return value
+@inlined
+def transition_hash(state: int, row: int, signature: int) -> int:
+    return mixed(mixed(state, row), signature)

@@ -33,8 +33,8 @@ class Op(IntEnum):
     TDADD = auto()
     ENGINE = auto()
     LDS = auto()
-    STS = auto()
     TDLD = auto()
+    STS = auto()  # from here on: what no trace has
     MARK = auto()
     YIELD = auto()
     HALT = auto()

@@ -1,195 +1,206 @@
-"""Makes traces (traces.py): follows the program from a cut to a later one, without doing anything, and notes in way.py what it needs."""
+"""Follows the program from a cut to a later one without doing anything, and notes in way.py what it needs on the way.
+
+The registers are those of the program meanwhile, and put back in the end. A result of False means: no trace can go on like this.
+"""
 
 from __future__ import annotations
 
-from isa.encoding import Decoded
-from isa.spec import (
-    READ_ONLY_REGIONS,
-    SMEM_BYTES,
-    SMEM_WIDTHS,
-    TD_FUNCTIONS,
-    Engine,
-    Flag,
-    Region,
+from typing import Any
+
+from isa.spec import X_REGISTERS, Region
+from simulator.fast.compiled import compiled
+from simulator.fast.descriptors import BASE_MASK, field_of, load_descriptor, set_field
+from simulator.fast.layout import Block, ByPc, Core, Ints, Program, Td
+from simulator.fast.program_layout import NO_TD, Op
+from simulator.fast.scalar import branches, load, smem_place
+from simulator.fast.trace_layout import MAX_FLOWS, MAX_READS, TdWay, Way
+from simulator.fast.way import (
+    NO_SOURCE,
+    added_to,
+    factor_of,
+    is_small,
+    know,
+    limit,
+    make_known,
+    new_load,
+    set_base,
+    set_number,
+    source_of,
+    touch,
+    touch_base,
 )
-from simulator.fast.descriptors import HIGHEST, LOWEST, LOWEST_BIT, MASK, WORD
-from simulator.fast.layout import Core, Ints, Td
-from simulator.fast.observation import FIRST_CREDIT
-from simulator.fast.program_layout import FIRST_CONSTANT
-from simulator.fast.tables import Arrays, Block
-from simulator.fast.trace_layout import MAX_ITEMS, MAX_TRACE_ENGINES, MAX_TRACES, Trace
-from simulator.fast.way import LOG2_WORD, Number, Refused, Way
-from simulator.reference.scalar import ALU, COMPARE, TD_LD_ALIGNMENT, wrap
-from simulator.state import DISCARD
+from simulator.fast.way_numbers import follow_alu, limits_branch
+from simulator.fast.way_operands import follow_engine
+from simulator.reference.scalar import TD_LD_ALIGNMENT
 
 MAX_LENGTH = 1 << 15
-MAX_ADDED = 1 << 61
-WORD_BYTES = 8
+REFUSED = -1
+TO_KNOWN = -1
+PROVEN = 16
+"""A place from which so much was passed over is known."""
+SMEM = int(Region.SMEM)
+WORD_BYTES, WORD_LOG2 = 8, 3
 
 
-class Recorder:
-    """Follows one program from its registers as they are."""
-
-    def __init__(
-        self,
-        arrays: Arrays,
-        block: Block,
-        decoded: list[Decoded | None],
-        operands: list[dict[str, int]],
-        smem: bytearray,
-    ) -> None:
-        """`operands`: by pc, the descriptor registers of engine instructions."""
-        self._block, self._decoded, self._operands, self._smem = block, decoded, operands, smem
-        self._way = Way(arrays.values[:FIRST_CONSTANT].tolist(), block.tds)
-
-    @property
-    def cuts(self) -> int:
-        """Those that were reached."""
-        return self._way.cuts
-
-    def record(self, pc: int, cuts: int, engines: int) -> int:
-        """Adds the trace from pc on, to the last of some cuts; returns its row and one, or 0 if there is none, or none with at
-        least so many engine instructions.
-        """
-        core = self._block.core
-        try:
-            end = self._follow(pc, cuts)
-        except Refused:
-            return 0
-        if self._way.engines < engines:
-            return 0
-        items = self._way.lists()
-        if core[Core.TRACES] == MAX_TRACES or core[Core.ITEMS] + sum(len(entries) for entries, _ in items) > MAX_ITEMS:
-            return 0
-        row = int(core[Core.TRACES])
-        core[Core.TRACES] += 1
-        trace = self._block.traces[row]
-        trace[:] = 0
-        trace[Trace.BEGIN], trace[Trace.END], trace[Trace.CUTS] = pc, end, cuts
-        trace[Trace.INSTRUCTIONS], trace[Trace.ENGINES] = self._way.instructions, self._way.engines
-        trace[Trace.SMEM_BYTES], trace[Trace.EPOCH] = self._way.smem_bytes, core[Core.EPOCH]
-        trace[Trace.CREDIT] = FIRST_CREDIT
-        for column, (entries, width) in zip(range(Trace.GUARDS, Trace.LENGTH, 2), items, strict=True):
-            self._store(trace, column, entries, width)
-        return row + 1
-
-    def _store(self, trace: Ints, column: int, entries: list[int], width: int) -> None:
-        at = int(self._block.core[Core.ITEMS])
-        self._block.items[at : at + len(entries)] = entries
-        self._block.core[Core.ITEMS] = at + len(entries)
-        trace[column], trace[column + 1] = at, len(entries) // width
-
-    def _follow(self, pc: int, cuts: int) -> int:
-        """The pc behind the last cut. Raises Refused."""
-        way = self._way
-        while way.instructions < MAX_LENGTH:
-            d = self._decoded[pc] if pc < len(self._decoded) else None
-            if d is None:
-                break
-            way.instructions += 1
-            mnemonic, following = d.row.mnemonic, pc + 1
-            if mnemonic in ("br", "jal", "jalr"):
-                following, target = self._jump(d, pc)
-                if target <= pc:
-                    way.cuts += 1
-                    if way.cuts == cuts:
-                        return following
-            elif d.row.engine != Engine.SEQ:
-                self._issue(d, self._operands[pc])
-            elif mnemonic == "alu":
-                self._way.x[d.rd or DISCARD] = self._alu(d)
-            elif mnemonic in ("tdset", "tdadd"):
-                self._change(d)
-            elif mnemonic in ("lds", "tdld"):
-                self._load(d)
-            else:
-                break
-            pc = following
-        raise Refused
-
-    def _jump(self, d: Decoded, pc: int) -> tuple[int, int]:
-        """The next pc, and the one it goes to if it jumps."""
-        target = d.imm + (self._way.known(self._way.x[d.rs]) if d.row.mnemonic == "jalr" else 0)
-        if d.row.mnemonic == "br":
-            if not COMPARE[d.function](self._way.known(self._way.x[d.rs]), self._way.known(self._way.x[d.rt])):
-                return pc + 1, target
+@compiled
+def follow(s: Block, program: Program, values: Ints, by_pc: Ints, pc: int, cuts: int) -> int:
+    """The pc behind the last cut, or in front of what no trace has; or REFUSED. With cuts of TO_KNOWN: behind the first one where
+    traces have proved useful.
+    """
+    way = s.way
+    while way[Way.INSTRUCTIONS] < MAX_LENGTH:
+        i = program[pc]
+        op, following, is_cut = i.op, pc + 1, False
+        if op >= Op.STS or (op == Op.ENGINE and meets_smem(s, i)):
+            way[Way.CUTS] += 1
+            return REFUSED if cuts == TO_KNOWN else pc
+        if op < Op.BRANCH:
+            may_go_on = follow_alu(s, values, i)
+        elif op <= Op.JALR:
+            following, target = follow_jump(s, program, values, by_pc, i, pc)
+            may_go_on, is_cut = following >= 0, target <= pc
+        elif op <= Op.TDADD:
+            may_go_on = follow_change(s, values, i)
+        elif op == Op.ENGINE:
+            may_go_on = follow_engine(s, by_pc, i, pc)
         else:
-            self._way.x[d.rd or DISCARD] = Number(pc + 1)
-        if not 0 <= target < len(self._decoded):
-            raise Refused
-        for place, change in ((target, 1), (pc + 1, -1)):
-            self._way.flows[place] = self._way.flows.get(place, 0) + change
-        return target, target
+            may_go_on = follow_load(s, values, i)
+        if not may_go_on:
+            return REFUSED
+        way[Way.INSTRUCTIONS] += 1
+        if is_cut:
+            way[Way.CUTS] += 1
+            if way[Way.CUTS] == cuts or (cuts == TO_KNOWN and by_pc[following, ByPc.USEFUL] >= PROVEN):
+                return following
+        pc = following
+    return REFUSED
 
-    def _alu(self, d: Decoded) -> Number:
-        a, b = self._way.x[d.rs], Number(d.imm) if d.fl & Flag.I else self._way.x[d.rt]
-        if d.function in ("add", "sub"):
-            a, b = self._way.settled(a), self._way.settled(b)
-            value = wrap(ALU[d.function](a.value, b.value))
-            if b.source < 0:
-                return Number(value, a.source)
-            if a.source < 0 and d.function == "add":
-                return Number(value, b.source)
-        one, two = self._way.known(a), self._way.known(b)
-        if d.function in ("div", "rem") and two == 0:
-            raise Refused
-        return Number(wrap(ALU[d.function](one, two)))
 
-    def _change(self, d: Decoded) -> None:
-        second = Number(d.imm) if d.fl & Flag.I else self._way.x[d.rs]
-        words, name = self._way.td(d.ta), TD_FUNCTIONS[d.fn]
-        if d.row.mnemonic == "tdadd":
-            if name != "base":
-                raise Refused
-            second = Number(self._way.known(self._way.base(d.ta)) + self._way.known(second))
-        if name == "base":
-            if not LOWEST[0] <= second.value <= HIGHEST[0]:
-                raise Refused
-            self._way.bases[d.ta] = second
-            self._way.based.append(second)
-            return
-        value, word = self._way.known(second), int(WORD[d.fn])
-        if not LOWEST[d.fn] <= value <= HIGHEST[d.fn]:
-            raise Refused
-        mask, lowest = int(MASK[d.fn]), int(LOWEST_BIT[d.fn])
-        words[word] = wrap(words[word] & ~(mask << lowest) | (value & mask) << lowest)
+@compiled
+def meets_smem(s: Block, i: Any) -> bool:
+    """Whether an engine instruction has an operand in SMEM."""
+    tds = s.tds
+    meets = i.ta != NO_TD and tds[i.ta, Td.KIND] & 15 == SMEM
+    meets |= i.tb != NO_TD and tds[i.tb, Td.KIND] & 15 == SMEM
+    meets |= i.tc != NO_TD and tds[i.tc, Td.KIND] & 15 == SMEM
+    return meets | (i.td != NO_TD and tds[i.td, Td.KIND] & 15 == SMEM)
 
-    def _load(self, d: Decoded) -> None:
-        address = self._way.known(self._way.x[d.rs]) + d.imm
-        if d.row.mnemonic == "lds":
-            width = int(SMEM_WIDTHS[d.fn])
-            self._way.x[d.rd or DISCARD] = Number(self._read(address, width, width))
-            return
-        words = [self._read(address + WORD_BYTES * place, WORD_BYTES, TD_LD_ALIGNMENT) for place in range(4)]
-        first = words[0] & (1 << 64) - 1
-        self._way.tds[d.ta] = [first & (1 << 40) - 1, first >> 40, *words[1:]]
-        self._way.bases[d.ta] = Number(first & (1 << 40) - 1)
 
-    def _read(self, address: int, width: int, alignment: int) -> int:
-        """Bytes of SMEM, zero-extended (8: signed)."""
-        if address % alignment or not 0 <= address <= SMEM_BYTES - width:
-            raise Refused
-        value = int.from_bytes(self._smem[address : address + width], "little", signed=width == WORD_BYTES)
-        self._way.reads[address << LOG2_WORD | width.bit_length()] = (width.bit_length() - 1, value)
-        self._way.smem_bytes += width
-        return value
+@compiled
+def follow_jump(s: Block, program: Program, values: Ints, by_pc: Ints, i: Any, pc: int) -> tuple[int, int]:
+    """The next pc, or REFUSED; and the one it goes to if it jumps."""
+    target, following = int(i.imm), pc + 1
+    if i.op < Op.JAL:
+        taken = branches(i.op, values[i.rs], values[i.b])
+        limits_branch(s, values, i, taken)
+        if not taken:
+            return following, target
+    else:
+        if i.op == Op.JALR:
+            know(s, int(i.rs))
+            target += values[i.rs]
+        values[i.rd] = following
+        set_number(s, int(i.rd), NO_SOURCE, 0)
+    if target < 0 or target >= program.size - 1:
+        return REFUSED, target
+    if not (add_flow(s, by_pc, target, 1) and add_flow(s, by_pc, following, -1)):
+        return REFUSED, target
+    return target, target
 
-    def _issue(self, d: Decoded, operands: dict[str, int]) -> None:
-        """An engine instruction. It is executed as usual before the trace is used, so it needs no check here."""
-        if d.row.mnemonic == "vtopk" or self._way.engines == MAX_TRACE_ENGINES:
-            raise Refused
-        for register in operands.values():
-            self._operand(register)
-        self._way.engines += 1
 
-    def _operand(self, register: int) -> None:
-        words, base = self._way.td(register), self._way.settled(self._way.base(register))
-        region = words[Td.KIND] & 15
-        if region == Region.SMEM:
-            raise Refused
-        if base.source >= 0:
-            added = wrap(base.value - self._way.start[base.source])
-            if region in READ_ONLY_REGIONS and abs(added) < MAX_ADDED:
-                self._way.pointers.append((self._way.engines, base.source, added))
-            else:
-                self._way.known(base)
+@compiled
+def add_flow(s: Block, by_pc: Ints, pc: int, change: int) -> bool:
+    """One entry for each pc."""
+    if by_pc[pc, ByPc.WAY] != s.core[Core.WAYS]:
+        at = s.way[Way.FLOWS]
+        if at == MAX_FLOWS:
+            return False
+        by_pc[pc, ByPc.WAY], by_pc[pc, ByPc.WAY_FLOW] = s.core[Core.WAYS], at
+        s.way_flows[at, 0], s.way_flows[at, 1] = pc, 0
+        s.way[Way.FLOWS] = at + 1
+    s.way_flows[by_pc[pc, ByPc.WAY_FLOW], 1] += change
+    return True
+
+
+@compiled
+def follow_change(s: Block, values: Ints, i: Any) -> bool:
+    """tdset and tdadd."""
+    op, register, second, value = i.op, int(i.ta), int(i.b), values[i.b]
+    touch(s, register)
+    if op == Op.TDSET or op == Op.TDADD:
+        know(s, second)
+        if op == Op.TDADD:
+            value += field_of(s.tds, register, i.rd)
+        return set_field(s.tds, register, i.rd, value)
+    if factor_of(s, second) != 1:
+        know(s, second)
+    source = source_of(s, second)
+    if op == Op.TDADD_BASE:
+        before = touch_base(s, register)
+        if before >= 0 and source >= 0:
+            make_known(s, before)
+            make_known(s, source)
+            before = source = NO_SOURCE
+        source = max(source, before)
+        value += s.tds[register, Td.BASE]
+    if value < 0 or value > BASE_MASK:
+        return False
+    if source >= 0:
+        added = added_to(s, source, 1, value)
+        if is_small(added):
+            limit(s, source, -added, BASE_MASK - added)
+        else:
+            make_known(s, source)
+    s.tds[register, Td.BASE] = value
+    set_base(s, register, source)
+    return True
+
+
+@compiled
+def follow_load(s: Block, values: Ints, i: Any) -> bool:
+    """lds and tdld."""
+    address, width, is_td = values[i.rs] + i.imm, 1 << i.kind, i.op == Op.TDLD
+    if not smem_place(address, width, TD_LD_ALIGNMENT if is_td else width):
+        return False
+    smem = s.memories[SMEM, 0]
+    s.way[Way.SMEM_BYTES] += width
+    if is_td:
+        know(s, int(i.rs))
+        for word in range(4):
+            if not add_read(s, address + WORD_BYTES * word, WORD_LOG2):
+                return False
+        s.way_td[i.ta, TdWay.IS_KNOWN] = 1
+        set_base(s, int(i.ta), NO_SOURCE)
+        return load_descriptor(s.tds, i.ta, smem + address)
+    source, value = source_of(s, int(i.rs)), load(smem, address, i.kind)
+    # What it waits for depends on the address, unless no engine accesses SMEM.
+    if source >= X_REGISTERS or (source >= 0 and s.core[Core.SMEM_HORIZON] > s.core[Core.NOW]):
+        make_known(s, source)
+        source = NO_SOURCE
+    if source >= 0:
+        factor = factor_of(s, int(i.rs))
+        loaded = new_load(s, source, factor, added_to(s, source, factor, address), int(i.kind), value)
+        if loaded < 0:
+            make_known(s, source)
+        source = loaded
+    if source < 0 and not add_read(s, address, int(i.kind)):
+        return False
+    values[i.rd] = value
+    set_number(s, int(i.rd), source, 1)
+    return True
+
+
+@compiled
+def add_read(s: Block, address: int, log2: int) -> bool:
+    """What SMEM has at an address becomes a condition, once."""
+    mark = s.core[Core.WAYS] << 2 | log2
+    if s.read_marks[address] == mark:
+        return True
+    at = s.way[Way.READS]
+    if at == MAX_READS:
+        return False
+    s.read_marks[address] = mark
+    s.way_reads[at, 0], s.way_reads[at, 1] = address, log2
+    s.way_reads[at, 2] = load(s.memories[SMEM, 0], address, log2)
+    s.way[Way.READS] = at + 1
+    return True

@@ -8,66 +8,83 @@ looked up. Traces that are passed over often become longer.
 
 from __future__ import annotations
 
-from simulator.fast.compiled import compiled, inlined
-from simulator.fast.layout import ENGINE_COUNT, MAX_COUNT, MAX_CYCLE, Block, ByPc, Core, Exit, Ints
+from simulator.fast.compiled import compiled
+from simulator.fast.growth import MAX_CREDIT, REWARD, end_run, first_trace, longer_trace, note_in_run, reward
+from simulator.fast.layout import ENGINE_COUNT, MAX_COUNT, MAX_CYCLE, Block, Core, Exit, Ints, Program
 from simulator.fast.observation import (
     COUNTERS,
-    FIRST_CREDIT,
     OF_ENGINE,
     OF_SEQ,
     begin_observation,
     end_observation,
     find_transition,
-    is_milestone,
+    leave_observation,
+    note_passed,
 )
+from simulator.fast.signatures import UNKNOWN
 from simulator.fast.states import FIRST_ENGINE, current_state, restore
-from simulator.fast.trace_layout import Trace, Transition
-from simulator.fast.traces import applies, find_places, find_trace, leave_results
+from simulator.fast.trace_layout import NEVER, Trace, Transition
+from simulator.fast.traces import applies, find_sources, find_trace, leave_results
 from simulator.timing.profile import ENGINE_SLOTS
 
-TRACE = int(Exit.TRACE)
-REWARD, MAX_CREDIT = 2, 64
-USEFUL = 8
-"""A trace that was passed over so often was worth its making."""
-MAX_GROWN = 4
-"""So many longer traces are made at a place before one is known to be useful."""
-UNKNOWN = -1
+STALE = int(Exit.STALE)
 
 
 @compiled
-def arrive(s: Block, values: Ints, by_pc: Ints) -> int:
-    """Goes on from a cut, PC, as far as that is known. Returns 0, or Exit.TRACE if a trace from there on is to be made."""
+def arrive(s: Block, program: Program, values: Ints, by_pc: Ints) -> int:
+    """Goes on from a cut, PC, as far as that is known. Returns 0, or Exit.STALE if the tables of traces are full."""
     core = s.core
-    before = core[Core.OBSERVED]
-    if before > 0 and core[Core.OBSERVED_CUTS] > 1:
-        core[Core.OBSERVED_CUTS] -= 1
-        return 0
-    state = end_observation(s) if before > 0 else UNKNOWN
-    passed, trace, grows = False, 0, False
+    before, state, passes, cuts = 0, UNKNOWN, 0, 0
+    if core[Core.OBSERVED] > 0:
+        before, state = come_on(s, 1, UNKNOWN)
     while core[Core.NOW] < MAX_CYCLE // 2 and core[Core.FULL] == 0:
-        trace = find_longest(s, values, by_pc, core[Core.PC], before)
-        if trace == 0:
+        name = find_longest(s, values, by_pc, core[Core.PC], before)
+        if name == 0:
+            name = first_trace(s, program, values, by_pc, core[Core.PC])
+            if name > 0 and core[Core.OBSERVED] == 0:
+                begin_observation(s, values, name - 1, state)
             break
         if state == UNKNOWN:
             state = current_state(s, core[Core.NOW], False)
-        known, transition = find_known(s, values, trace, state)
-        if known == 0 or (known != trace and s.traces[trace - 1, Trace.CREDIT] > 0):
-            break
-        grows = (not passed or s.traces[before - 1, Trace.LONGER] != 0) and is_to_grow(s, by_pc, known - 1)
-        if grows:
+        known, transition = find_known(s, values, name, state)
+        if core[Core.OBSERVED] == 0:
+            choose_observation(s, program, values, by_pc, name, known, transition, state)
+        if transition == UNKNOWN:
             break
         pass_over(s, values, by_pc, known - 1, transition)
-        state, passed, before = s.transitions[transition, Transition.NEXT], True, known
-    if passed:
+        note_in_run(s, passes, known - 1, cuts)
+        passes, cuts = passes + 1, cuts + s.traces[known - 1, Trace.CUTS]
+        before, state = known, s.transitions[transition, Transition.NEXT]
+        if core[Core.OBSERVED] > 0:
+            note_passed(s, known - 1, transition)
+            _, state = come_on(s, s.traces[known - 1, Trace.CUTS], state)
+    if passes > 0:
+        end_run(s, passes, cuts)
         restore(s, state, core[Core.NOW])
-    core[Core.GROWING] = 0
-    if grows:
-        core[Core.GROWING] = trace
-        return TRACE
-    if trace > 0:
-        begin_observation(s, values, trace - 1, state)
-        return 0
-    return TRACE if deserves_trace(by_pc, core[Core.PC], core[Core.HOT_VISITS]) else 0
+    return STALE if core[Core.STALE] != 0 else 0
+
+
+@compiled
+def come_on(s: Block, cuts: int, state: int) -> tuple[int, int]:
+    """The program has come so many cuts further on the way of the trace that is observed. Returns its name and the state in its end, if
+    that is where it has come to.
+    """
+    name = s.core[Core.OBSERVED]
+    s.core[Core.OBSERVED_CUTS] -= cuts
+    if s.core[Core.OBSERVED_CUTS] > 0:
+        return 0, state
+    return name, end_observation(s, state)
+
+
+@compiled
+def reach_obstacle(s: Block, pc: int) -> None:
+    """The program comes to what no trace has: one that is observed ends here."""
+    if s.core[Core.OBSERVED] > 0:
+        s.core[Core.PC] = pc
+        if s.core[Core.OBSERVED_CUTS] == 1:
+            end_observation(s, UNKNOWN)
+        else:
+            leave_observation(s)
 
 
 @compiled
@@ -86,52 +103,39 @@ def find_longest(s: Block, values: Ints, by_pc: Ints, pc: int, before: int) -> i
 
 @compiled
 def find_known(s: Block, values: Ints, name: int, state: int) -> tuple[int, int]:
-    """The longest trace that begins like this one, and the transition that it makes; or (0, -1)."""
-    transition = -1
-    while name > 0:
+    """The longest trace that begins like this one, and the transition that it makes; or the shortest one and UNKNOWN."""
+    most = s.core[Core.OBSERVED_CUTS] if s.core[Core.OBSERVED] > 0 else NEVER
+    transition = UNKNOWN
+    while True:
         may_end = s.traces[name - 1, Trace.INSTRUCTIONS] < s.core[Core.STEPS]
-        if may_end and s.traces[name - 1, Trace.IS_KNOWN] != 0 and find_places(s, values, name - 1):
+        if may_end and s.traces[name - 1, Trace.CUTS] <= most and find_sources(s, values, name - 1):
             transition = find_transition(s, state, name - 1)
-            if transition >= 0:
-                break
-        name = s.traces[name - 1, Trace.SHORTER]
-        if name > 0 and not applies(s, values, name - 1):
-            name = 0
-    return name, transition
+        shorter = s.traces[name - 1, Trace.SHORTER]
+        if transition != UNKNOWN or shorter == 0 or not applies(s, values, shorter - 1):
+            return name, transition
+        name = shorter
 
 
-@inlined
-def is_to_grow(s: Block, by_pc: Ints, row: int) -> bool:
-    """A trace that is passed over often is to become longer, once; at each place a few, more as these prove useful."""
-    core, pc, passes = s.core, s.traces[row, Trace.BEGIN], s.traces[row, Trace.PASSES]
-    if s.traces[row, Trace.LONGER] != 0 or by_pc[pc, ByPc.GROWN] >= MAX_GROWN or passes < core[Core.GROW_AT]:
-        return False
-    if passes < core[Core.PASSES_AN_INSTRUCTION] * s.traces[row, Trace.INSTRUCTIONS]:
-        return False
-    by_pc[pc, ByPc.GROWN] += 1
-    return True
-
-
-@inlined
-def deserves_trace(by_pc: Ints, pc: int, hot: int) -> bool:
-    """A place that is visited often gets a few traces, more as new ones prove useful, and a few again after twice as many visits."""
-    by_pc[pc, ByPc.VISITS] += 1
-    if is_milestone(by_pc[pc, ByPc.VISITS], hot):
-        by_pc[pc, ByPc.CREDIT] = max(by_pc[pc, ByPc.CREDIT], FIRST_CREDIT)
-    if by_pc[pc, ByPc.CREDIT] <= 0:
-        return False
-    by_pc[pc, ByPc.CREDIT] -= 1
-    return True
+@compiled
+def choose_observation(
+    s: Block, program: Program, values: Ints, by_pc: Ints, name: int, known: int, transition: int, state: int
+) -> None:
+    """Observes what is not known yet from here on; parts of it may be passed over meanwhile."""
+    chosen = name
+    if transition == UNKNOWN:
+        chosen = known
+    elif known == name:
+        chosen = longer_trace(s, program, values, by_pc, known - 1)
+    if chosen > 0:
+        begin_observation(s, values, chosen - 1, state)
+        find_sources(s, values, known - 1)
 
 
 @compiled
 def pass_over(s: Block, values: Ints, by_pc: Ints, row: int, transition: int) -> None:
-    """Everything that executing the trace would do, but for the state of the clock."""
-    core, changes, pc = s.core, s.transitions[transition], s.core[Core.PC]
-    s.traces[row, Trace.PASSES] += 1
-    if s.traces[row, Trace.PASSES] == USEFUL:
-        by_pc[pc, ByPc.CREDIT] = min(by_pc[pc, ByPc.CREDIT] + REWARD, MAX_CREDIT)
-        by_pc[pc, ByPc.GROWN] -= REWARD if s.traces[row, Trace.SHORTER] > 0 else 0
+    """Everything that executing the trace would do, but for the state of the clock. Its sources are in `sources`."""
+    core, changes = s.core, s.transitions[transition]
+    reward(s, by_pc, row)
     if changes[Transition.USED] == 0:
         changes[Transition.USED] = 1
         s.traces[row, Trace.CREDIT] = min(s.traces[row, Trace.CREDIT] + REWARD, MAX_CREDIT)

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import numpy as np
 
+from isa.spec import Region
 from simulator.fast.compiled import compiled, inlined
 from simulator.fast.descriptors import mixed
 from simulator.fast.interlock import ENGINE_BITS, LOW_BITS
-from simulator.fast.layout import ENGINE_COUNT, Block, Core, Ints, Profile
+from simulator.fast.layout import ADDRESS_BITS, ENGINE_COUNT, Block, Core, Ints, Profile
 from simulator.fast.sharing import promise
 from simulator.fast.slots import GROUP, GROUPS, NEXT, slot
 from simulator.fast.trace_layout import MAX_STATE_WORDS, MAX_STATES
 from simulator.fast.turnaround import END, MASK, ORDER, START, is_last, remember_transfer
 
 FIRST_ENGINE = 1
+ENGINES_AT = 3
+"""Where the words of the engines begin."""
+KV = int(Region.KV)
 TOO_LONG = MAX_STATE_WORDS + 1
 FACTORS: Ints = np.random.default_rng(0).integers(-(1 << 62), 1 << 62, MAX_STATE_WORDS) | 1
 """Of each word in the hash of a state: a sum of products is quicker than a chain."""
@@ -28,7 +32,7 @@ def current_state(s: Block, now: int, adds: bool) -> int:
     """The name of the state at `now`, or 0 if it has none; `adds`: it gets one."""
     s.state[1] = max(s.core[Core.FRONTIER] - now, 0)
     s.state[2] = max(s.core[Core.PRODUCTS] - now, 0)
-    at = describe_engines(s, now, 3)
+    at = describe_engines(s, now, ENGINES_AT)
     for kind in range(2):
         at = describe_accesses(s, kind, now, at)
     for resource in range(2):
@@ -57,6 +61,8 @@ def describe_accesses(s: Block, kind: int, now: int, at: int) -> int:
     """Those in flight, in their order: of each its place in the order, the end, and the bytes. Places are given away in turns,
     so from the next one on they are almost in order.
     """
+    if at >= MAX_STATE_WORDS:
+        return TOO_LONG
     stamps, orders, count_at = s.access_stamps[kind], s.access_orders[kind], at
     at, row, length = at + 1, s.access_use[kind, NEXT] - 1, s.access_use[kind, GROUPS] * GROUP
     for _ in range(length):
@@ -85,6 +91,8 @@ def move_words(words: Ints, source: int, target: int) -> None:
 @compiled
 def describe_shares(s: Block, resource: int, now: int, at: int) -> int:
     """What is promised from now on."""
+    if at >= MAX_STATE_WORDS:
+        return TOO_LONG
     ends, starts, shares, count_at = s.share_ends[resource], s.share_starts[resource], s.shares[resource], at
     at += 1
     for row in range(s.share_use[resource, GROUPS] * GROUP):
@@ -169,8 +177,13 @@ def interned(s: Block, adds: bool) -> int:
             return row + 1
         place = place + 1 & table.size - 1
     row = s.core[Core.STATES]
+    if row == MAX_STATES:
+        s.core[Core.STALE] = 1
     if row == MAX_STATES or not adds:
         return 0
+    s.state_anchored[row] = (
+        1 if has_region(s.state, KV, ENGINES_AT + ENGINE_COUNT * (2 + s.core[Core.QUEUE_DEPTH])) else 0
+    )
     for word in range(length):
         s.states[row, word] = s.state[word]
     s.core[Core.STATES] = row + 1
@@ -179,9 +192,20 @@ def interned(s: Block, adds: bool) -> int:
 
 
 @compiled
+def has_region(words: Ints, region: int, at: int) -> bool:
+    """Whether there are accesses in flight in a region. `at`: where their words begin."""
+    for _ in range(2):
+        for number in range(words[at]):
+            if words[at + 4 * number + 3] >> ADDRESS_BITS == region:
+                return True
+        at += 1 + 4 * words[at]
+    return False
+
+
+@compiled
 def restore(s: Block, name: int, now: int) -> None:
     """Puts the clock into a state, as of `now`."""
-    words, depth, at = s.states[name - 1], s.core[Core.QUEUE_DEPTH], 3
+    words, depth, at = s.states[name - 1], s.core[Core.QUEUE_DEPTH], ENGINES_AT
     s.core[Core.PRODUCTS] = now + words[2]
     for engine in range(FIRST_ENGINE, FIRST_ENGINE + ENGINE_COUNT):
         s.profile[engine, Profile.FREE], s.profile[engine, Profile.COMPUTED] = now + words[at], now + words[at + 1]

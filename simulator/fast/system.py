@@ -26,7 +26,7 @@ EVENT, HALT, FAULT, LOG = int(Exit.EVENT), int(Exit.HALT), int(Exit.FAULT), int(
 def system(s: Block, values: Ints, i: Any) -> int:
     """Executes an instruction. Returns 0, or an Exit; unless that is EVENT or HALT, nothing was done."""
     op, core = i.op, s.core
-    if op <= Op.TDLD:
+    if op <= Op.STS:
         return access_smem(s, values, i)
     if op == Op.MARK:
         return mark(s, values, i)

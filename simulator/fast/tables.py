@@ -26,12 +26,10 @@ from simulator.fast.predecode import predecoded
 from simulator.fast.price_layout import machine_numbers, transfer_numbers
 from simulator.timing.costs import CostModel
 
-HOT_VISITS = 256
+HOT_VISITS = 16
 """A trace is made from a place that the program comes to more often."""
-GROW_AT, PASSES_AN_INSTRUCTION = 16, 2
-"""A longer trace is made of one that was passed over so often, and so many times as often as it has instructions: making one takes
-the time of many passes, so it must be a part of the program that comes by more often than once in a token.
-"""
+GROW_AT = 4
+"""A longer trace is made of one that was passed over so often, or a power of two of that."""
 
 
 class Arrays(NamedTuple):
@@ -55,7 +53,6 @@ def made(instructions: Sequence[Decoded | None], model: CostModel, machine: Mach
     core[Core.QUEUE_DEPTH] = machine.core.seq.queue_depth.value
     block.machine[:], block.transfer_numbers[:] = machine_numbers(machine), transfer_numbers(machine, model.dram)
     core[Core.HOT_VISITS], core[Core.GROW_AT] = HOT_VISITS, GROW_AT
-    core[Core.PASSES_AN_INSTRUCTION] = PASSES_AN_INSTRUCTION
     by_pc = np.zeros((len(program), ByPc.LENGTH), np.int64)
     return Arrays(block if INTERPRETED else record, program, values, by_pc), block
 
@@ -64,15 +61,28 @@ def forget(block: Block, by_pc: Ints) -> None:
     """Empties the tables of forms and costs."""
     if block.core[Core.FORMS] == 0:
         return
+    forget_traces(block, by_pc)
     for table in (block.form_table, block.cost_table):
         table[:] = 0
-    for table in (block.trace_table, block.state_table, block.transition_table):
-        table[:] = 0
-    by_pc[:, ByPc.FORM :] = 0
-    for place in (Core.TRACES, Core.ITEMS, Core.STATES, Core.TRANSITIONS, Core.OBSERVED, Core.MADE):
-        block.core[place] = 0
+    by_pc[:, ByPc.FORM] = 0
     for place in (Core.FORMS, Core.COSTS, Core.PLACES, Core.TOUCHED, Core.NEW_FORM, Core.NEW_COST):
         block.core[place] = 0
+
+
+def forget_traces(block: Block, by_pc: Ints) -> None:
+    """Empties the tables of traces and what they do."""
+    for table in (block.trace_table, block.state_table, block.transition_table, block.signature_table):
+        table[:] = 0
+    by_pc[:, ByPc.TRACE : ByPc.WAY] = 0
+    for place in (Core.TRACES, Core.ITEMS, Core.STATES, Core.TRANSITIONS, Core.SIGNATURES, Core.STALE):
+        block.core[place] = 0
+    leave_observation(block)
+
+
+def leave_observation(block: Block) -> None:
+    """Nothing is observed from now on."""
+    block.tally[:] = 0
+    block.core[Core.OBSERVED] = block.core[Core.OBSERVED_COSTS] = 0
 
 
 def is_full(block: Block) -> bool:

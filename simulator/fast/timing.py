@@ -39,6 +39,7 @@ class FastTiming:
         self.host_time = HostTime()
         self._parts = Parts()
         self._is_running = False
+        self._circumstances: tuple[object, ...] = ()
         self._by_pc = np.zeros((len(text), _ACTION + len(ACTIONS)), np.int64)  # what forgotten rows of `costs` counted
         self._engines = np.array([d.row.engine if d else Engine.SEQ for d in self.decoded], np.int64)
         self._smem_widths = np.array([_smem_width(d) if d else 0 for d in self.decoded], np.int64)
@@ -94,10 +95,21 @@ class FastTiming:
             self._parts.mark(int(row[0]), int(row[1]), row[FIRST_TOTAL:])
         block.core[Core.LOGGED] = 0
 
+    def serve(self, circumstances: tuple[object, ...]) -> None:
+        """For an engine. What forms do depends on its circumstances, such as which memories are there."""
+        if circumstances != self._circumstances:
+            self.forget()
+        self._circumstances = circumstances
+
     def forget(self) -> None:
         """Makes room in the tables of forms and costs; what was counted stays."""
         self._by_pc = self._counted_by_pc()
         tables.forget(self.block, self.arrays.by_pc)
+
+    def forget_traces(self) -> None:
+        """Makes room in the tables of traces; what was passed over stays counted."""
+        self._add_passed()
+        tables.forget_traces(self.block, self.arrays.by_pc)
 
     def records(self) -> Records:
         """What was recorded so far."""
@@ -169,15 +181,16 @@ class FastTiming:
 
     def _add_passed(self) -> None:
         """Adds the engine instructions of traces that were passed over to those that were executed."""
-        block, core = self.block, self.block.core
-        for transition in block.transitions[: core[Core.TRANSITIONS]]:
-            uses = int(transition[Transition.USES])
-            if uses:
-                at = int(transition[Transition.WORK])
-                work = block.items[at : at + 3 * transition[Transition.COSTS]].reshape(-1, 3)
-                block.costs[work[:, 0], Cost.EXECUTIONS] += uses * work[:, 1]
-                block.costs[work[:, 0], Cost.BUSY] += uses * work[:, 2]
-                transition[Transition.USES] = 0
+        block = self.block
+        transitions = block.transitions[: block.core[Core.TRANSITIONS]]
+        used = transitions[transitions[:, Transition.USES] > 0]
+        lengths = used[:, Transition.COSTS]
+        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        at = np.repeat(used[:, Transition.WORK], lengths) + 3 * within
+        costs, uses = block.items[at], np.repeat(used[:, Transition.USES], lengths)
+        np.add.at(block.costs[:, Cost.EXECUTIONS], costs, uses * block.items[at + 1])
+        np.add.at(block.costs[:, Cost.BUSY], costs, uses * block.items[at + 2])
+        transitions[:, Transition.USES] = 0
 
     def _per_pc(self) -> dict[int, PcProfile]:
         counted = self._counted_by_pc()

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from isa.spec import X_REGISTERS
 from simulator.fast.compiled import compiled, inlined
-from simulator.fast.descriptors import BASE_MASK, mixed
-from simulator.fast.layout import Block, ByPc, Core, Form, Ints, Operand, Td
-from simulator.fast.scalar import load
+from simulator.fast.descriptors import mixed
+from simulator.fast.layout import Block, ByPc, Core, Ints, Td
+from simulator.fast.scalar import load, smem_place
 from simulator.fast.schedule import SMEM
-from simulator.fast.trace_layout import MAX_TRACES, Trace
-from simulator.timing.actions import ACTION_INDEX
+from simulator.fast.trace_layout import FIRST_BASE, MAX_TRACES, Load, Source, Trace
+from simulator.timing.costs import DRAM_GRANULE_BYTES
 
-SMEM_ACTION = ACTION_INDEX["smem"]
 WORDS = int(Td.LENGTH)
 TABLE_MASK = 2 * MAX_TRACES - 1
+MOST_TRIED = 16
 SHAPE_ITEMS, DESCRIPTOR_ITEMS = 2 + WORDS, 2 + WORDS
 
 
@@ -24,20 +25,32 @@ def find_trace(s: Block, values: Ints, by_pc: Ints, pc: int, before: int) -> int
         return likely
     first, name = by_pc[pc, ByPc.TRACE], 0
     if first > 0:
-        name = first_of(s, values, pc, s.trace_table[place_of_values(s, values, pc, first - 1)])
+        name = first_of(s, values, pc, place_of_values(s, values, pc, first - 1))
         if name == 0:
-            name = first_of(s, values, pc, s.trace_table[place_of_pc(pc)])
+            name = first_of(s, values, pc, place_of_pc(pc))
     if before > 0:
         s.traces[before - 1, Trace.SUCCESSOR] = name
     return name
 
 
 @compiled
-def first_of(s: Block, values: Ints, pc: int, name: int) -> int:
-    """The first trace of a list that the program goes from here on, or 0."""
-    while name > 0 and (s.traces[name - 1, Trace.BEGIN] != pc or not applies(s, values, name - 1)):
-        name = s.traces[name - 1, Trace.FOLLOWING]
-    return name
+def first_of(s: Block, values: Ints, pc: int, place: int) -> int:
+    """The first trace of a list that the program goes from here on, which becomes the first one, or 0. What was not wanted for long
+    is not looked for.
+    """
+    name = s.trace_table[place]
+    first, before = name, 0
+    for _ in range(MOST_TRIED):
+        if name == 0:
+            return 0
+        if s.traces[name - 1, Trace.BEGIN] == pc and applies(s, values, name - 1):
+            if before > 0:
+                s.traces[before - 1, Trace.FOLLOWING] = s.traces[name - 1, Trace.FOLLOWING]
+                s.traces[name - 1, Trace.FOLLOWING] = first
+                s.trace_table[place] = name
+            return name
+        before, name = name, s.traces[name - 1, Trace.FOLLOWING]
+    return 0
 
 
 @compiled
@@ -121,65 +134,68 @@ def reads_alike(s: Block, row: int) -> bool:
 
 
 @compiled
-def find_places(s: Block, values: Ints, row: int) -> bool:
-    """Writes the places of its sources within a period to `places`; False if a pointer may not lie where it would."""
-    at, mask = s.traces[row, Trace.SOURCES], s.core[Core.PERIOD_MASK]
-    for number in range(s.traces[row, Trace.SOURCES + 1]):
-        value = values[s.items[at]]
-        if value < s.items[at + 1] or value > s.items[at + 2]:
-            return False
-        s.places[number] = value & mask
-        at += 3
-    return True
-
-
-@compiled
-def limit_sources(s: Block, row: int) -> None:
-    """Notes between which values the sources of a trace may be: where its pointers, with the forms that were observed, are in
-    bounds. Alignment is that of the place in a period.
+def find_sources(s: Block, values: Ints, row: int) -> bool:
+    """Writes what the sources of a trace are to `sources`, and the places of those with pointers within a period to `places`; False
+    if one is not what it may be.
     """
-    items, at = s.items, s.traces[row, Trace.POINTERS]
-    for _ in range(s.traces[row, Trace.POINTERS + 1]):
-        source, added = s.traces[row, Trace.SOURCES] + 3 * items[at + 1], items[at + 2]
-        low, high, size = reach(s, s.noted[0, items[at]])
-        items[source + 1] = max(items[source + 1], -added - min(low, 0))
-        items[source + 2] = min(items[source + 2], min(size - high, BASE_MASK) - added)
-        at += 3
-    s.traces[row, Trace.IS_KNOWN] = 1
+    smem, at = s.memories[SMEM, 0], s.traces[row, Trace.LOADS]
+    for number in range(s.traces[row, Trace.LOADS + 1]):
+        address = values[s.items[at]] * s.items[at + 1] + s.items[at + 2]
+        log2 = s.items[at + 3]
+        if not smem_place(address, 1 << log2, 1 << log2):
+            return False
+        s.sources[X_REGISTERS + number] = load(smem, address, log2)
+        at += Load.LENGTH
+    at, mask, keys = s.traces[row, Trace.SOURCES], s.core[Core.PERIOD_MASK], s.traces[row, Trace.KEYS]
+    anchors, moved = 0, 0
+    for number in range(s.traces[row, Trace.SOURCES + 1]):
+        value = value_of(s, values, s.items[at + Source.SOURCE])
+        if value < s.items[at + Source.LEAST] or value > s.items[at + Source.GREATEST]:
+            return False
+        if number < keys:
+            s.places[number] = value & mask
+        if (
+            s.items[at + Source.IS_ANCHORED] != 0
+        ):  # all keys and values by the same distance, or they would meet otherwise
+            by = value - s.items[at + Source.START]
+            if by & DRAM_GRANULE_BYTES - 1 != 0 or (anchors > 0 and by != moved):
+                return False
+            anchors, moved = anchors + 1, by
+        at += Source.LENGTH
+    s.core[Core.MOVED] = moved
+    # Whoever reads SMEM at other addresses is not to wait for engines.
+    return s.traces[row, Trace.LOADS + 1] == 0 or s.core[Core.SMEM_HORIZON] <= s.core[Core.NOW]
 
 
 @inlined
-def reach(s: Block, form: int) -> tuple[int, int, int]:
-    """Where its operand in DRAM begins and ends, from the base on, and the size of the region."""
-    forms, at = s.forms, Form.OPERAND
-    while forms[form, at + Operand.REGISTER] != forms[form, Form.DRAM]:
-        at += Operand.LENGTH
-    return (
-        forms[form, at + Operand.LOW],
-        forms[form, at + Operand.HIGH],
-        s.memories[forms[form, at + Operand.REGION], 1],
-    )
+def value_of(s: Block, values: Ints, source: int) -> int:
+    if source < X_REGISTERS:
+        return values[source]
+    return s.sources[source] if source < FIRST_BASE else s.tds[source - FIRST_BASE, Td.BASE]
 
 
 @compiled
 def leave_results(s: Block, values: Ints, by_pc: Ints, row: int) -> None:
-    """What the trace leaves in registers, and how often instructions were executed."""
+    """What the trace leaves in registers, with its sources as they are, and how often instructions were executed."""
     items, tds, at = s.items, s.tds, s.traces[row, Trace.DESCRIPTORS]
     for _ in range(s.traces[row, Trace.DESCRIPTORS + 1]):
         td, source = items[at], items[at + 1]
+        base = (
+            value_of(s, values, source) if source >= 0 else 0
+        )  # of the bases at the beginning, its own is the only one
         for word in range(WORDS):
             tds[td, word] = items[at + 2 + word]
-        if source >= 0:
-            tds[td, Td.BASE] += values[source]
+        tds[td, Td.BASE] += base
         at += DESCRIPTOR_ITEMS
     at = s.traces[row, Trace.RESULTS]
     results = s.traces[row, Trace.RESULTS + 1]
     for number in range(results):
-        s.results[number] = items[at + 3 * number + 2]
-        if items[at + 3 * number + 1] >= 0:
-            s.results[number] += values[items[at + 3 * number + 1]]
+        source = items[at + 4 * number + 1]
+        s.results[number] = items[at + 4 * number + 3]
+        if source >= 0:
+            s.results[number] += items[at + 4 * number + 2] * value_of(s, values, source)
     for number in range(results):
-        values[items[at + 3 * number]] = s.results[number]
+        values[items[at + 4 * number]] = s.results[number]
     at = s.traces[row, Trace.FLOWS]
     for _ in range(s.traces[row, Trace.FLOWS + 1]):
         by_pc[items[at], ByPc.FLOW] += items[at + 1]

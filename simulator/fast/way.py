@@ -1,115 +1,155 @@
-"""What a trace consists of, as recorder.py finds it: conditions, and what is left in registers.
+"""What a way through the program needs, while recorder.py follows it: where each number comes from.
 
-Everything depends on registers and SMEM as they are, with one exception: what is added to, or becomes the base of an
-operand in a read-only region, may be another number next time. All else that is read is noted as a condition.
+A number on the way is a value and, if it may be another one next time, a source: value = factor * source + something. Sources are
+the x-registers and the bases of descriptors at the beginning, and what `lds` reads at addresses that depend on x-registers. What decides
+anything is made known: its source must then be what it is. Everything else that is read is noted as a condition.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from isa.spec import TD_REGISTERS, X_REGISTERS
+from simulator.fast.compiled import compiled
+from simulator.fast.layout import Block, Core, Ints, Td
+from simulator.fast.trace_layout import FIRST_BASE, GREATEST, LEAST, MAX_LOADS, Load, TdWay, Way, WaySource, XWay
 
-from simulator.fast.layout import Ints, Td
-from simulator.reference.scalar import wrap
-from simulator.state import DISCARD
-
-LEAST, GREATEST = -(1 << 62), 1 << 62
-LOG2_WORD = 3
-
-
-class Refused(Exception):
-    """There is something on the way that a trace cannot have."""
+MAX_ADDED = 1 << 61
+MAX_FACTOR = 1 << 24
+NO_SOURCE = -1
 
 
-class Number(NamedTuple):
-    """A number on the way: its value now, and the x-register it grew from by additions, if it may be another one next time."""
+@compiled
+def begin_way(s: Block, values: Ints) -> None:
+    """From the registers as they are, which are kept."""
+    for place in range(Way.LENGTH):
+        s.way[place] = 0
+    for register in range(X_REGISTERS + 1):
+        s.kept_values[register] = values[register]
+        s.way_x[register, XWay.SOURCE], s.way_x[register, XWay.FACTOR] = NO_SOURCE, 0
+    for register in range(1, X_REGISTERS):
+        s.way_x[register, XWay.SOURCE], s.way_x[register, XWay.FACTOR] = register, 1
+        clear_source(s, register, values[register])
+    for register in range(TD_REGISTERS + 1):
+        for word in range(Td.LENGTH):
+            s.kept_tds[register, word] = s.tds[register, word]
+        for column in range(TdWay.LENGTH):
+            s.way_td[register, column] = 0
+    s.core[Core.WAYS] += 1
 
-    value: int
-    source: int = -1
+
+@compiled
+def end_way(s: Block, values: Ints) -> None:
+    """The registers are again as they were."""
+    for register in range(X_REGISTERS + 1):
+        values[register] = s.kept_values[register]
+    for register in range(TD_REGISTERS + 1):
+        for word in range(Td.LENGTH):
+            s.tds[register, word] = s.kept_tds[register, word]
 
 
-class Way:
-    """A way through the program, from registers as they are."""
+@compiled
+def clear_source(s: Block, source: int, value: int) -> None:
+    s.way_sources[source, WaySource.START], s.way_sources[source, WaySource.KNOWN] = value, 0
+    s.way_sources[source, WaySource.LEAST], s.way_sources[source, WaySource.GREATEST] = LEAST, GREATEST
+    s.way_sources[source, WaySource.POINTS] = s.way_sources[source, WaySource.IS_ANCHORED] = 0
 
-    def __init__(self, x: list[int], registers: Ints) -> None:
-        """`registers`: descriptor registers, [.., Td]."""
-        self.start, self._registers = x, registers
-        self.x = [Number(value, register) for register, value in enumerate(x)]
-        self.x[0] = Number(0)
-        self.tds: dict[int, list[int]] = {}
-        self.bases: dict[int, Number] = {}  # of registers that were written on the way
-        self.guards: dict[int, int] = {}
-        self.shapes: dict[int, list[int]] = {}  # by register: whether the base counts, words
-        self.reads: dict[int, tuple[int, int]] = {}  # by address: log2 of bytes, value
-        self.pointers: list[tuple[int, int, int]] = []
-        self.based: list[Number] = []  # what became a base
-        self.flows: dict[int, int] = {}
-        self.instructions = self.engines = self.smem_bytes = self.cuts = 0
 
-    def settled(self, number: Number) -> Number:
-        """Without its source, if that must have the value it has."""
-        return Number(number.value) if number.source in self.guards else number
+@compiled
+def source_of(s: Block, register: int) -> int:
+    """Of an x-register, or of a constant behind them; NO_SOURCE if the value must be what it is."""
+    if register > X_REGISTERS:
+        return NO_SOURCE
+    source = s.way_x[register, XWay.SOURCE]
+    return NO_SOURCE if source >= 0 and s.way_sources[source, WaySource.KNOWN] != 0 else source
 
-    def known(self, number: Number) -> int:
-        """The value, which from now on is a condition."""
-        if number.source >= 0:
-            self.guards[number.source] = self.start[number.source]
-        return number.value
 
-    def td(self, register: int) -> list[int]:
-        """The words of a descriptor register, of which those it has now become a condition unless it was written on the way."""
-        if register not in self.tds:
-            words = self._registers[register].tolist()
-            self.shapes[register] = [0, *words]
-            self.tds[register] = words
-        return self.tds[register]
+@compiled
+def factor_of(s: Block, register: int) -> int:
+    return 0 if source_of(s, register) < 0 else s.way_x[register, XWay.FACTOR]
 
-    def base(self, register: int) -> Number:
-        """The base of a descriptor register, in the same way."""
-        self.td(register)
-        if register not in self.bases:
-            self.shapes[register][0] = 1
-            self.bases[register] = Number(self.tds[register][Td.BASE])
-        return self.bases[register]
 
-    def lists(self) -> list[tuple[list[int], int]]:
-        """The entries of each list of a trace, and how many numbers one has, in the order of Trace."""
-        self._settle_bases()
-        guards = self.guards
-        pointers = [entry for entry in self.pointers if entry[1] not in guards]
-        sources = list(dict.fromkeys(source for _, source, _ in pointers))
-        results: list[int] = []
-        for register, number in enumerate(self.x[:DISCARD]):
-            if number != Number(self.start[register], register) and register:
-                results += (register, *self._entry(number))
-        changed: list[int] = []
-        for register, words in self.tds.items():
-            if register in self.bases:
-                source, added = self._entry(self.bases[register])
-                changed += (register, source, added, *words[Td.KIND :])
-        return [
-            ([number for entry in guards.items() for number in entry], 2),
-            ([number for register, entry in self.shapes.items() for number in (register, *entry)], 2 + Td.LENGTH),
-            ([n for key, entry in self.reads.items() for n in (key >> LOG2_WORD, *entry)], 3),
-            ([n for number, source, added in pointers for n in (number, sources.index(source), added)], 3),
-            ([number for source in sources for number in (source, LEAST, GREATEST)], 3),
-            (results, 3),
-            (changed, 2 + Td.LENGTH),
-            ([number for entry in self.flows.items() if entry[1] for number in entry], 2),
-        ]
+@compiled
+def set_number(s: Block, register: int, source: int, factor: int) -> None:
+    s.way_x[register, XWay.SOURCE], s.way_x[register, XWay.FACTOR] = source, factor
 
-    def _settle_bases(self) -> None:
-        """Bases that no instruction uses are not checked later on, so they must be what they are; so must be those of changed shapes."""
-        used = {(source, added) for _, source, added in self.pointers}
-        for base in self.based:
-            if base.source >= 0 and (base.source, wrap(base.value - self.start[base.source])) not in used:
-                self.known(base)
-        for register, words in self.tds.items():
-            if register not in self.bases and words != self.shapes[register][1:]:
-                self.base(register)
 
-    def _entry(self, number: Number) -> tuple[int, int]:
-        """Source, and what is added to it."""
-        number = self.settled(number)
-        return (
-            (-1, number.value) if number.source < 0 else (number.source, wrap(number.value - self.start[number.source]))
-        )
+@compiled
+def make_known(s: Block, source: int) -> None:
+    """Its value becomes a condition; if it was read from SMEM, so does the address."""
+    if source >= 0:
+        s.way_sources[source, WaySource.KNOWN] = 1
+        if X_REGISTERS <= source < FIRST_BASE:
+            s.way_sources[s.way_loads[source - X_REGISTERS, Load.REGISTER], WaySource.KNOWN] = 1
+
+
+@compiled
+def know(s: Block, register: int) -> None:
+    """The value of an x-register, or of a constant, becomes a condition."""
+    make_known(s, source_of(s, register))
+
+
+@compiled
+def limit(s: Block, source: int, least: int, greatest: int) -> None:
+    """A source may be any number in between."""
+    s.way_sources[source, WaySource.LEAST] = max(s.way_sources[source, WaySource.LEAST], least)
+    s.way_sources[source, WaySource.GREATEST] = min(s.way_sources[source, WaySource.GREATEST], greatest)
+
+
+@compiled
+def added_to(s: Block, source: int, factor: int, value: int) -> int:
+    """What a number has beside its source."""
+    return value - factor * s.way_sources[source, WaySource.START]
+
+
+@compiled
+def is_small(number: int) -> bool:
+    return -MAX_ADDED < number < MAX_ADDED
+
+
+@compiled
+def is_factor(number: int) -> bool:
+    return -MAX_FACTOR < number < MAX_FACTOR
+
+
+@compiled
+def touch(s: Block, register: int) -> None:
+    """The shape of a descriptor register becomes a condition unless it was written on the way."""
+    if s.way_td[register, TdWay.IS_KNOWN] == 0:
+        s.way_td[register, TdWay.IS_KNOWN] = s.way_td[register, TdWay.SHAPE_COUNTS] = 1
+
+
+@compiled
+def base_counts(s: Block, register: int) -> bool:
+    """Whether the base of a descriptor register at the beginning is a condition."""
+    is_read = s.way_td[register, TdWay.SHAPE_COUNTS] != 0 and s.way_bases[register] == s.core[Core.WAYS]
+    return is_read and s.way_sources[FIRST_BASE + register, WaySource.KNOWN] != 0
+
+
+@compiled
+def touch_base(s: Block, register: int) -> int:
+    """Returns the source of the base."""
+    touch(s, register)
+    if s.way_td[register, TdWay.HAS_BASE] == 0:
+        set_base(s, register, FIRST_BASE + register)
+        clear_source(s, FIRST_BASE + register, s.tds[register, Td.BASE])
+        s.way_bases[register] = s.core[Core.WAYS]
+    source = s.way_td[register, TdWay.SOURCE]
+    return NO_SOURCE if source >= 0 and s.way_sources[source, WaySource.KNOWN] != 0 else source
+
+
+@compiled
+def set_base(s: Block, register: int, source: int) -> None:
+    """The base of a descriptor register was written."""
+    s.way_td[register, TdWay.HAS_BASE], s.way_td[register, TdWay.SOURCE] = 1, source
+
+
+@compiled
+def new_load(s: Block, register: int, factor: int, added: int, log2: int, value: int) -> int:
+    """The source that stands for what is read from SMEM at an address that depends on an x-register; NO_SOURCE if there is none left."""
+    number = s.way[Way.LOADS]
+    if number == MAX_LOADS:
+        return NO_SOURCE
+    s.way[Way.LOADS] = number + 1
+    s.way_loads[number, Load.REGISTER], s.way_loads[number, Load.FACTOR] = register, factor
+    s.way_loads[number, Load.ADDED], s.way_loads[number, Load.LOG2] = added, log2
+    clear_source(s, X_REGISTERS + number, value)
+    return X_REGISTERS + number

@@ -80,7 +80,7 @@ def run_loop(seed: int) -> tuple[int, int]:
             made.set_descriptor(register, d)
         return made
 
-    with patch.multiple(tables, HOT_VISITS=1, GROW_AT=2, PASSES_AN_INSTRUCTION=0):
+    with patch.multiple(tables, HOT_VISITS=1, GROW_AT=1):
         run_both(text, machine, state, seed=seed)
         return passed(text, machine, state())
 

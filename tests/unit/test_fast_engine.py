@@ -241,6 +241,20 @@ def test_time_goes_on_over_engines_on_one_clock() -> None:
     assert clock.instructions == 12 and clock.cycles == model.cycles
 
 
+def test_what_is_known_of_forms_stays_unless_other_memories_are_there() -> None:
+    """Effects depend on which regions have storage."""
+    text = decode_text(assemble("vun.mov t0, t1\n yield x5, 1\n halt").text)
+    clock, forms = FastTiming(EDGE, text), []
+    for absent in (frozenset[Region](), frozenset[Region](), frozenset({Region.KV})):
+        state = State(Memory(SIZES, {}, absent), len(text))
+        for register, base in enumerate((0, 1024)):
+            state.set_descriptor(register, vector(base, Region.SRAM, 64))
+        engine = FastEngine(state, clock, TIMING_ONLY)
+        forms.append(int(clock.block.core[Core.FORMS]))
+        list(engine.run(0))
+    assert forms == [0, 1, 0]
+
+
 def test_records_can_be_asked_for_at_any_time() -> None:
     text = decode_text(
         assemble("loop: mark x5, 0\n vun.mov t0, t1\n alu.add x5, x5, 1\n yield x5, 1\n jal x0, loop").text
