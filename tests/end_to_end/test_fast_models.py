@@ -83,7 +83,7 @@ def test_reports_of_every_variant_are_equal(variant: str, scheme: str, machine: 
 @pytest.fixture
 def hot_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a short run comes to twice is extrapolated, in longer and longer stretches."""
-    for name, value in (("HOT_VISITS", 2), ("GROW_AT", 2), ("PASSES_AN_INSTRUCTION", 0)):
+    for name, value in (("HOT_VISITS", 2), ("GROW_AT", 2)):
         monkeypatch.setattr(tables, name, value)
 
 
