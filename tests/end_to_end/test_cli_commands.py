@@ -137,7 +137,7 @@ def test_assembly_round_trip(executable: Path, tmp_path: Path) -> None:
 def test_inspect_shows_every_byte_of_the_weights(executable: Path) -> None:
     shown = json.loads(run("inspect", executable, "--json"))
     names = [section["name"] for section in shown["sections"]]
-    assert names == ["TEXT", "SMEM", "TABLE", "SYM", "DBG", "META", "PRED", "WEIGHTS"]
+    assert names == ["WEIGHTS", "TEXT", "SMEM", "TABLE", "SYM", "DBG", "META", "PRED"]
     sizes = [symbol["size_bytes"] for symbol in shown["symbols"] if symbol["region"] == "WEIGHT"]
     assert 0 < sum(sizes) <= shown["memory_map"]["WEIGHT"] < sum(sizes) + 64 * len(sizes)
     table = run("inspect", executable)

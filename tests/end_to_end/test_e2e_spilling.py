@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
+from itertools import product
 from typing import Any
 
 import pytest
@@ -30,6 +31,14 @@ WIDE: dict[str, Any] = {
 MANY_HEADS = WIDE | {"num_key_value_heads": 4}
 
 
+def some_quick(cases: Iterable[Any], *quick: Any) -> list[Any]:
+    """Cases of which all but a few are long: each compiles a dozen plans."""
+    return [
+        case if case in quick else pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.long)
+        for case in cases
+    ]
+
+
 @pytest.fixture
 def starved(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
     """Every plan counts as starved, and one with values in DRAM is taken where there is one."""
@@ -55,8 +64,13 @@ def check(program: Program, chosen: Options, length: int) -> TilePlan:
 
 
 @pytest.mark.usefixtures("starved")
-@pytest.mark.parametrize("scheme", [*SCHEMES, "w4a8-g32", "w4a16-g32-zp", "w8a8-kv4"])
-@pytest.mark.parametrize("name", ["edge", "tiny"])
+@pytest.mark.parametrize(
+    ("name", "scheme"),
+    some_quick(
+        product(["edge", "tiny"], [*SCHEMES, "w4a8-g32", "w4a16-g32-zp", "w8a8-kv4"]),
+        *[("edge", "w8a8"), ("edge", "w8a8-kv4"), ("tiny", "w8a8-kv8"), ("tiny", "bf16"), ("tiny", "w4a8-g32")],
+    ),
+)
 def test_bits(name: str, scheme: str) -> None:
     # Queries over an int4 cache are not cut into tiles.
     chosen = options(name, scheme, 200, sram_bytes=SRAM_BYTES << 2 if scheme.endswith("kv4") else SRAM_BYTES)
@@ -66,7 +80,7 @@ def test_bits(name: str, scheme: str) -> None:
 
 
 @pytest.mark.usefixtures("starved")
-@pytest.mark.parametrize("length", [1, 2, 7, 8, 9, 127, 129, 257])
+@pytest.mark.parametrize("length", some_quick([1, 2, 7, 8, 9, 127, 129, 257], 1, 9, 257))
 def test_tails(length: int) -> None:
     chosen = options("tiny", "w8a8", 300, sram_bytes=SRAM_BYTES)
     assert check(tiny_program(4, **MANY_HEADS), chosen, length).spills
@@ -108,9 +122,11 @@ def streaming(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
 
 
 @pytest.mark.usefixtures("streaming")
-@pytest.mark.parametrize("scheme", [*SCHEMES, "w4a8-g32", "w8a8-s24", "mxfp4"])
+@pytest.mark.parametrize(
+    "scheme", some_quick([*SCHEMES, "w4a8-g32", "w8a8-s24", "mxfp4"], "fp32", "w8a8", "w4a8-g32", "w8a8-s24")
+)
 def test_streamed_inputs(scheme: str) -> None:
-    chosen = options("tiny", scheme, 64, sram_bytes=SRAM_BYTES)
+    chosen = options("tiny", scheme, 64, sram_bytes=48 << 10)
     program = tiny_program(3, **WIDE | {"intermediate_size": 288, "num_hidden_layers": 1})
     assert check(program, chosen, 50).stream_bytes
     module = lower(program, chosen, "tile")
@@ -119,7 +135,7 @@ def test_streamed_inputs(scheme: str) -> None:
 
 
 @pytest.mark.usefixtures("streaming")
-@pytest.mark.parametrize("length", [1, 7, 129])
+@pytest.mark.parametrize("length", some_quick([1, 7, 129], 129))
 def test_tails_of_streamed_inputs(length: int) -> None:
     chosen = options("tiny", "w8a8", 300, sram_bytes=SRAM_BYTES)
     program = tiny_program(4, **MANY_HEADS | {"intermediate_size": 176, "num_hidden_layers": 1})
@@ -193,9 +209,13 @@ def wide(starved: None, monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
 
 
 @pytest.mark.usefixtures("wide")
-@pytest.mark.parametrize("scheme", [scheme for scheme in SCHEMES if scheme.startswith("w8a8")])
-@pytest.mark.parametrize("width", [112, 160, 208, 320])
-@pytest.mark.parametrize("length", [33, 140])
+@pytest.mark.parametrize(
+    ("scheme", "width", "length"),
+    some_quick(
+        product(["w8a8", "w8a8-kv8"], [112, 160, 208, 320], [33, 140]),
+        *[("w8a8", 112, 33), ("w8a8", 208, 140), ("w8a8-kv8", 320, 140)],
+    ),
+)
 def test_late_rows(scheme: str, width: int, length: int) -> None:
     """One tile or several between the first and the last one; tails of all sizes; few rows and those of a second chunk."""
     program = tiny_program(5, **WIDE | {"intermediate_size": width})
@@ -216,7 +236,10 @@ def test_sums_in_order_are_not_late(scheme: str) -> None:
 
 
 @pytest.mark.usefixtures("wide")
-@pytest.mark.parametrize("family", ["gemma2", "olmo2", "phi", "gpt_neox", "gpt2", "opt", "qwen3", "stablelm"])
+@pytest.mark.parametrize(
+    "family",
+    some_quick(["gemma2", "olmo2", "phi", "gpt_neox", "gpt2", "opt", "qwen3", "stablelm"], "gemma2", "phi", "gpt_neox"),
+)
 def test_families_with_late_rows(family: str) -> None:
     """With norms behind the product, with biases, and with another product in the group."""
     for name in published(family):

@@ -145,7 +145,7 @@ def test_a_program_larger_than_its_machine(tmp_path: Path) -> None:
 
 def test_a_damaged_executable(executable: Path, tmp_path: Path) -> None:
     data = bytearray(executable.read_bytes())
-    data[5000] ^= 1
+    data[70_000] ^= 1
     (tmp_path / "bad.slx").write_bytes(data)
     assert_one_line(slmc("run", tmp_path / "bad.slx", "--tokens", "1"), 1, "SHA-256", "compile it again")
     (tmp_path / "short.slx").write_bytes(data[:6000])
