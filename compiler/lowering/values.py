@@ -86,9 +86,8 @@ class Lowering:
     vectors: weights of norms that are in SRAM already. names: numbers that make names of places differ.
     upcoming: what can be loaded before the op that is lowered is done. vectors_ahead: of the norm that needs them first, and streams:
     groups whose first weights are on their way already. begun: loads of which the first ones have been issued, the others come while the
-    next attention ends. early: groups whose first strips are multiplied already. copies:
-    of rows in DRAM, which a region has for itself. late:
-    rows that are quantised beside the product that reads them.
+    next attention ends. early: groups whose first strips are multiplied already. copies: of rows in DRAM, which a
+    region has for itself. late: rows that are quantised beside the product that reads them.
     """
 
     builder: TileBuilder

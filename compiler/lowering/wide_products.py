@@ -34,10 +34,8 @@ class WideProduct(Product):
     def __init__(self, low: Lowering, streams: WideStreams, base: SSAValue):
         super().__init__(low, streams.stream, base, streams.rows, streams.columns // streams.rows)
         self.tile_columns = self.shape.k_tile
-        self.slots = Turns(
-            self.b.alloc("tiles", TILE_TURNS * to_granules(low.most_rows * self.tile_columns)),
-            to_granules(low.most_rows * self.tile_columns),
-        )
+        tile_bytes = to_granules(low.most_rows * self.tile_columns)
+        self.slots = Turns(self.b.alloc("tiles", TILE_TURNS * tile_bytes), tile_bytes)
 
     def slot_view(self, slot: Index, first: Index, count: Index) -> SSAValue:
         """Columns of a quantised tile, [count, tokens]."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from compiler.driver import Options, compile_program, lower
@@ -43,6 +44,14 @@ TINY_MODEL: dict[str, Any] = {
     "hidden_act": "silu",
     "tie_word_embeddings": True,
 }
+
+
+def some_quick(cases: Iterable[Any], *quick: Any) -> list[Any]:
+    """Cases for parametrize; those that are not `quick` are behind test-long."""
+    return [
+        case if case in quick else pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.long)
+        for case in cases
+    ]
 
 
 def tiny_program(seed: int = 1, **changes: Any) -> Program:

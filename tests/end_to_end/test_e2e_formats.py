@@ -26,7 +26,7 @@ from compiler.verify_each import StageVerifier
 from frontends import Virtual, load_program
 from simulator.report import build_report
 from simulator.session import Session
-from tests.end_to_end.e2e_support import build, check_bits, machine, options, prompt_of, tiny_program
+from tests.end_to_end.e2e_support import build, check_bits, machine, options, prompt_of, some_quick, tiny_program
 from tests.end_to_end.mixture_support import mixtral
 from tests.end_to_end.test_fast_models import check as check_engines
 
@@ -97,13 +97,9 @@ def check_case(
     check_bits(program, chosen, prompt_of(length, VOCABULARY, seed), 3)
 
 
-QUICK_CASES = CASES[::2]
-"""The others are behind test-long; test_e2e_int4_cache.py has int4 caches."""
-ALL_CASES = [case if case in QUICK_CASES else pytest.param(*case, marks=pytest.mark.long) for case in CASES]
-
-
-@pytest.mark.parametrize(("scheme", "name", "chunk", "sram_bytes", "widths"), ALL_CASES)
+@pytest.mark.parametrize(("scheme", "name", "chunk", "sram_bytes", "widths"), some_quick(CASES, *CASES[::2]))
 def test_every_scheme(scheme: str, name: str, chunk: int, sram_bytes: int, widths: tuple[int, int, int]) -> None:
+    """test_e2e_int4_cache.py has int4 caches."""
     program = model(scheme, widths=widths, attention_bias=chunk % 2 == 1, mlp_bias=chunk % 2 == 1)
     check_case(scheme, name, chunk, sram_bytes, program)
 

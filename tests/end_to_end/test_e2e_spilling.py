@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from itertools import product
 from typing import Any
 
@@ -16,7 +16,7 @@ from compiler.program import Program
 from compiler.transforms import choose_tiling
 from compiler.transforms.choose_tiling import ChooseTilingPass
 from frontends import load_program
-from tests.end_to_end.e2e_support import PUBLISHED, SCHEMES, check_bits, options, prompt_of, tiny_program
+from tests.end_to_end.e2e_support import PUBLISHED, SCHEMES, check_bits, options, prompt_of, some_quick, tiny_program
 from tests.end_to_end.mixture_support import program_of
 
 SRAM_BYTES = 40 << 10
@@ -29,14 +29,6 @@ WIDE: dict[str, Any] = {
     "num_hidden_layers": 2,
 }
 MANY_HEADS = WIDE | {"num_key_value_heads": 4}
-
-
-def some_quick(cases: Iterable[Any], *quick: Any) -> list[Any]:
-    """Cases of which all but a few are long: each compiles a dozen plans."""
-    return [
-        case if case in quick else pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.long)
-        for case in cases
-    ]
 
 
 @pytest.fixture
