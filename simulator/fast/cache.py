@@ -21,9 +21,9 @@ CACHE_SETTING = "NUMBA_CACHE_DIR"
 KEPT_VERSIONS = 8
 LOOP_MODULES = (
     "aliases", "block", "compiled", "counts", "derive", "descriptors", "effects", "execution", "growth", "interlock", "issue",
-    "layout", "lookup", "loop", "observation", "posting", "price", "price_access", "price_dram", "price_layout", "price_units",
-    "program_layout", "raw", "recorder", "replay", "scalar", "schedule", "sharing", "signatures", "slots", "states", "system",
-    "trace_layout", "trace_maker", "traces", "turnaround", "way", "way_numbers", "way_operands",
+    "layout", "lookup", "loop", "observation", "one_module", "posting", "price", "price_access", "price_dram", "price_layout",
+    "price_units", "program_layout", "raw", "recorder", "replay", "scalar", "schedule", "sharing", "signatures", "slots",
+    "states", "system", "trace_layout", "trace_maker", "traces", "turnaround", "way", "way_numbers", "way_operands",
 )  # fmt: skip
 SOURCES: dict[str, dict[str, tuple[str, ...]]] = {
     "loop": {
@@ -46,7 +46,14 @@ SOURCES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "kernels": {
         "isa": ("spec.py",),
-        "simulator": ("transcendental.py", "tables/*", "fast/kernels/*.py", "fast/compiled.py", "fast/raw.py"),
+        "simulator": (
+            "transcendental.py",
+            "tables/*",
+            "fast/kernels/*.py",
+            "fast/compiled.py",
+            "fast/one_module.py",
+            "fast/raw.py",
+        ),
     },
 }
 """By kind of code: packages and the files in them that it may depend on, also for constants."""

@@ -16,6 +16,7 @@ import numpy as np
 from simulator.fast.cache import directory
 from simulator.fast.compiled import INTERPRETED, OPTIONS
 from simulator.fast.loop import run
+from simulator.fast.one_module import compiled_as_one
 
 Loop = Callable[..., int]
 
@@ -64,5 +65,6 @@ def _compiled(signature: tuple[Any, ...]) -> Loop:
         dispatcher = numba.njit(cache=True, **OPTIONS)(run)
     finally:
         config.CACHE_DIR = before
-    dispatcher.compile(signature)
+    with compiled_as_one():
+        dispatcher.compile(signature)
     return cast(Loop, dispatcher.get_overload(signature))

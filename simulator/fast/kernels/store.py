@@ -20,6 +20,7 @@ from numba import types
 from simulator.fast.cache import directory
 from simulator.fast.kernels.abi import Choice
 from simulator.fast.kernels.emit import Emitted
+from simulator.fast.one_module import compiled_as_one
 from simulator.fast.target import OPTIMISATION, target_machine
 
 DIGEST_BYTES = 32
@@ -74,7 +75,8 @@ def _optimised(choice: Choice) -> tuple[str, str]:
     if isinstance(function, Emitted):
         return _optimised_module(function, f"kernel_{choice.name.replace('.', '_')}")
     function.__name__ = function.__qualname__ = choice.name.replace(".", "_")
-    compiled = cast(Any, numba.cfunc(SIGNATURE, **OPTIONS)(function))
+    with compiled_as_one():  # it may have parts in common with the loop
+        compiled = cast(Any, numba.cfunc(SIGNATURE, **OPTIONS)(function))
     return str(compiled.native_name), str(compiled.inspect_llvm())
 
 
