@@ -35,12 +35,14 @@ from simulator.fast.price_layout import (
     MAX_BANKS,
     MAX_CHANNEL_BANKS,
     MAX_CHANNELS,
+    MAX_GROUPS,
     Bank,
     Channel,
     Flow,
     Number,
     Shape,
     Transfer,
+    Visit,
 )
 from simulator.fast.trace_layout import (
     MAX_FLOWS,
@@ -90,6 +92,7 @@ BLOCK_DTYPE = np.dtype(
             ("sums", (Flow.LENGTH,)),  # .. of tiles of a product
             ("bank_words", (MAX_BANKS, 2)),  # .. of a row that is gathered: the last access of a bank, and its beat
             ("channels", (MAX_CHANNELS, Channel.LENGTH)),  # .. of a transfer
+            ("visits", (MAX_GROUPS, Visit.LENGTH)),  # .. of a row in each bank group
             ("dram_banks", (MAX_CHANNELS * MAX_CHANNEL_BANKS, Bank.LENGTH)),
             ("arguments", (Arg.LENGTH,)),
             ("aliases", (Alias.LENGTH, MAX_ALIASES)),

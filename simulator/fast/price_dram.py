@@ -1,4 +1,4 @@
-"""What a `ld` or `st` costs: the rules of simulator/timing/dram.py, channel.py and costs.py on arrays.
+"""What a `ld` or `st` costs: the rules of simulator/timing/dram.py and costs.py on arrays.
 
 Sizes are powers of two, so places are bits of addresses; an arithmetic shift rounds down, of negative numbers too.
 """
@@ -9,7 +9,8 @@ from isa.spec import Region
 from simulator.fast.compiled import compiled, inlined
 from simulator.fast.layout import Block, Core, Cost, Ints
 from simulator.fast.price_access import access, ceil_div, runs_of
-from simulator.fast.price_layout import MAX_CHANNEL_BANKS, Bank, Channel, Number, Shape, Transfer
+from simulator.fast.price_channel import add_bursts, begin_transfer, totals
+from simulator.fast.price_layout import Number, Shape, Transfer
 from simulator.fast.price_units import MAX_SHARED, SMEM_ACTION, add_action, share_of
 from simulator.timing.actions import ACTION_INDEX
 from simulator.timing.dram import MAX_COUNTED_RUNS
@@ -114,18 +115,6 @@ def run_extents(d: Ints, count: int, is_strided: bool) -> tuple[int, int, int, i
 
 
 @compiled
-def begin_transfer(s: Block) -> None:
-    """All rows are closed."""
-    machine, channels, banks = s.machine, s.channels, s.dram_banks
-    for channel in range(1 << machine[Number.LOG_CHANNELS]):
-        for column in range(Channel.LENGTH):
-            channels[channel, column] = 0
-        first = channel * MAX_CHANNEL_BANKS
-        for bank in range(first, first + (1 << machine[Number.LOG_BANKS])):
-            banks[bank, Bank.ROW], banks[bank, Bank.LAST], banks[bank, Bank.READY] = -1, 0, 0
-
-
-@compiled
 def add_run(s: Block, low: int, size: int, sent: int, write: int) -> int:
     """The bursts that cover [low, low + size), the first request coming at `sent`; returns when the last one is taken."""
     machine = s.machine
@@ -147,68 +136,3 @@ def add_run(s: Block, low: int, size: int, sent: int, write: int) -> int:
         channel = first & channels - 1
         taken = max(taken, add_bursts(s, channel, local_start >> burst, local_end >> burst, sent, write))
     return taken
-
-
-@compiled
-def add_bursts(s: Block, channel: int, first: int, end: int, sent: int, write: int) -> int:
-    """Moves the bursts [first, end) of a channel; returns when the last one is taken."""
-    t, state, log_groups = s.transfer_numbers[write], s.channels[channel], s.machine[Number.LOG_GROUPS]
-    groups = 1 << log_groups
-    step = max(t[Transfer.SAME_GROUP], min(groups, end - first) * t[Transfer.BURST])
-    begin = max(state[Channel.BUS], sent - t[Transfer.OPEN])
-    bus = begin + (end - first) * t[Transfer.BURST]
-    state[Channel.BUS], state[Channel.END] = bus, max(state[Channel.END], bus)
-    taken = max(sent, bus - t[Transfer.LIMIT] * t[Transfer.BURST] + t[Transfer.OPEN] + t[Transfer.RESPOND])
-    log_row = s.machine[Number.LOG_ROW_BURSTS] + log_groups
-    for group in range(groups):
-        lowest = first + (group - first & groups - 1)
-        if lowest < end:
-            highest = end - 1 - (end - 1 - group & groups - 1)
-            state[Channel.GROUP + group] += (highest - lowest >> log_groups) + 1
-            for row in range(lowest >> log_row, (highest >> log_row) + 1):
-                low, high = max(lowest, row << log_row), min(highest, (row + 1 << log_row) - 1)
-                moved, bursts = begin + (low - first) * t[Transfer.BURST], (high - low >> log_groups) + 1
-                taken = max(taken, visit(s, t, channel, group, row, bursts, step, sent, moved))
-    return taken
-
-
-@inlined
-def visit(s: Block, t: Ints, channel: int, group: int, number: int, bursts: int, step: int, sent: int, bus: int) -> int:
-    """Bursts to one row of a group, which is opened if it is not open. Returns when the bank takes the requests."""
-    log_places = s.machine[Number.LOG_BANKS] - s.machine[Number.LOG_GROUPS]
-    row, place = number >> log_places, number & (1 << log_places) - 1
-    bank, state, taken = (
-        s.dram_banks[channel * MAX_CHANNEL_BANKS + (group << log_places) + place],
-        s.channels[channel],
-        sent,
-    )
-    if bank[Bank.ROW] == row:
-        begin = max(max(bus, bank[Bank.LAST] + step), sent - t[Transfer.OPEN])
-    else:
-        if bank[Bank.ROW] >= 0:
-            taken = max(taken, bank[Bank.LAST] + t[Transfer.OPEN])
-        begin = max(max(bus, bank[Bank.READY]), max(state[Channel.ACTIVATES] * t[Transfer.ACTIVATE], sent))
-        bank[Bank.ROW], bank[Bank.READY] = row, begin + t[Transfer.ROW_CYCLE]
-        state[Channel.ACTIVATES] += 1
-    last = begin + (bursts - 1) * step
-    bank[Bank.LAST], bank[Bank.READY] = last, max(bank[Bank.READY], last + t[Transfer.REOPEN])
-    state[Channel.END] = max(state[Channel.END], last + t[Transfer.BURST])
-    return taken
-
-
-@compiled
-def totals(s: Block, write: int) -> tuple[int, int, int, int]:
-    """(time, bus time) of the slowest channels, bursts and activates of all."""
-    t, log_groups = s.transfer_numbers[write], s.machine[Number.LOG_GROUPS]
-    time, bus, bursts, activates = 0, 0, 0, 0
-    for channel in range(1 << s.machine[Number.LOG_CHANNELS]):
-        state, own, most = s.channels[channel], 0, 0
-        for group in range(1 << log_groups):
-            own, most = own + state[Channel.GROUP + group], max(most, state[Channel.GROUP + group])
-        opened, bus_time = state[Channel.ACTIVATES], 0
-        if opened > 0:
-            bus_time = max(own * t[Transfer.BURST], (most - 1) * t[Transfer.SAME_GROUP] + t[Transfer.BURST])
-        waited = (own * t[Transfer.RESPOND] + opened * t[Transfer.OPEN]) // t[Transfer.LIMIT] - t[Transfer.RESPOND]
-        time, bus = max(time, max(max(bus_time, state[Channel.END]), waited)), max(bus, bus_time)
-        bursts, activates = bursts + own, activates + opened
-    return time, bus, bursts, activates

@@ -65,9 +65,11 @@ class Transfer(IntEnum):
 
     BURST = 0
     SAME_GROUP = auto()
+    OTHER_GROUP = auto()
     ACTIVATE = auto()
     ROW_CYCLE = auto()
     OPEN = auto()
+    CLOSE = auto()
     REOPEN = auto()
     RESPOND = auto()
     LIMIT = auto()  # bursts in flight on a channel
@@ -77,20 +79,45 @@ class Transfer(IntEnum):
     LENGTH = auto()
 
 
+class Server(IntEnum):
+    """Columns of what serves one after the other, as in simulator/timing/server.py."""
+
+    END = 0
+    LOW = auto()
+    HIGH = auto()
+    LENGTH = auto()
+
+
 class Channel(IntEnum):
     """Columns of `channels`: a DRAM channel during one transfer."""
 
-    BUS = 0
-    END = auto()
+    END = 0
     ACTIVATES = auto()
-    GROUP = auto()  # .. bursts of each bank group
+    BURSTS = auto()
+    BUS = auto()  # .. a Server
+    OPENS = BUS + Server.LENGTH
+    COLUMNS = OPENS + Server.LENGTH  # .. one of each bank group
+    GROUP = COLUMNS + MAX_GROUPS * Server.LENGTH  # .. bursts of each bank group
     LENGTH = GROUP + MAX_GROUPS
+
+
+class Visit(IntEnum):
+    """Columns of `visits`: bursts of a run to one row of a bank."""
+
+    GROUP = 0
+    BANK = auto()  # row of `dram_banks`
+    BURSTS = auto()
+    PLACE = auto()
+    READY = auto()
+    BEGIN = auto()
+    LENGTH = auto()
 
 
 class Bank(IntEnum):
     """Columns of `dram_banks`."""
 
     ROW = 0
+    OPENED = auto()
     LAST = auto()
     READY = auto()
     LENGTH = auto()
@@ -173,7 +200,8 @@ def transfer_numbers(machine: Machine, dram: Dram) -> list[list[int]]:
         cycles = dram.refreshed_cycles_per_ps(write=write)
         rows.append(
             [
-                *(t.burst, t.same_group, t.activate, t.row_cycle, t.open, t.reopen, t.respond, dram.limits[write]),
+                *(t.burst, t.same_group, t.other_group, t.activate, t.row_cycle),
+                *(t.open, t.close, t.reopen, t.respond, dram.limits[write]),
                 *(*_as_words(cycles), dma.port_bytes.value),
             ]
         )

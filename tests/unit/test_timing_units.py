@@ -348,6 +348,23 @@ class TestDram:
             found = self.dram.transfer(rows, write=False)
             assert (found.bursts, found.activates, found.cycles) == (10, 10, cycles)
 
+    def test_a_channel_whose_requests_come_late_waits_for_its_own_bank_group(self):
+        # 64 bursts of one bank group of channel 0, then as many of channel 1. 32 may be in flight: the last one of channel 0 is
+        # sent after the 32nd one, 31 x 5 ns, controller 20 + RL 21.25 + burst 2.5 + tRCD 18.75 later. From there on 63 x 5 + 2.5
+        # ns; x 3906 / (3906 - 317.5).
+        rows = tensor(0, Region.KV, Dtype.I8, 32, 64, 2, strides=(1, 1024, (1 << 16) + 256, 0))
+        assert self.dram.limits[0] == 32
+        assert self.dram.transfer(rows, write=False).cycles == 583
+
+    def test_bursts_of_another_group_move_between_those_of_one(self):
+        # tCCD_L of 1.5 bursts. 16 runs of two bursts of one group and one of the other: of each run two bursts move one behind
+        # the other with the third in between, and the next run begins with the same group, a tCCD_L later: 16 x (2 x 2.5 + 3.75)
+        # ns, where the last burst takes 2.5; x 3906 / (3906 - 317.5).
+        data = json.loads(EDGE.canonical_json())
+        data["memories"][0]["timing"]["tCCD_L"]["value"] = 3.75
+        rows = tensor(0, Region.KV, Dtype.I8, 96, 16, strides=(1, 1024, 0, 0))
+        assert Dram(Machine.from_canonical(data)).transfer(rows, write=False).cycles == 152
+
     def test_latencies_are_those_of_a_closed_row(self):
         # controller 20 + tRCD 18.75 + RL 21.25 (WL 13.75)
         assert (self.dram.read_latency, self.dram.write_latency) == (60, 53)
