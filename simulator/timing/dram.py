@@ -18,7 +18,7 @@ from simulator.timing.channel import Channel, Intervals, picoseconds
 from simulator.timing.sram import Runs, ceil_div, runs_of
 
 # Transfers of more runs than this are counted on the first ones and extended in proportion.
-MAX_COUNTED_RUNS = 256
+MAX_COUNTED_RUNS = 1024
 MAX_MEMOISED = 1 << 12
 PICOSECONDS_PER_SECOND = 1_000_000_000_000
 
