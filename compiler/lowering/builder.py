@@ -7,21 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from xdsl.dialects import arith, scf
-from xdsl.dialects.builtin import (
-    DenseArrayBase,
-    DictionaryAttr,
-    FloatAttr,
-    IndexType,
-    IntegerAttr,
-    LocationAttr,
-    StringAttr,
-    UnitAttr,
-    f32,
-    i64,
-)
+from xdsl.dialects.builtin import DictionaryAttr, FloatAttr, LocationAttr, UnitAttr, f32
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.rewriter import InsertPoint, Rewriter
 
+from compiler.attributes import INDEX, index_number, number, numbers, segment_sizes, text
 from compiler.dialects import tile
 from compiler.errors import CompileError
 from compiler.locations import source_of
@@ -30,6 +20,7 @@ from isa.spec import ELEMENT_BITS
 
 Index = int | SSAValue
 DIMENSIONS = 4  # of a tensor descriptor
+BUFFER, VIEW = tile.BufferType(), tile.ViewType()
 
 
 def element_bytes(dtype: str) -> int:
@@ -58,18 +49,40 @@ class TileBuilder:
         Rewriter.insert_op(op, InsertPoint.at_end(self.block))
         return op
 
+    def make(
+        self,
+        kind: type[Operation],
+        operands: Sequence[SSAValue] = (),
+        properties: Mapping[str, Attribute] | None = None,
+        results: Sequence[Attribute] = (),
+    ) -> Operation:
+        """Appends an op. The constructors of ops sort their operands out first, which takes longer than all else: a program has thousands
+        of ops, and is lowered a dozen times."""
+        op = kind.create(operands=operands, properties=properties or {}, result_types=results, location=self.location)
+        self.block.add_op(op)
+        return op
+
+    def make_sized(
+        self,
+        kind: type[Operation],
+        operands: Sequence[Sequence[SSAValue]],
+        properties: Mapping[str, Attribute],
+        results: Sequence[Attribute] = (),
+    ) -> Operation:
+        """The same of an op with optional or repeated operands: the operands of each definition."""
+        sizes = segment_sizes(tuple([len(part) for part in operands]))
+        return self.make(kind, [value for part in operands for value in part], {**properties, **sizes}, results)
+
     # Scalars
 
     def value(self, index: Index) -> SSAValue:
         """An SSA value; constants are made where they are needed and merged by cse later."""
-        if isinstance(index, SSAValue):
+        if not isinstance(index, int):
             return index
-        op = arith.ConstantOp(IntegerAttr(index, IndexType()))
-        return self.insert(op).results[0]
+        return self.make(arith.ConstantOp, (), {"value": index_number(index)}, (INDEX,)).results[0]
 
     def _binary(self, kind: type[Operation], a: Index, b: Index) -> SSAValue:
-        op = kind.create(operands=[self.value(a), self.value(b)], result_types=[IndexType()])
-        return self.insert(op).results[0]
+        return self.make(kind, (self.value(a), self.value(b)), None, (INDEX,)).results[0]
 
     def add(self, a: Index, b: Index) -> Index:
         if isinstance(a, int) and isinstance(b, int):
@@ -115,17 +128,14 @@ class TileBuilder:
 
     def alloc(self, label: str, size_bytes: int, space: str = "sram", stream: bool = False) -> SSAValue:
         properties: dict[str, Attribute] = {
-            "label": StringAttr(label),
-            "space": StringAttr(space),
-            "size_bytes": IntegerAttr(max(size_bytes, 1), i64),
+            "label": text(label),
+            "space": text(space),
+            "size_bytes": number(max(size_bytes, 1)),
         }
         if stream:
             properties["stream"] = UnitAttr()
-        op = tile.AllocOp(properties=properties, result_types=[tile.BufferType()])
-        if self.home is None or stream:
-            return self.insert(op).results[0]
-        with self.inside(self.home):
-            return self.insert(op).results[0]
+        with self.inside(self.block if self.home is None or stream else self.home):
+            return self.make(tile.AllocOp, (), properties, (BUFFER,)).results[0]
 
     @contextmanager
     def keeping_buffers(self) -> Generator[None]:
@@ -163,59 +173,49 @@ class TileBuilder:
         static = base if isinstance(base, int) else 0
         full_extents = [*extents, *[1] * (4 - len(extents))]
         full_strides = [*strides, *[0] * (4 - len(strides))]
-        properties: dict[str, Attribute] = {"group": IntegerAttr(group, i64)} if group else {}
+        properties: dict[str, Attribute] = {"group": number(group)} if group else {}
         if sparse:
             properties["sparse"] = UnitAttr()
         if blocked:
             properties["blocked"] = UnitAttr()
-        op = tile.ViewOp(
-            operands=[
-                place.buffer,
-                None if isinstance(base, int) else base,
-                [value for value in full_extents if not isinstance(value, int)],
-                [value for value in full_strides if not isinstance(value, int)],
-            ],
-            properties={
-                **properties,
-                "space": StringAttr(place.space),
-                "dtype": StringAttr(dtype),
-                "static_base": IntegerAttr(static, i64),
-                "extents": DenseArrayBase.from_list(i64, [_static(value) for value in full_extents]),
-                "strides": DenseArrayBase.from_list(i64, [_static(value) for value in full_strides]),
-            },
-            result_types=[tile.ViewType()],
+        properties["space"], properties["dtype"] = text(place.space), text(dtype)
+        properties["static_base"] = number(static)
+        properties["extents"] = numbers(tuple([_static(value) for value in full_extents]))
+        properties["strides"] = numbers(tuple([_static(value) for value in full_strides]))
+        operands = (
+            [] if place.buffer is None else [place.buffer],
+            [] if isinstance(base, int) else [base],
+            [value for value in full_extents if not isinstance(value, int)],
+            [value for value in full_strides if not isinstance(value, int)],
         )
-        return self.insert(op).results[0]
+        return self.make_sized(tile.ViewOp, operands, properties, (VIEW,)).results[0]
 
     def place(self, kind: type[Operation], what: Mapping[str, Attribute], layer: SSAValue | None) -> SSAValue:
         """The DRAM offset of a weight, state or table."""
-        op = kind.create(
-            operands=[] if layer is None else [layer],
-            properties={"what": DictionaryAttr(dict(what))},
-            result_types=[IndexType()],
-        )
-        return self.insert(op).results[0]
+        return self.make(
+            kind, () if layer is None else (layer,), {"what": DictionaryAttr(dict(what))}, (INDEX,)
+        ).results[0]
 
     # Engine ops
 
     def load(self, target: SSAValue, source: SSAValue) -> None:
-        self.insert(tile.LoadOp(operands=[target, source]))
+        self.make(tile.LoadOp, (target, source))
 
     def store(self, target: SSAValue, source: SSAValue) -> None:
-        self.insert(tile.StoreOp(operands=[target, source]))
+        self.make(tile.StoreOp, (target, source))
 
     def mm(self, c: SSAValue, a: SSAValue, b: SSAValue, accumulate: bool = False) -> None:
         properties: dict[str, Attribute] = {"accumulate": UnitAttr()} if accumulate else {}
-        self.insert(tile.MmOp(operands=[c, a, b], properties=properties))
+        self.make(tile.MmOp, (c, a, b), properties)
 
     def mmg(self, c: SSAValue, a: SSAValue, b: SSAValue, scales: SSAValue, accumulate: bool = False) -> None:
         properties: dict[str, Attribute] = {"accumulate": UnitAttr()} if accumulate else {}
-        self.insert(tile.MmgOp(operands=[c, a, b, scales], properties=properties))
+        self.make(tile.MmgOp, (c, a, b, scales), properties)
 
     def vbin(self, function: str, target: SSAValue, a: SSAValue, b: SSAValue | float, scalar: SSAValue | None = None):
         """b is a view or a constant, unless `scalar` gives fp32 bits."""
         operands, properties = _last_source(function, b, scalar)
-        self.insert(tile.VbinOp(operands=[target, a, *operands], properties=properties))
+        self.make_sized(tile.VbinOp, ([target], [a], *operands), properties)
 
     def scale_by_bits(self, target: SSAValue, a: SSAValue, bits: SSAValue) -> None:
         """target = a * (the fp32 number whose bits are in a scalar)."""
@@ -236,41 +236,36 @@ class TileBuilder:
         scalar: SSAValue | None = None,
     ) -> None:
         operands, properties = _last_source(function, b, scalar)
-        self.insert(tile.VmadOp(operands=[target, a, c, *operands], properties=properties))
+        self.make_sized(tile.VmadOp, ([target], [a], [c], *operands), properties)
 
     def vun(self, function: str, target: SSAValue, a: SSAValue | float) -> None:
         operands, properties = _last_source(function, a, None)
-        self.insert(tile.VunOp(operands=[target, *operands], properties=properties))
+        self.make_sized(tile.VunOp, ([target], *operands), properties)
 
     def vred(self, function: str, target: SSAValue, a: SSAValue) -> None:
-        self.insert(tile.VredOp(operands=[target, a], properties={"function": StringAttr(function)}))
+        self.make(tile.VredOp, (target, a), {"function": text(function)})
 
     # SMEM and control
 
     def lds(self, width: int, address: Index = 0, buffer: SSAValue | None = None, displacement: int = 0) -> SSAValue:
         static = displacement + (address if isinstance(address, int) else 0)
-        op = tile.LdsOp(
-            operands=[buffer, None if isinstance(address, int) else address],
-            properties={"width": IntegerAttr(width, i64), "displacement": IntegerAttr(static, i64)},
-            result_types=[IndexType()],
-        )
-        return self.insert(op).results[0]
+        operands = ([] if buffer is None else [buffer], [] if isinstance(address, int) else [address])
+        properties = {"width": number(width), "displacement": number(static)}
+        return self.make_sized(tile.LdsOp, operands, properties, (INDEX,)).results[0]
 
     def sts(
         self, width: int, value: Index, address: Index = 0, buffer: SSAValue | None = None, displacement: int = 0
     ) -> None:
         static = displacement + (address if isinstance(address, int) else 0)
-        op = tile.StsOp(
-            operands=[self.value(value), buffer, None if isinstance(address, int) else address],
-            properties={"width": IntegerAttr(width, i64), "displacement": IntegerAttr(static, i64)},
-        )
-        self.insert(op)
+        where = ([] if buffer is None else [buffer], [] if isinstance(address, int) else [address])
+        properties = {"width": number(width), "displacement": number(static)}
+        self.make_sized(tile.StsOp, ([self.value(value)], *where), properties)
 
     def event(self, kind: int, value: Index) -> None:
-        self.insert(tile.EventOp(operands=[self.value(value)], properties={"kind": IntegerAttr(kind, i64)}))
+        self.make(tile.EventOp, (self.value(value),), {"kind": number(kind)})
 
     def mark(self, label: int, value: Index) -> None:
-        self.insert(tile.MarkOp(operands=[self.value(value)], properties={"label": IntegerAttr(label, i64)}))
+        self.make(tile.MarkOp, (self.value(value),), {"label": number(label)})
 
     def compare(self, predicate: str, a: Index, b: Index) -> SSAValue:
         """An i1: `eq ne slt sle sgt sge`."""
@@ -288,7 +283,7 @@ class TileBuilder:
     ) -> list[SSAValue]:  # fmt: skip
         """scf.for; the body gets the index and the carried values and returns the next ones."""
         start = [self.value(value) for value in carried]
-        block = Block(arg_types=[IndexType()] * (1 + len(start)))
+        block = Block(arg_types=[INDEX] * (1 + len(start)))
         bounds = [self.value(low), self.value(high), self.value(step)]
         with self.inside(block):
             following = [self.value(value) for value in body(block.args[0], list(block.args[1:]))]
@@ -333,7 +328,7 @@ def select(b: TileBuilder, condition: SSAValue, yes: Index, no: Index) -> SSAVal
     for block, value in zip(blocks, (yes, no), strict=True):
         with b.inside(block):
             b.insert(scf.YieldOp(b.value(value)))
-    op = scf.IfOp(condition, [IndexType()], Region(blocks[0]), Region(blocks[1]))
+    op = scf.IfOp(condition, [INDEX], Region(blocks[0]), Region(blocks[1]))
     return b.insert(op).results[0]
 
 
@@ -343,12 +338,12 @@ def _static(value: Index) -> int:
 
 def _last_source(
     function: str, source: SSAValue | float, scalar: SSAValue | None
-) -> tuple[list[SSAValue | None], dict[str, Attribute]]:
+) -> tuple[tuple[list[SSAValue], list[SSAValue]], dict[str, Attribute]]:
     """Operands (view, scalar) and properties of a vector op."""
-    properties: dict[str, Attribute] = {"function": StringAttr(function)}
+    properties: dict[str, Attribute] = {"function": text(function)}
     if scalar is not None:
-        return [None, scalar], properties
-    if isinstance(source, SSAValue):
-        return [source, None], properties
+        return ([], [scalar]), properties
+    if not isinstance(source, int | float):
+        return ([source], []), properties
     properties["constant"] = FloatAttr(source, f32)
-    return [None, None], properties
+    return ([], []), properties
