@@ -17,7 +17,6 @@ from xdsl.dialects.func import Func
 from xdsl.dialects.scf import Scf
 from xdsl.passes import ModulePass
 from xdsl.transforms.canonicalize import CanonicalizePass
-from xdsl.transforms.common_subexpression_elimination import CommonSubexpressionElimination
 from xdsl.transforms.loop_invariant_code_motion import LoopInvariantCodeMotionPass
 
 from compiler.analysis.predict_section import predict
@@ -42,6 +41,7 @@ from compiler.transforms.choose_tiling import ChooseTilingPass
 from compiler.transforms.convert_slm_to_slmq import ConvertSlmToSlmqPass
 from compiler.transforms.convert_slmq_to_tile import ConvertSlmqToTilePass
 from compiler.transforms.convert_tile_to_isa import ConvertTileToIsaPass
+from compiler.transforms.cse import CommonSubexpressionElimination
 from compiler.transforms.cut_rows import CutRowsPass
 from compiler.transforms.double_buffer import DoubleBufferPass
 from compiler.transforms.fuse_strips import FuseStripsPass

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from xdsl.dialects import scf
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import Block, Operation, SSAValue
 
 from compiler.dialects import tile
+
+LOOPS = (scf.ForOp, scf.WhileOp)
 
 
 @dataclass(frozen=True)
@@ -25,61 +27,88 @@ class Lifetime:
         return self.first <= other.last and other.first <= self.last
 
 
-@dataclass(frozen=True)
-class Numbering:
-    """Pre-order number of each op, and the number of the last op inside it."""
+@dataclass
+class Buffer:
+    """An alloc and the numbers of the ops between which it is used, so far; -1: by none. loops: around it."""
 
-    first: dict[Operation, int]
-    last: dict[Operation, int]
+    alloc: tile.AllocOp
+    at: int
+    loops: int
+    first: int = -1
+    last: int = -1
+
+    def use(self, first: int, last: int) -> None:
+        self.first = first if self.first < 0 else min(self.first, first)
+        self.last = max(self.last, last)
 
 
-def number(function: FuncOp) -> Numbering:
-    first: dict[Operation, int] = {}
-    last: dict[Operation, int] = {}
+class Walk:
+    """One walk through a function, which numbers ops in pre-order. A buffer is used by ops that read it or one of its views (`of`, by
+    value); if these are in loops that it is not in, by the outermost one of them, from its begin to its end.
 
-    def visit(op: Operation) -> None:
-        first[op] = len(first)
+    loops: around the place of the walk, the number of each and the buffers from outside that are used in it.
+    """
+
+    def __init__(self, space: str) -> None:
+        self.space = space
+        self.count = 0
+        self.loops: list[tuple[int, list[Buffer]]] = []
+        self.buffers: list[Buffer] = []
+        self.of: dict[int, Buffer] = {}
+
+    def op(self, op: Operation) -> None:
+        at = self.count
+        self.count += 1
+        if isinstance(op, tile.ViewOp):
+            self.view(op)
+        else:
+            for value in op.operands:
+                self.read(value, at)
+        if isinstance(op, tile.AllocOp):
+            if op.space.data == self.space:
+                self.buffers.append(Buffer(op, at, len(self.loops)))
+                self.of[id(op.result)] = self.buffers[-1]
+        elif op.regions:
+            self.inside(op, at)
+
+    def view(self, op: tile.ViewOp) -> None:
+        buffer = None if op.buffer is None else self.of.get(id(op.buffer))
+        if buffer is not None:
+            self.of[id(op.result)] = buffer
+
+    def read(self, value: SSAValue, at: int) -> None:
+        buffer = self.of.get(id(value))
+        if buffer is None:
+            return
+        if len(self.loops) > buffer.loops:
+            self.loops[buffer.loops][1].append(buffer)
+        else:
+            buffer.use(at, at)
+
+    def inside(self, op: Operation, at: int) -> None:
+        is_loop = isinstance(op, LOOPS)
+        if is_loop:
+            self.loops.append((at, []))
         for region in op.regions:
             for block in region.blocks:
-                for inner in block.ops:
-                    visit(inner)
-        last[op] = len(first) - 1
+                self.block(block)
+        if is_loop:
+            first, used = self.loops.pop()
+            for buffer in used:
+                buffer.use(first, self.count - 1)
 
-    visit(function)
-    return Numbering(first, last)
-
-
-def users(value: SSAValue) -> list[Operation]:
-    """The ops that touch a buffer, through its views."""
-    found: list[Operation] = []
-    for use in value.uses:
-        op = use.operation
-        found += users(op.result) if isinstance(op, tile.ViewOp) else [op]
-    return found
-
-
-def outermost_loop(op: Operation, inside_of: Operation | None) -> Operation | None:
-    """The outermost loop around `op` that lies within `inside_of`."""
-    found, current = None, op.parent_op()
-    while current is not None and current is not inside_of:
-        if isinstance(current, scf.ForOp | scf.WhileOp):
-            found = current
-        current = current.parent_op()
-    return found
+    def block(self, block: Block) -> None:
+        for op in block.ops:
+            self.op(op)
 
 
 def buffer_lifetimes(function: FuncOp, space: str) -> tuple[list[tile.AllocOp], list[Lifetime]]:
     """The allocs of a space and their lifetimes, in the same order. An unused buffer lives at its alloc."""
-    numbering = number(function)
-    allocs = [op for op in function.walk() if isinstance(op, tile.AllocOp) and op.space.data == space]
+    walk = Walk(space)
+    walk.op(function)
     lifetimes: list[Lifetime] = []
-    for index, alloc in enumerate(allocs):
-        first = last = numbering.first[alloc]
-        points: list[int] = []
-        for op in users(alloc.result):
-            loop = outermost_loop(op, alloc.parent_op())
-            points += [numbering.first[loop], numbering.last[loop]] if loop is not None else [numbering.first[op]]
-        if points:
-            first, last = min(points), max(points)
-        lifetimes.append(Lifetime(index, alloc.label.data, alloc.size_bytes.value.data, first, last))
-    return allocs, lifetimes
+    for index, buffer in enumerate(walk.buffers):
+        first, last = (buffer.at, buffer.at) if buffer.first < 0 else (buffer.first, buffer.last)
+        label, size_bytes = buffer.alloc.label.data, buffer.alloc.size_bytes.value.data
+        lifetimes.append(Lifetime(index, label, size_bytes, first, last))
+    return [buffer.alloc for buffer in walk.buffers], lifetimes

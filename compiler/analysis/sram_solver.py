@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from bisect import insort
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from compiler.analysis.buffer_lifetimes import Lifetime
 from compiler.sizes import GRANULE_BYTES, to_granules
@@ -34,13 +36,18 @@ def kept_longer(lifetimes: Sequence[Lifetime], ops: int, room_bytes: int) -> lis
     return [replace(life, last=life.last + ops) if fits(life) else life for life in lifetimes]
 
 
+def most_at_once(uses: Iterable[tuple[int, int, int]]) -> int:
+    """The largest sum of sizes in use at one op; `uses`: (first op, last op, size) each."""
+    changes: dict[int, int] = {}
+    for first, last, size in uses:
+        changes[first] = changes.get(first, 0) + size
+        changes[last + 1] = changes.get(last + 1, 0) - size
+    return max(accumulate(changes[at] for at in sorted(changes)), default=0)
+
+
 def lower_bound(lifetimes: Sequence[Lifetime]) -> int:
     """No placement needs less: the sum of the buffers in use at the busiest op."""
-    starts = {life.first for life in lifetimes}
-    return max(
-        (sum(to_granules(life.size_bytes) for life in lifetimes if life.first <= at <= life.last) for at in starts),
-        default=0,
-    )
+    return most_at_once((life.first, life.last, to_granules(life.size_bytes)) for life in lifetimes)
 
 
 def first_fit(
@@ -48,18 +55,20 @@ def first_fit(
 ) -> tuple[tuple[int, ...], int]:
     """Buffers in this order, each at the lowest gap among those alive at the same time; (offsets, bytes used)."""
     offsets: dict[int, int] = {}
-    placed: list[Lifetime] = []
+    placed: list[tuple[int, int, int, int]] = []  # (offset, end, first op, last op), in order
     top = 0
     for life in sorted(lifetimes, key=order):
-        neighbours = [other for other in placed if other.overlaps(life)]
-        offset = 0
-        for other in sorted(neighbours, key=lambda n: offsets[n.index]):
-            if offset + to_granules(life.size_bytes) <= offsets[other.index]:
+        size, offset = to_granules(life.size_bytes), 0
+        for begin, end, first, last in placed:
+            if first > life.last or last < life.first:
+                continue
+            if offset + size <= begin:
                 break
-            offset = max(offset, offsets[other.index] + to_granules(other.size_bytes))
+            if end > offset:
+                offset = end
         offsets[life.index] = offset
-        placed.append(life)
-        top = max(top, offset + to_granules(life.size_bytes))
+        insort(placed, (offset, offset + size, life.first, life.last))
+        top = max(top, offset + size)
     return tuple(offsets[life.index] for life in lifetimes), top
 
 

@@ -8,7 +8,7 @@ Every plan gives the same bits. The plan is recorded on the module.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from xdsl.context import Context
@@ -16,11 +16,10 @@ from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, IntegerAttr, Module
 from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
-from xdsl.transforms.common_subexpression_elimination import CommonSubexpressionElimination
 
 from compiler.analysis.buffer_lifetimes import Lifetime, buffer_lifetimes
 from compiler.analysis.plan_costs import ChunkCost, chunk_cost, token_bytes
-from compiler.analysis.sram_solver import solve
+from compiler.analysis.sram_solver import most_at_once, solve
 from compiler.analysis.tile_plans import (
     CHUNKS,
     SPILL_SHARES,
@@ -48,8 +47,10 @@ from compiler.lowering.plan import (
     PLAN_ATTRIBUTE,
     TilePlan,
 )
-from compiler.transforms.convert_slmq_to_tile import ConvertSlmqToTilePass
+from compiler.transforms.convert_slmq_to_tile import lower_program
+from compiler.transforms.cse import CommonSubexpressionElimination
 from compiler.transforms.double_buffer import DoubleBufferPass
+from compiler.walking import ops_of
 from isa.spec import SMEM_BYTES
 
 WORTHWHILE = 1.05
@@ -103,32 +104,30 @@ def lasting(function: FuncOp) -> list[Lifetime]:
     return [life for alloc, life in pairs if alloc.stream is None and life.label not in STRIP_BUFFERS]
 
 
-def busiest_bytes(lifetimes: Sequence[Lifetime]) -> int:
+def busiest_bytes(lifetimes: Iterable[Lifetime]) -> int:
     """The most that buffers take at one time."""
-    starts = {life.first for life in lifetimes}
-    return max(
-        (sum(life.size_bytes for life in lifetimes if life.first <= at <= life.last) for at in starts), default=0
-    )
+    return most_at_once((life.first, life.last, life.size_bytes) for life in lifetimes)
 
 
 def smem_bytes_of(function: FuncOp) -> int:
     """Buffers of SMEM have places of their own."""
-    allocs = [op for op in function.walk() if isinstance(op, tile.AllocOp) and op.space.data == "smem"]
-    return sum(op.size_bytes.value.data for op in allocs)
+    return sum(op.size_bytes.value.data for op in ops_of(tile.AllocOp, function) if op.space.data == "smem")
 
 
-def need_of(ctx: Context, module: ModuleOp, plan: TilePlan, *, clean: bool = False) -> Need:
-    """What a plan needs, found by lowering a copy. `clean`: as the passes behind leave it, which merge views and with them change how
-    long buffers are in use; refinements fill the SRAM, and would else not fit in the end."""
-    if not any(isinstance(op, FuncOp) for op in module.walk()):
+def need_of(ctx: Context, module: ModuleOp, plan: TilePlan, *, clean: bool = False, rows: bool = False) -> Need:
+    """What a plan needs, found by lowering the functions. `clean`: as the passes behind leave it, which merge views and with them change
+    how long buffers are in use; refinements fill the SRAM, and would else not fit in the end. `rows`: what of it are rows and scores is
+    wanted, too; else these are 0."""
+    sources = ops_of(FuncOp, module)
+    if not sources:
         raise CompileError("the module has no function to choose a plan for")
-    trial = module.clone()
-    trial.attributes[PLAN_ATTRIBUTE] = plan.to_attribute()
-    ConvertSlmqToTilePass().apply(ctx, trial)
-    functions = [op for op in trial.walk() if isinstance(op, FuncOp)]
-    buffers = [lasting(function) for function in functions]
-    rows = [[life for life in lifetimes if life.label not in SCORE_BUFFERS] for lifetimes in buffers]
-    row_bytes, score_bytes = max(map(busiest_bytes, rows)), max(map(busiest_bytes, buffers))
+    functions = [lower_program(function, plan) for function in sources]
+    trial = ModuleOp(functions, {PLAN_ATTRIBUTE: plan.to_attribute()})
+    row_bytes = score_bytes = 0
+    if rows:
+        buffers = [lasting(function) for function in functions]
+        row_bytes = max(busiest_bytes(life for life in each if life.label not in SCORE_BUFFERS) for each in buffers)
+        score_bytes = max(map(busiest_bytes, buffers))
     DoubleBufferPass().apply(ctx, trial)
     if clean:
         CommonSubexpressionElimination().apply(ctx, trial)
@@ -189,7 +188,7 @@ class ChooseTilingPass(ModulePass):
         for plan in plans:
             if plan.chunk > 1 and any(need.excludes(plan, self.sram_bytes) for need in tried):
                 continue
-            tried.append(need_of(ctx, module, plan))
+            tried.append(need_of(ctx, module, plan, rows=True))
             if self.fits(tried[-1]):
                 return plan
         return None

@@ -48,6 +48,7 @@ from compiler.lowering.strips import lower_strips
 from compiler.lowering.tensors import lower_tensor
 from compiler.lowering.values import Lowering, Upcoming
 from compiler.program import ENCODER
+from compiler.walking import ops_of
 from isa.abi import EVENT_IMAGE
 
 LOWERINGS: dict[type[Operation], Callable[[Lowering, Any], None]] = {
@@ -189,7 +190,7 @@ def lower_function(function: FuncOp, plan: TilePlan, single: TilePlan | None) ->
     body, steps = Block(), function.body.block
     location = named("program", function.location)
     builder = TileBuilder(body, location)
-    rotaries = list(dict.fromkeys(op.rotary for op in function.walk() if isinstance(op, slmq.RopeOp)))
+    rotaries = list(dict.fromkeys(op.rotary for op in ops_of(slmq.RopeOp, function)))
 
     def step(tokens: SSAValue, position: SSAValue, rows: SSAValue, available: SSAValue) -> SSAValue:
         sampler = read_sampler(builder)
@@ -232,6 +233,13 @@ def lower_encoder(function: FuncOp, plan: TilePlan) -> FuncOp:
     return program
 
 
+def lower_program(function: FuncOp, plan: TilePlan, single: TilePlan | None = None) -> FuncOp:
+    """The device program of a function, which stays as it is."""
+    if function.sym_name.data == ENCODER:
+        return lower_encoder(function, plan)
+    return lower_function(function, plan, single)
+
+
 @dataclass(frozen=True)
 class ConvertSlmqToTilePass(ModulePass):
     """See the module docstring."""
@@ -240,8 +248,6 @@ class ConvertSlmqToTilePass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         plan, single = TilePlan.of(op), TilePlan.of_single(op)
-        for function in [f for f in op.walk() if isinstance(f, FuncOp)]:
-            is_encoder = function.sym_name.data == ENCODER
-            program = lower_encoder(function, plan) if is_encoder else lower_function(function, plan, single)
-            Rewriter.insert_op(program, InsertPoint.before(function))
+        for function in ops_of(FuncOp, op):
+            Rewriter.insert_op(lower_program(function, plan, single), InsertPoint.before(function))
             Rewriter.erase_op(function)

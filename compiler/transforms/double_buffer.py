@@ -15,14 +15,16 @@ from dataclasses import dataclass
 
 from xdsl.context import Context
 from xdsl.dialects import arith, scf
-from xdsl.dialects.builtin import IndexType, IntegerAttr, ModuleOp, i64
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
+from compiler.attributes import INDEX, index_number, number, segment_sizes
 from compiler.dialects import tile
 from compiler.lowering.plan import PLAN_ATTRIBUTE, TilePlan
 from compiler.sizes import to_granules
+from compiler.walking import ops_of
 
 
 def insert(op: Operation, point: InsertPoint, like: Operation) -> SSAValue:
@@ -33,7 +35,19 @@ def insert(op: Operation, point: InsertPoint, like: Operation) -> SSAValue:
 
 
 def constant(value: int) -> arith.ConstantOp:
-    return arith.ConstantOp(IntegerAttr(value, IndexType()))
+    return arith.ConstantOp.create(properties={"value": index_number(value)}, result_types=[INDEX])
+
+
+def with_base(view: tile.ViewOp, base: SSAValue) -> tile.ViewOp:
+    """The view of a buffer with another base, which the old one may not have."""
+    operands = [view.operands[0], base, *view.dynamic_extents, *view.dynamic_strides]
+    sizes = segment_sizes((1, 1, len(view.dynamic_extents), len(view.dynamic_strides)))
+    return tile.ViewOp.create(
+        operands=operands,
+        properties={**view.properties, **sizes},
+        result_types=view.result_types,
+        location=view.location,
+    )
 
 
 def rotate(alloc: tile.AllocOp, half: SSAValue) -> None:
@@ -45,13 +59,7 @@ def rotate(alloc: tile.AllocOp, half: SSAValue) -> None:
         base = half
         if view.base is not None:
             base = insert(arith.AddiOp(view.base, half), InsertPoint.before(view), view)
-        new = tile.ViewOp(
-            operands=[view.buffer, base, list(view.dynamic_extents), list(view.dynamic_strides)],
-            properties={name: value for name, value in view.properties.items() if name != "operandSegmentSizes"},
-            result_types=[tile.ViewType()],
-        )
-        new.location = view.location
-        Rewriter.replace_op(view, new)
+        Rewriter.replace_op(view, with_base(view, base))
 
 
 def extend(loop: scf.ForOp, starts: Sequence[SSAValue], following: Sequence[SSAValue]) -> scf.ForOp:
@@ -81,13 +89,13 @@ def widen(loop: scf.ForOp, allocs: list[tile.AllocOp]) -> scf.ForOp:
     for alloc in allocs:
         size = to_granules(alloc.size_bytes.value.data)
         starts.append(insert(constant(0), InsertPoint.before(loop), alloc))
-        half = block.insert_arg(IndexType(), len(block.args))
+        half = block.insert_arg(INDEX, len(block.args))
         rotate(alloc, half)
         total = insert(constant(size), InsertPoint.before(end), alloc)
         following.append(insert(arith.SubiOp(total, half), InsertPoint.before(end), alloc))
         alloc.detach()
         del alloc.properties["stream"]
-        alloc.properties["size_bytes"] = IntegerAttr(2 * size, i64)
+        alloc.properties["size_bytes"] = number(2 * size)
         Rewriter.insert_op(alloc, InsertPoint.before(loop))
     return extend(loop, starts, following)
 
@@ -98,7 +106,7 @@ def carry(outer: scf.ForOp, inner: scf.ForOp, allocs: list[tile.AllocOp]) -> scf
     starts: list[SSAValue] = []
     for offset, alloc in enumerate(allocs):
         starts.append(insert(constant(0), InsertPoint.before(outer), alloc))
-        half = outer.body.block.insert_arg(IndexType(), len(outer.body.block.args))
+        half = outer.body.block.insert_arg(INDEX, len(outer.body.block.args))
         inner.operands[len(inner.operands) - count + offset] = half
         alloc.detach()
         Rewriter.insert_op(alloc, InsertPoint.before(outer))
@@ -125,7 +133,7 @@ class DoubleBufferPass(ModulePass):
         if PLAN_ATTRIBUTE in op.attributes and TilePlan.of(op).buffers == 1:
             return
         widened: set[scf.ForOp] = set()
-        for loop in [inner for inner in op.walk() if isinstance(inner, scf.ForOp)]:
+        for loop in ops_of(scf.ForOp, op):
             allocs = [a for a in loop.body.block.ops if isinstance(a, tile.AllocOp) and a.stream is not None]
             if not allocs:
                 continue
