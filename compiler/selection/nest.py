@@ -56,8 +56,11 @@ class Nest:
     def home(self, value: SSAValue) -> Block:
         """The block where a value is defined."""
         owner = value.owner
-        block = owner if isinstance(owner, Block) else owner.parent_block()
-        return block if block is not None else self.root
+        return owner if isinstance(owner, Block) else self.home_of(owner)
+
+    def home_of(self, op: Operation) -> Block:
+        """The block of an op."""
+        return op.parent_block() or self.root
 
 
 def runs_of(op: Operation) -> float:

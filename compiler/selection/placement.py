@@ -64,38 +64,44 @@ class DescriptorPlan:
 
 
 class Pressure:
-    """How many descriptors are live at each op of each block, and within it."""
+    """How many descriptors are live at each op of each block, with those within it. `peaks`: at the busiest op, where that is known."""
 
     def __init__(self, nest: Nest):
-        self.nest = nest
-        self.local = {block: [0] * sum(1 for _ in block.ops) for block in nest.order}
+        self.live = {block: [0] * sum(1 for _ in block.ops) for block in nest.order}
+        self.peaks: dict[Block, int] = {}
         self.within: dict[Operation, int] = {}
-        self.holders = {block: [op for op in block.ops if op.regions] for block in nest.order}
+        self.around: dict[Block, tuple[Operation, Block, int]] = {}
+        for op, position in nest.position.items():
+            for region in op.regions:
+                self.around.update((inner, (op, nest.home_of(op), position)) for inner in region.blocks)
 
     def change(self, placement: Placement, by: int) -> None:
-        live = self.local[placement.block]
+        live = self.live[placement.block]
         for position in range(placement.first, placement.last + 1):
             live[position] += by
+        self.peaks.pop(placement.block, None)
 
     def most(self, block: Block) -> int:
         """At the busiest op of a block."""
-        live = self.local[block]
-        holding = (live[self.nest.position[op]] + self.within.get(op, 0) for op in self.holders[block])
-        return max(max(live, default=0), max(holding, default=0))
+        found = self.peaks.get(block)
+        if found is None:
+            found = self.peaks[block] = max(self.live[block], default=0)
+        return found
 
     def update(self, blocks: Iterable[Block], top: Block) -> None:
-        """Counts again what lies around some blocks, up to `top`."""
-        touched = set(blocks)
-        for block in list(touched):
-            while (
-                block is not top and (op := block.parent_op()) is not None and (outer := op.parent_block()) is not None
-            ):
+        """Counts again what lies around some blocks, up to `top`, as far as it changes."""
+        for block in blocks:
+            while block is not top and block in self.around:
+                op, outer, position = self.around[block]
+                more = max(self.most(inner) for region in op.regions for inner in region.blocks) - self.within.get(
+                    op, 0
+                )
+                if more == 0:
+                    break
+                self.live[outer][position] += more
+                self.within[op] = self.within.get(op, 0) + more
+                self.peaks.pop(outer, None)
                 block = outer
-                touched.add(block)
-        for block in sorted(touched - {top}, key=lambda block: -self.nest.depth[block]):
-            op = block.parent_op()
-            if op is not None:
-                self.within[op] = max(self.most(inner) for region in op.regions for inner in region.blocks)
 
 
 class Placer:
@@ -106,6 +112,8 @@ class Placer:
         self.forms = forms_of(function)
         self.speculation = Speculation(function, self.nest, self.forms)
         self.pressure = Pressure(self.nest)
+        self.costs: dict[Placement, float] = {}
+        self.outermost: dict[tuple[int, int, int], int] = {}
         self.chosen: dict[Form, list[Placement]] = {}
         self.users: dict[Block, dict[Form, None]] = {block: {} for block in self.nest.order}
         for op in self.nest.position:
@@ -138,7 +146,9 @@ class Placer:
                 self.attempt(together, inside)
 
     def lies_in(self, placement: Placement, block: Block) -> bool:
-        return any(around is block for around, _ in self.nest.out(placement.uses[0]))
+        around = self.nest.out(placement.uses[0])
+        further = self.nest.depth[around[0][0]] - self.nest.depth[block]
+        return further >= 0 and around[further][0] is block
 
     def joined(self, form: Form, block: Block, inside: list[Placement]) -> Placement:
         """One placement in `block` for the uses of some that lie in it."""
@@ -163,10 +173,13 @@ class Placer:
 
     def cost(self, placement: Placement) -> float:
         """Instructions for each run of the generate loop."""
-        total = self.nest.frequency[placement.block]
-        for each in placement.form.fields:
-            for spot in self.spots(placement, each):
-                total += self.nest.frequency[self.block_of(spot)] * (1 + (each.plus != 0))
+        total = self.costs.get(placement)
+        if total is None:
+            total = self.nest.frequency[placement.block]
+            for each in placement.form.fields:
+                for spot in self.spots(placement, each):
+                    total += self.nest.frequency[self.block_of(spot)] * (1 + (each.plus != 0))
+            self.costs[placement] = total
         return total
 
     def block_of(self, spot: Spot) -> Block:
@@ -179,10 +192,21 @@ class Placer:
         limit = home if self.nest.depth[home] > self.nest.depth[placement.block] else placement.block
         first: dict[Block, Operation] = {}
         for use in placement.uses:
-            around = self.nest.out(use, limit)
-            block, op = [(block, op) for block, op in around if self.speculation.is_safe(each, block)][-1]
-            first[block] = min(op, first.get(block, op), key=lambda op: self.nest.position[op])
+            around = self.nest.out(use)
+            block, op = around[self.outermost_safe(each, around, limit)]
+            first[block] = min(op, first.get(block, op), key=self.nest.position.__getitem__)
         return [self.entered(block, op, limit) for block, op in first.items()]
+
+    def outermost_safe(self, each: Field, around: list[tuple[Block, Operation]], limit: Block) -> int:
+        """Which of the blocks around a use, up to `limit`, is the outermost one where a field may be set."""
+        key = id(each), id(around[0][0]), id(limit)
+        found = self.outermost.get(key)
+        if found is None:
+            found = self.nest.depth[around[0][0]] - self.nest.depth[limit]
+            while not self.speculation.is_safe(each, around[found][0]):
+                found -= 1
+            self.outermost[key] = found
+        return found
 
     def entered(self, block: Block, op: Operation, limit: Block) -> Spot:
         """What stands in front of the first op of an iteration may stand in front of the first iteration."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
 
 from compiler.dialects import tile
 from compiler.scalars import constant_of
+from compiler.walking import ops_of
 from isa.descriptor import Descriptor, field_range
 from isa.spec import FMT_BLOCKED, FMT_SPARSE, TD_FIELDS, Dtype, Region
 
@@ -24,13 +25,14 @@ class Field:
     plus: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Form:
-    """Views of equal forms share a descriptor. `view`: one of them; it gives the constant part its name and place in the source."""
+    """Views of equal forms share a descriptor, and one Form. `view`: one of them; it gives the constant part its name and place in the
+    source."""
 
     descriptor: Descriptor
     fields: tuple[Field, ...]
-    view: tile.ViewOp = field(compare=False)
+    view: tile.ViewOp
 
     @property
     def label(self) -> str:
@@ -84,10 +86,9 @@ def form_of(view: tile.ViewOp) -> Form:
 
 def forms_of(function: FuncOp) -> dict[SSAValue, Form]:
     """The form of each view that an instruction names; equal ones are one object."""
-    unique: dict[Form, Form] = {}
-    views = [op for op in function.walk() if isinstance(op, tile.ViewOp) and op.result.first_use is not None]
-    forms = [form_of(view) for view in views]
-    return {view.result: unique.setdefault(form, form) for view, form in zip(views, forms, strict=True)}
+    unique: dict[tuple[Descriptor, tuple[Field, ...]], Form] = {}
+    forms = [form_of(view) for view in ops_of(tile.ViewOp, function) if view.result.first_use is not None]
+    return {form.view.result: unique.setdefault((form.descriptor, form.fields), form) for form in forms}
 
 
 def views_in(op: Operation) -> list[SSAValue]:
