@@ -16,7 +16,6 @@ from xdsl.dialects.builtin import Builtin, ModuleOp
 from xdsl.dialects.func import Func
 from xdsl.dialects.scf import Scf
 from xdsl.passes import ModulePass
-from xdsl.transforms.canonicalize import CanonicalizePass
 from xdsl.transforms.loop_invariant_code_motion import LoopInvariantCodeMotionPass
 
 from compiler.analysis.predict_section import predict
@@ -36,6 +35,7 @@ from compiler.transforms.add_sampling import AddSamplingPass
 from compiler.transforms.allocate_dram import AllocateDramPass
 from compiler.transforms.allocate_registers import AllocateRegistersPass
 from compiler.transforms.allocate_sram import AllocateSramPass
+from compiler.transforms.canonicalize import CanonicalizePass
 from compiler.transforms.choose_single import ChooseSinglePass
 from compiler.transforms.choose_tiling import ChooseTilingPass
 from compiler.transforms.convert_slm_to_slmq import ConvertSlmToSlmqPass

@@ -9,30 +9,16 @@ several times, and every try of choose-tiling runs it. Here attributes get numbe
 
 from __future__ import annotations
 
-from functools import cache
-
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Attribute, Block, Operation
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
-from xdsl.traits import IsolatedFromAbove, IsTerminator, MemoryEffect, NoMemoryEffect, RecursiveMemoryEffect
+from xdsl.traits import IsolatedFromAbove
+
+from compiler.effects import effects_of, is_terminator
 
 Key = tuple[object, ...]
-
-
-@cache
-def effects_of(kind: type[Operation]) -> bool | None:
-    """Whether ops of a kind have effects; None: those of the ops inside. Reads count, since no dialect of ours has ops that only read."""
-    traits = kind.get_traits_of_type(MemoryEffect)
-    if any(isinstance(trait, RecursiveMemoryEffect) for trait in traits):
-        return None
-    return not traits or not all(isinstance(trait, NoMemoryEffect) for trait in traits)
-
-
-@cache
-def is_terminator(kind: type[Operation]) -> bool:
-    return kind.has_trait(IsTerminator)
 
 
 class Numbers:

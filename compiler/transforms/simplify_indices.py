@@ -10,26 +10,24 @@ from dataclasses import dataclass
 
 from xdsl.context import Context
 from xdsl.dialects import arith, scf
-from xdsl.dialects.builtin import IndexType, IntegerAttr, ModuleOp
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
-from xdsl.pattern_rewriter import (
-    GreedyRewritePatternApplier,
-    PatternRewriter,
-    PatternRewriteWalker,
-    RewritePattern,
-    op_type_rewrite_pattern,
-)
+from xdsl.pattern_rewriter import PatternRewriter, PatternRewriteWalker, RewritePattern, op_type_rewrite_pattern
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from compiler.analysis.value_ranges import Ranges, divisor_of
+from compiler.attributes import INDEX, index_number
+from compiler.dialects import tile
 from compiler.locations import replace_keep_loc
+from compiler.rewriting import ByKind, Patterns
 from compiler.scalars import ARITHMETIC, constant_of
 from compiler.transforms.view_patterns import FoldView
+from compiler.walking import ops_of
 
 
 def constant(number: int) -> arith.ConstantOp:
-    return arith.ConstantOp(IntegerAttr(number, IndexType()))
+    return arith.ConstantOp.create(properties={"value": index_number(number)}, result_types=[INDEX])
 
 
 def with_constant(value: SSAValue, kind: type[Operation]) -> tuple[SSAValue, int] | None:
@@ -48,7 +46,7 @@ def rebuilt(rewriter: PatternRewriter, op: Operation, x: SSAValue, *steps: tuple
         if number == (1 if kind is arith.MuliOp else 0):
             continue
         right = constant(number)
-        result = kind.create(operands=[x, right.result], result_types=[IndexType()])
+        result = kind.create(operands=[x, right.result], result_types=[INDEX])
         x = result.results[0]
         new += [right, result]
     replace_keep_loc(rewriter, op, new, [x])
@@ -108,13 +106,19 @@ class MultiplyQuotient(RewritePattern):
             rebuilt(rewriter, op, inner[0], (arith.MuliOp, number // inner[1]))
 
 
-PATTERNS = (Known(), SubtractConstant(), AddTwice(), MultiplySum(), MultiplyQuotient(), FoldView())
+PATTERNS: dict[type[Operation], Patterns] = {
+    **dict.fromkeys((arith.DivSIOp, arith.RemSIOp, arith.MinSIOp, arith.MaxSIOp), (Known(),)),
+    arith.SubiOp: (SubtractConstant(),),
+    arith.AddiOp: (AddTwice(),),
+    arith.MuliOp: (MultiplySum(), MultiplyQuotient()),
+    tile.ViewOp: (FoldView(),),
+}
 
 
 def settle_branches(module: ModuleOp) -> None:
     """Branches whose condition is always the same; inner ones first, as they go with the branch they are in."""
     ranges = Ranges()
-    for op in reversed([inner for inner in module.walk() if isinstance(inner, scf.IfOp)]):
+    for op in reversed(ops_of(scf.IfOp, module)):
         compare = op.cond.owner
         answer = ranges.decides(compare) if isinstance(compare, arith.CmpiOp) else None
         if answer is None:
@@ -138,4 +142,4 @@ class SimplifyIndicesPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         settle_branches(op)
-        PatternRewriteWalker(GreedyRewritePatternApplier(list(PATTERNS), ctx=ctx)).rewrite_module(op)
+        PatternRewriteWalker(ByKind(lambda kind: PATTERNS.get(kind, ()))).rewrite_module(op)
