@@ -11,8 +11,8 @@ from xdsl.dialects import scf
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 
+from compiler.analysis.predict_lines import Program
 from compiler.analysis.predict_operations import OperationCosts
-from compiler.analysis.predict_scalars import ScalarCosts
 from compiler.analysis.predict_timeline import Tally, Timeline
 from compiler.analysis.predict_walk import Walk
 from compiler.errors import CompileError
@@ -52,23 +52,23 @@ class Predictor:
         functions = [op for op in module.walk() if isinstance(op, FuncOp) and op.sym_name.data == GENERATE]
         if not functions:
             raise CompileError("the module has no generate loop to predict")
-        self.module, self.machine, self.function = module, machine, functions[0]
+        self.module, self.machine = module, machine
         self.costs = OperationCosts(Timeline(machine).forms)
-        self.scalars = ScalarCosts(self.function)
+        self.program = Program(functions[0])
 
     def step(self, step: Step) -> StepCost:
         timeline = Timeline(self.machine)
-        walk = Walk(self.module, self.function, timeline, self.costs, self.scalars)
+        walk = Walk(self.module, timeline, self.costs, self.program)
         for word, value in (
             (Mailbox.POS, step.position),
             (Mailbox.N_TOKENS, step.position + step.tokens + (0 if step.is_last else PLENTY)),
             (Mailbox.MAX_NEW, PLENTY),
         ):
             walk.smem[word.address : word.address + 8] = value.to_bytes(8, "little")
-        for op in self.function.body.block.ops:
-            if isinstance(op, scf.WhileOp):
-                walk.values[op.after_region.block.args[0]] = step.position
-                walk.block(op.after_region.block)
+        for line in self.program.lines(self.program.function.body.block).ops:
+            if isinstance(line.op, scf.WhileOp):
+                walk.put(line.op.after_region.block.args[:1], (step.position,))
+                walk.block(line.op.after_region.block)
                 break
-            walk.op(op)
+            walk.line(line)
         return StepCost(step, round(max(timeline.now, timeline.latest)), timeline.tallies)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from xdsl.ir import Operation, SSAValue
@@ -35,50 +36,77 @@ OPERANDS: dict[type[Operation], tuple[str, Operands]] = {
 REDUCTIONS = ("vred", "vtopk")
 
 
+class EngineForm:
+    """An engine op, taken apart once: its row of the instruction table, and its views with their operand names, ta tb tc td."""
+
+    def __init__(self, op: Operation) -> None:
+        self.op, self.mnemonic = op, OPERANDS[type(op)][0]
+        self.row = BY_MNEMONIC[self.mnemonic]
+        named = views_of(op)
+        self.names = tuple([name for name, _ in named])
+        self.views = tuple([id(view) for _, view in named])
+        """Their identities."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """An engine op on certain tensors: its cost, what the interlock compares, and the region of its DRAM operand."""
+
+    tds: tuple[Descriptor, ...]
+    cost: EngineCost
+    spans: list[Span]
+    region: int
+
+
 class OperationCosts:
-    """Costs of tile ops on one machine."""
+    """Costs of tile ops on one machine. seen: by the identities of the form and of the descriptors, which it keeps."""
 
     def __init__(self, forms: EngineForms) -> None:
         self.forms = forms
         self.memo: dict[object, EngineCost] = {}
+        self.seen: dict[tuple[int, ...], Execution] = {}
 
-    def cost(self, op: Operation, tds: dict[str, Descriptor]) -> EngineCost:
-        """`tds`: the descriptors by operand name, ta tb tc td."""
-        period = self.forms.dram.period_bytes
-        places = (td.base % period if td.region < Region.SRAM else td.region for td in tds.values())
-        key = op, *places, *((td.extents, td.strides) for td in tds.values())
-        found = self.memo.get(key)
+    def of(self, form: EngineForm, tds: tuple[Descriptor, ...]) -> Execution:
+        key = id(form), *map(id, tds)
+        found = self.seen.get(key)
         if found is None:
-            found = self.memo[key] = self.computed(op, tds)
+            region = next((int(td.region) for td in tds if td.region < Region.SRAM), 0)
+            found = self.seen[key] = Execution(tds, self.cost(form, tds), spans_of(form, tds), region)
         return found
 
-    def computed(self, op: Operation, tds: dict[str, Descriptor]) -> EngineCost:
-        mnemonic = OPERANDS[type(op)][0]
-        ta = tds["ta"]
+    def cost(self, form: EngineForm, tds: tuple[Descriptor, ...]) -> EngineCost:
+        period = self.forms.dram.period_bytes
+        places = [td.base % period if td.region < Region.SRAM else td.region for td in tds]
+        key = id(form), *places, *[(td.extents, td.strides) for td in tds]
+        found = self.memo.get(key)
+        if found is None:
+            found = self.memo[key] = self.computed(form, dict(zip(form.names, tds, strict=True)))
+        return found
+
+    def computed(self, form: EngineForm, tds: dict[str, Descriptor]) -> EngineCost:
+        """`tds`: the descriptors by operand name."""
+        op, ta = form.op, tds["ta"]
         if isinstance(op, tile.LoadOp):
             return self.forms.copy(ta, tds["tb"], write=False)
         if isinstance(op, tile.StoreOp):
             return self.forms.copy(tds["tb"], ta, write=True)
         if isinstance(op, tile.MmOp | tile.MmgOp):
             return self.forms.matrix(ta, tds["tb"], tds["tc"], tds.get("td"), op.accumulate is not None)
-        row = BY_MNEMONIC[mnemonic]
-        function = op.properties.get("function")
-        kind = vector_kind(mnemonic, getattr(function, "data", ""))
-        reduces = mnemonic in REDUCTIONS
-        sources, results = ([tds[name] for name in names if name in tds] for names in (row.reads, row.writes))
+        kind = vector_kind(form.mnemonic, getattr(op.properties.get("function"), "data", ""))
+        reduces = form.mnemonic in REDUCTIONS
+        sources, results = ([tds[name] for name in names if name in tds] for names in (form.row.reads, form.row.writes))
         return self.forms.vector(kind, tds["tb" if reduces else "ta"].elements, sources, results, reduces)
 
 
-def spans_of(op: Operation, tds: dict[str, Descriptor]) -> list[Span]:
+def spans_of(form: EngineForm, tds: tuple[Descriptor, ...]) -> list[Span]:
     """What the interlock compares; regions that nobody writes are left out."""
-    row = BY_MNEMONIC[OPERANDS[type(op)][0]]
     spans: list[Span] = []
-    for name, td in tds.items():
-        writes = name in row.writes
-        if td.region in READ_ONLY_REGIONS or not (writes or name in row.reads):
+    for name, td in zip(form.names, tds, strict=True):
+        writes = name in form.row.writes
+        if td.region in READ_ONLY_REGIONS or not (writes or name in form.row.reads):
             continue
         low, high = td.interval()
-        high += INDEX_BYTES if writes and isinstance(op, tile.VtopkOp) else 0
+        high += INDEX_BYTES if writes and isinstance(form.op, tile.VtopkOp) else 0
         granule = GRANULES.get(td.region, GRANULE_BYTES)
         spans.append((int(td.region), low // granule * granule, -(-high // granule) * granule, writes))
     return spans

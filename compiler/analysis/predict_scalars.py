@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 from xdsl.dialects import arith, scf
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
 
 from compiler.dialects import tile
-from compiler.scalars import constant_of
+from compiler.scalars import ARITHMETIC, constant_of
 from compiler.selection.placement import Placer, Setting
 from compiler.selection.views import form_of
 from isa.descriptor import Descriptor
@@ -18,26 +17,59 @@ from isa.descriptor import Descriptor
 LAST_WALKED = 3  # strips are worked on one iteration after they are loaded, and the last one may be smaller
 
 
-@dataclass(frozen=True)
 class ViewForm:
-    """A view's constant part, and where its fields come from; the base is `plus` bytes behind its value."""
+    """A view, taken apart once: its constant part, and where its fields come from; the base is `plus` bytes behind its value. Values are
+    known by their identities, tuples by extents and strides are empty if all of them are numbers."""
 
-    constant: Descriptor
-    base: SSAValue | None
-    plus: int
-    extents: tuple[int | SSAValue, ...]
-    strides: tuple[int | SSAValue, ...]
-    result: SSAValue
+    def __init__(self, op: tile.ViewOp) -> None:
+        form = form_of(op)
+        base = next((field for field in form.fields if field.name == "base"), None)
+        self.constant, self.result = form.descriptor, id(op.result)
+        self.base = None if base is None else id(base.value)
+        self.plus = 0 if base is None else base.plus
+        self.extents = fields_of(op.full_extents()) if op.dynamic_extents else ()
+        self.strides = fields_of(op.full_strides()) if op.dynamic_strides else ()
+        self.known: dict[tuple[int, ...], Descriptor] = {}
+        """By base, extents and strides."""
+
+    def descriptor(self, values: Mapping[int, int]) -> Descriptor:
+        """Equal numbers give the same one."""
+        constant = self.constant
+        base = constant.base + self.plus + (values[self.base] if self.base is not None else 0)
+        extents = [n if value is None else values[value] for n, value in self.extents]
+        strides = [n if value is None else values[value] for n, value in self.strides]
+        key = base, *extents, *strides
+        found = self.known.get(key)
+        if found is None:
+            found = self.known[key] = Descriptor(
+                base,
+                constant.region,
+                constant.dtype,
+                quad(extents) if extents else constant.extents,
+                quad(strides) if strides else constant.strides,
+                constant.glog2,
+                constant.fmt,
+            )
+        return found
 
 
-@dataclass(frozen=True)
+def fields_of(values: Sequence[int | SSAValue]) -> tuple[tuple[int, int | None], ...]:
+    """A number, or the identity of a value."""
+    return tuple([(value, None) if isinstance(value, int) else (0, id(value)) for value in values])
+
+
+def quad(values: Sequence[int]) -> tuple[int, int, int, int]:
+    return values[0], values[1], values[2], values[3]
+
+
 class ArithmeticForm:
-    """Operands and result of a scalar op; a constant on the left of what cannot be swapped takes an instruction more."""
+    """A scalar op: identities of operands and result; a constant on the left of what cannot be swapped takes an instruction more."""
 
-    a: SSAValue
-    b: SSAValue
-    result: SSAValue
-    instructions: int
+    def __init__(self, op: Operation) -> None:
+        a, b = op.operands
+        loads = isinstance(op, arith.SubiOp | arith.DivSIOp | arith.RemSIOp) and constant_of(a) is not None
+        self.a, self.b, self.result, self.instructions = id(a), id(b), id(op.results[0]), 1 + loads
+        self.function = ARITHMETIC[type(op)]
 
 
 class ScalarCosts:
@@ -47,37 +79,9 @@ class ScalarCosts:
         plan = Placer(function).plan()
         self.before = {op: by_view(settings) for op, settings in plan.before.items()}
         self.entering = {op: by_view(settings) for op, settings in plan.entering.items()}
-        self.known_views: dict[tile.ViewOp, ViewForm] = {}
-        self.known_arithmetic: dict[Operation, ArithmeticForm] = {}
         self.known_periods: dict[scf.ForOp, int] = {}
         self.known_reads: dict[scf.ForOp, tuple[tile.LdsOp, ...]] = {}
         self.known_layers: dict[scf.ForOp, bool] = {}
-
-    def view(self, op: tile.ViewOp) -> ViewForm:
-        found = self.known_views.get(op)
-        if found is None:
-            found = self.known_views[op] = self.new_view(op)
-        return found
-
-    def new_view(self, op: tile.ViewOp) -> ViewForm:
-        form = form_of(op)
-        base = next((field for field in form.fields if field.name == "base"), None)
-        return ViewForm(
-            form.descriptor,
-            base.value if base is not None else None,
-            base.plus if base is not None else 0,
-            op.full_extents() if op.dynamic_extents else (),
-            op.full_strides() if op.dynamic_strides else (),
-            op.result,
-        )
-
-    def arithmetic(self, op: Operation) -> ArithmeticForm:
-        found = self.known_arithmetic.get(op)
-        if found is None:
-            a, b = op.operands
-            loads = isinstance(op, arith.SubiOp | arith.DivSIOp | arith.RemSIOp) and constant_of(a) is not None
-            found = self.known_arithmetic[op] = ArithmeticForm(a, b, op.results[0], 1 + loads)
-        return found
 
     def branch(self, op: scf.IfOp, taken: bool) -> int:
         """The branch, the constants it compares with, and the jump behind the first side of two."""

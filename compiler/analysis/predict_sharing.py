@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from math import ceil
 
 LEAST_SHARE = ROUNDING = 1e-6
+NEVER = float("inf")
 
 
 @dataclass
@@ -19,10 +20,21 @@ class Shared:
             self.promises = [promise for promise in self.promises if promise[1] > before]
 
     def load(self, time: float) -> float:
-        return sum(share for start, end, share in self.promises if start <= time < end)
+        used = 0.0
+        for start, end, share in self.promises:
+            if start <= time < end:
+                used += share
+        return used
 
-    def borders(self, time: float) -> list[float]:
-        return [border for promise in self.promises for border in promise[:2] if border > time]
+    def border(self, time: float) -> float:
+        """When a promise begins or ends next; infinity if none does."""
+        found = NEVER
+        for start, end, _ in self.promises:
+            if time < end < found:
+                found = end
+            if time < start < found:
+                found = start
+        return found
 
     def shift(self, cycles: float) -> None:
         self.promises = [(start + cycles, end + cycles, share) for start, end, share in self.promises]
@@ -35,13 +47,13 @@ def run_shared(start: float, cycles: float, demands: list[tuple[Shared, float]],
         rate = 1.0
         for resource, share in demands:
             rate = min(rate, max(0.0, 1.0 - resource.load(time)) / share)
-        border = min((b for resource, _ in demands for b in resource.borders(time)), default=None)
-        if rate < LEAST_SHARE and border is not None:
+        border = min([resource.border(time) for resource, _ in demands], default=NEVER)
+        if rate < LEAST_SHARE and border < NEVER:
             time = border
             continue
         rate = max(rate, LEAST_SHARE)
         end = ceil(time + left / rate - ROUNDING)  # the last stretch ends with a cycle
-        if border is not None and border < end:
+        if border < end:
             end = border
         for resource, share in demands:
             resource.forget(now)

@@ -63,7 +63,10 @@ class Timeline:
         self.counted = 0.0  # the latest completion that has been attributed
 
     def tally(self, operator: str) -> Tally:
-        return self.tallies.setdefault(operator, Tally())
+        found = self.tallies.get(operator)
+        if found is None:
+            found = self.tallies[operator] = Tally()
+        return found
 
     def attribute(self, tally: Tally) -> None:
         """Progress goes to the operator whose instruction made it."""
@@ -144,8 +147,12 @@ class Timeline:
         dram = self.forms.dram
         if len(self.transfers) > 16:
             self.transfers = [t for t in self.transfers if t[1] > now - 4096]
-        before = max((t for t in self.transfers if t[0] <= start), key=lambda t: t[1], default=None)
-        after = min((t for t in self.transfers if t[0] > start), default=None)
+        before = after = None
+        for transfer in self.transfers:
+            if transfer[0] <= start:
+                before = transfer if before is None or transfer[1] > before[1] else before
+            elif after is None or transfer < after:
+                after = transfer
         idle = float("inf") if before is None else start - before[1]
         extra = float(dram.refresh_wait(write, idle))
         if before is not None and before[2] != write:

@@ -6,42 +6,37 @@ whose iterations have become alike are not walked to their end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 from xdsl.dialects import arith, scf
-from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, ModuleOp
-from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.dialects.builtin import DenseArrayBase, ModuleOp
 from xdsl.ir import Block, Operation, SSAValue
 
-from compiler.analysis.predict_operations import OPERANDS, OperationCosts, spans_of, views_of
-from compiler.analysis.predict_scalars import LAST_WALKED, ScalarCosts
+from compiler.analysis.predict_lines import Line, Program, Settings
+from compiler.analysis.predict_operations import OPERANDS, EngineForm, OperationCosts
+from compiler.analysis.predict_scalars import LAST_WALKED, ArithmeticForm, ViewForm
 from compiler.analysis.predict_timeline import Timeline
 from compiler.dialects import tile
-from compiler.locations import operator_of, source_of
 from compiler.scalars import ARITHMETIC, compared, constant_of
 from compiler.transforms.allocate_dram import LAYER_TABLE_ATTRIBUTE
+from compiler.walking import ops_of
 from isa.descriptor import Descriptor
-from isa.spec import SMEM_BYTES, Region
+from isa.spec import SMEM_BYTES
 
 ALIKE_CYCLES, ALIKE_PART = 2.0, 0.002
 """Two iterations are alike if the engines stand alike at their ends: within so many cycles and such a part of their time."""
 
 
 class Walk:
-    """Walks one function; `operator`: the name that the time of an op is attributed to."""
+    """Walks one function. values: numbers by the identities of SSA values."""
 
-    def __init__(
-        self, module: ModuleOp, function: FuncOp, timeline: Timeline, costs: OperationCosts, scalars: ScalarCosts
-    ) -> None:
-        self.function, self.timeline, self.costs, self.scalars = function, timeline, costs, scalars
-        self.values: dict[SSAValue, int] = {}
-        self.views: dict[SSAValue, Descriptor] = {}
+    def __init__(self, module: ModuleOp, timeline: Timeline, costs: OperationCosts, program: Program) -> None:
+        self.timeline, self.costs, self.program, self.scalars = timeline, costs, program, program.scalars
+        self.values: dict[int, int] = {}
+        self.views: dict[int, Descriptor] = {}
         self.smem = bytearray(SMEM_BYTES)
-        self.names: dict[Operation, str] = {}
-        self.operands: dict[Operation, list[tuple[str, SSAValue]]] = {}
-        for op in function.walk():
-            if isinstance(op, tile.AllocOp) and op.label.data == "layer_table":
+        for op in ops_of(tile.AllocOp, program.function):
+            if op.label.data == "layer_table":
                 self.write_table(module, place_of(op))
 
     def write_table(self, module: ModuleOp, base: int) -> None:
@@ -49,59 +44,54 @@ class Walk:
         for index, word in enumerate(words.get_values() if isinstance(words, DenseArrayBase) else ()):
             self.smem[base + 8 * index : base + 8 * index + 8] = int(word).to_bytes(8, "little", signed=True)
 
-    def name(self, op: Operation) -> str:
-        found = self.names.get(op)
-        if found is None:
-            source = source_of(op.location)
-            found = self.names[op] = operator_of(op.location) + (f" {source}" if source else "")
-        return found
+    def of(self, values: Iterable[SSAValue]) -> list[int]:
+        return [self.values[id(value)] for value in values]
+
+    def put(self, values: Iterable[SSAValue], numbers: Iterable[int]) -> None:
+        for value, number in zip(values, numbers, strict=True):
+            self.values[id(value)] = number
 
     # Control flow
 
     def block(self, block: Block) -> list[int]:
         """Walks a block; what it yields."""
-        for op in block.ops:
-            if isinstance(op, scf.YieldOp | scf.ConditionOp | ReturnOp):
-                return [self.values[operand] for operand in op.operands]
-            self.op(op)
-        return []
+        lines = self.program.lines(block)
+        for line in lines.ops:
+            self.line(line)
+        return [self.values[value] for value in lines.yielded]
 
-    def op(self, op: Operation) -> None:
-        self.settings(self.scalars.before.get(op, ()))
-        if type(op) in OPERANDS:
-            self.engine(op)
-        else:
-            HANDLERS[type(op)](self, op)
+    def line(self, line: Line) -> None:
+        self.settings(line.before)
+        HANDLERS[type(line.op)](self, line)
 
-    def settings(self, counts: Sequence[tuple[tile.ViewOp, int]]) -> None:
+    def settings(self, settings: Settings) -> None:
         """Instructions that make descriptors."""
-        for view, instructions in counts:
-            self.timeline.scalar(self.name(view), instructions)
+        for name, instructions in settings:
+            self.timeline.scalar(name, instructions)
 
-    def engine(self, op: Operation) -> None:
-        operands = self.operands.get(op)
-        if operands is None:
-            operands = self.operands[op] = views_of(op)
-        tds = {name: self.views[value] for name, value in operands}
-        name = self.name(op)
-        region = next((int(td.region) for td in tds.values() if td.region < Region.SRAM), 0)
-        self.timeline.engine(name, self.costs.cost(op, tds), spans_of(op, tds), region)
+    def engine(self, line: Line) -> None:
+        form = line.form
+        assert isinstance(form, EngineForm)
+        views = self.views
+        done = self.costs.of(form, tuple([views[view] for view in form.views]))
+        self.timeline.engine(line.name, done.cost, done.spans, done.region)
 
-    def for_loop(self, op: scf.ForOp) -> None:
+    def for_loop(self, line: Line) -> None:
+        op, name = line.op, line.name
+        assert isinstance(op, scf.ForOp)
         if self.scalars.is_layers(op):
-            self.layers(op)
+            self.layers(line, op)
             return
-        low, high, step = (self.values[value] for value in (op.lb, op.ub, op.step))
-        carried = [self.values[value] for value in op.iter_args]
-        count, index, name = max(0, -(-(high - low) // step)), 0, self.name(op)
+        (low, high, step), carried = self.of((op.lb, op.ub, op.step)), self.of(op.iter_args)
+        count, index = max(0, -(-(high - low) // step)), 0
         self.timeline.scalar(name, 2 + len(carried))
         if count:
-            self.settings(self.scalars.entering.get(op, ()))
+            self.settings(line.entering)
         states: list[LoopState] = []
         period, last = self.scalars.period(op), LAST_WALKED
         repeats = period > 0 and count > period + last + 1
         while index < count:
-            self.values.update(zip(op.body.block.args, (low + index * step, *carried), strict=True))
+            self.put(op.body.block.args, (low + index * step, *carried))
             carried = self.block(op.body.block)
             self.timeline.scalar(name, 2 + len(carried))
             index += 1
@@ -112,18 +102,18 @@ class Walk:
             if index > period and jumps > 0 and states[-1].is_like(states[-1 - period]):
                 carried = states[-1].jump(self.timeline, states[-1 - period], jumps)
                 index, repeats = index + period * jumps, False
-        self.values.update(zip(op.results, carried, strict=True))
+        self.put(op.results, carried)
 
-    def layers(self, op: scf.ForOp) -> None:
+    def layers(self, line: Line, op: scf.ForOp) -> None:
         """A layer behind one of the same kind as before takes as long as the first such layer; the last one does not, where layers
         load the first weights of the next one."""
         known: dict[object, tuple[LoopState, LoopState]] = {}
-        before, name, argument = None, self.name(op), op.body.block.args[0]
+        before, argument = None, op.body.block.args[0]
         looks_ahead = any(isinstance(use.operation, arith.AddiOp) for use in argument.uses)
-        low, high, step = (self.values[value] for value in (op.lb, op.ub, op.step))
-        self.settings(self.scalars.entering.get(op, ()))
+        low, high, step = self.of((op.lb, op.ub, op.step))
+        self.settings(line.entering)
         for index in range(low, high, step):
-            self.values[argument] = index
+            self.values[id(argument)] = index
             kind = (self.kind(op, index), looks_ahead and index + step >= high)
             start = LoopState(self.timeline, ())
             if (before, kind) in known:
@@ -131,7 +121,7 @@ class Walk:
                 second.repeat(self.timeline, first, 1)
             else:
                 self.block(op.body.block)
-                self.timeline.scalar(name, 2)
+                self.timeline.scalar(line.name, 2)
                 known[before, kind] = start, LoopState(self.timeline, ())
             before = kind
 
@@ -145,60 +135,66 @@ class Walk:
             found.append(int.from_bytes(self.smem[place : place + 8], "little"))
         return tuple(found)
 
-    def if_else(self, op: scf.IfOp) -> None:
-        taken = bool(self.values[op.cond])
+    def if_else(self, line: Line) -> None:
+        op = line.op
+        assert isinstance(op, scf.IfOp)
+        taken = bool(self.values[id(op.cond)])
         region = op.true_region if taken else op.false_region
-        name = self.name(op)
-        self.timeline.scalar(name, self.scalars.branch(op, taken))
+        self.timeline.scalar(line.name, self.scalars.branch(op, taken))
         results = self.block(region.block) if region.blocks else []
-        self.timeline.scalar(name, len(results))
-        self.values.update(zip(op.results, results, strict=True))
+        self.timeline.scalar(line.name, len(results))
+        self.put(op.results, results)
 
-    def skip(self, op: Operation) -> None:
+    def skip(self, line: Line) -> None:
         """No instruction, nothing to know."""
 
     # Scalars and views
 
-    def constant(self, op: arith.ConstantOp) -> None:
-        self.values[op.result] = op.value.value.data if isinstance(op.value, IntegerAttr) else 0
+    def constant(self, line: Line) -> None:
+        self.values[id(line.op.results[0])] = constant_of(line.op.results[0]) or 0
 
-    def compare(self, op: arith.CmpiOp) -> None:
-        a, b = self.values[op.lhs], self.values[op.rhs]
-        self.values[op.result] = int(compared(op.predicate.value.data, a, b))
+    def compare(self, line: Line) -> None:
+        op = line.op
+        assert isinstance(op, arith.CmpiOp)
+        a, b = self.of(op.operands)
+        self.values[id(op.result)] = int(compared(op.predicate.value.data, a, b))
 
-    def view(self, op: tile.ViewOp) -> None:
-        form = self.scalars.view(op)
-        constant, values = form.constant, self.values
-        self.views[form.result] = Descriptor(
-            constant.base + form.plus + (values[form.base] if form.base is not None else 0),
-            constant.region,
-            constant.dtype,
-            quad([v if isinstance(v, int) else values[v] for v in form.extents]) if form.extents else constant.extents,
-            quad([v if isinstance(v, int) else values[v] for v in form.strides]) if form.strides else constant.strides,
-            constant.glog2,
-            constant.fmt,
-        )
+    def arithmetic(self, line: Line) -> None:
+        form, values = line.form, self.values
+        assert isinstance(form, ArithmeticForm)
+        self.timeline.scalar(line.name, form.instructions)
+        values[form.result] = form.function(values[form.a], values[form.b])
+
+    def view(self, line: Line) -> None:
+        form = line.form
+        assert isinstance(form, ViewForm)
+        self.views[form.result] = form.descriptor(self.values)
 
     def smem_place(self, op: tile.LdsOp | tile.StsOp) -> tuple[int, int]:
         """[low, high) of the bytes that lds or sts touches."""
         owner = op.buffer.owner if op.buffer is not None else None
         base = place_of(owner) if isinstance(owner, tile.AllocOp) else 0
-        low = base + op.displacement.value.data + (self.values[op.address] if op.address is not None else 0)
+        low = base + op.displacement.value.data + (self.values[id(op.address)] if op.address is not None else 0)
         low = min(max(low, 0), SMEM_BYTES - 8)
         return low, low + op.width.value.data
 
-    def lds(self, op: tile.LdsOp) -> None:
+    def lds(self, line: Line) -> None:
+        op = line.op
+        assert isinstance(op, tile.LdsOp)
         low, high = self.smem_place(op)
-        self.timeline.touch_smem(self.name(op), low // 8 * 8, -(-high // 8) * 8, False)
-        self.values[op.result] = int.from_bytes(self.smem[low:high], "little", signed=high - low == 8)
+        self.timeline.touch_smem(line.name, low // 8 * 8, -(-high // 8) * 8, False)
+        self.values[id(op.result)] = int.from_bytes(self.smem[low:high], "little", signed=high - low == 8)
 
-    def sts(self, op: tile.StsOp) -> None:
+    def sts(self, line: Line) -> None:
+        op = line.op
+        assert isinstance(op, tile.StsOp)
         low, high = self.smem_place(op)
-        self.timeline.touch_smem(self.name(op), low // 8 * 8, -(-high // 8) * 8, True)
-        self.smem[low:high] = (self.values[op.value] & ((1 << 8 * (high - low)) - 1)).to_bytes(high - low, "little")
+        self.timeline.touch_smem(line.name, low // 8 * 8, -(-high // 8) * 8, True)
+        number = self.values[id(op.value)] & ((1 << 8 * (high - low)) - 1)
+        self.smem[low:high] = number.to_bytes(high - low, "little")
 
-    def one_cycle(self, op: Operation) -> None:
-        self.timeline.scalar(self.name(op))
+    def one_cycle(self, line: Line) -> None:
+        self.timeline.scalar(line.name)
 
 
 class LoopState:
@@ -239,21 +235,9 @@ def place_of(op: tile.AllocOp) -> int:
     return op.offset.value.data if op.offset is not None else 0
 
 
-def quad(values: Sequence[int]) -> tuple[int, int, int, int]:
-    return values[0], values[1], values[2], values[3]
-
-
-def arithmetic(function: Callable[[int, int], int]) -> Callable[[Walk, Any], None]:
-    def run(walk: Walk, op: Operation) -> None:
-        form = walk.scalars.arithmetic(op)
-        walk.timeline.scalar(walk.name(op), form.instructions)
-        walk.values[form.result] = function(walk.values[form.a], walk.values[form.b])
-
-    return run
-
-
-Handler = Callable[[Walk, Any], None]
-HANDLERS: dict[type[Operation], Handler] = {op: arithmetic(function) for op, function in ARITHMETIC.items()} | {
+HANDLERS: dict[type[Operation], Callable[[Walk, Line], None]] = {
+    **dict.fromkeys(OPERANDS, Walk.engine),
+    **dict.fromkeys(ARITHMETIC, Walk.arithmetic),
     arith.ConstantOp: Walk.constant,
     arith.CmpiOp: Walk.compare,
     scf.ForOp: Walk.for_loop,
