@@ -7,6 +7,7 @@ from xdsl.dialects.builtin import ModuleOp, UnknownLoc
 from compiler.dialects import slm, tile
 from compiler.dialects.isa import VIRTUAL, DescriptorOp, InstructionOp, LabelOp, ProgramOp
 from compiler.errors import CompileError
+from compiler.walking import ops_in
 from isa.spec import TD_OPERANDS, X_FIELDS
 
 MAX_MODULE_OPS = 20_000
@@ -15,7 +16,7 @@ STRUCTURE = ("builtin.module", "func.func", "func.return")
 
 def only(module: ModuleOp, stage: str, *allowed: str) -> None:
     """Raises CompileError if an op is of no allowed dialect, or if the module has grown past its budget."""
-    ops = list(module.walk())
+    ops = ops_in(module)
     for op in ops:
         if op.name not in STRUCTURE and op.name.split(".")[0] not in allowed:
             raise CompileError(f"{op.name} is left at the end of stage {stage}")
@@ -33,7 +34,7 @@ def check_slm(module: ModuleOp) -> None:
 def check_slmq(module: ModuleOp) -> None:
     """Only exact operations, and the rolled layers and mixtures around them."""
     only(module, "slmq", "slm", "slmq")
-    for op in module.walk():
+    for op in ops_in(module):
         if op.name.startswith("slm.") and not isinstance(op, slm.STRUCTURE_OPS):
             raise CompileError(f"{op.name} is left at the end of stage slmq")
 
@@ -41,7 +42,7 @@ def check_slmq(module: ModuleOp) -> None:
 def check_tile(module: ModuleOp) -> None:
     """Every buffer has its place, every DRAM address is known."""
     only(module, "tile", "tile", "arith", "scf")
-    for op in module.walk():
+    for op in ops_in(module):
         if isinstance(op, tile.AllocOp) and op.offset is None:
             raise CompileError(f"buffer {op.label.data} has no place")
         if isinstance(op, (*tile.PLACE_OPS, tile.KindOp)):
@@ -51,7 +52,7 @@ def check_tile(module: ModuleOp) -> None:
 def check_isa(module: ModuleOp) -> None:
     """Instructions with physical registers, each with a place in the source."""
     only(module, "isa", "isa")
-    for op in module.walk():
+    for op in ops_in(module):
         if not isinstance(op, InstructionOp | LabelOp | DescriptorOp | ProgramOp | ModuleOp):
             raise CompileError(f"{op.name} is no instruction")
         if isinstance(op, InstructionOp):

@@ -25,15 +25,19 @@ from xdsl.printer import Printer
 from xdsl.traits import NoTerminator
 from xdsl.utils.exceptions import VerifyException
 
+from compiler.attributes import number as number_attribute
+from compiler.attributes import text
 from isa.spec import TABLE, TD_REGISTERS, X_FIELDS, X_REGISTERS, Flag, Instruction, used_fields
 
 VIRTUAL = 256  # register numbers from here on are virtual
 
 
 class InstructionOp(IRDLOperation):
-    """Base of the generated ops. `ROW` is the table row; `constant` is the fp32 immediate, `target` the label of a branch."""
+    """Base of the generated ops. `ROW` is the table row, `USED` the fields that it uses by flags, as far as they were asked for;
+    `constant` is the fp32 immediate, `target` the label of a branch."""
 
     ROW: ClassVar[Instruction]
+    USED: ClassVar[dict[int, frozenset[str]]]
 
     def number(self, name: str) -> int:
         """A register number or immediate; 0 if absent."""
@@ -55,10 +59,14 @@ class InstructionOp(IRDLOperation):
         return attribute.data if isinstance(attribute, StringAttr) else None
 
     def used(self) -> frozenset[str]:
-        return used_fields(self.ROW, self.flags)
+        flags = self.number("fl")
+        found = self.USED.get(flags)
+        if found is None:
+            found = self.USED[flags] = used_fields(self.ROW, flags)
+        return found
 
     def set_number(self, name: str, value: int) -> None:
-        self.properties[name] = IntegerAttr(value, i64)
+        self.properties[name] = number_attribute(value)
 
     def verify_(self) -> None:
         if self.ROW.functions and self.function not in self.ROW.functions:
@@ -179,7 +187,7 @@ def op_class(row: Instruction) -> type[InstructionOp]:
         namespace["constant"] = opt_prop_def(FloatAttr)
     made = type(f"{row.mnemonic.capitalize()}Op", (InstructionOp,), namespace)
     op = cast(type[InstructionOp], irdl_op_definition(made))
-    op.ROW = row
+    op.ROW, op.USED = row, {}
     return op
 
 
@@ -228,17 +236,17 @@ def instruction(mnemonic: str, function: str = "", flags: int = 0, **fields: int
     """An instruction op: registers and immediates are ints, a branch target is a str, an fp32 immediate a float."""
     properties: dict[str, Attribute] = {}
     if function:
-        properties["fn"] = StringAttr(function)
+        properties["fn"] = text(function)
     if flags:
-        properties["fl"] = IntegerAttr(flags, i64)
+        properties["fl"] = number_attribute(int(flags))
     for name, value in fields.items():
         if isinstance(value, str):
-            properties["target"] = StringAttr(value)
+            properties["target"] = text(value)
         elif isinstance(value, float):
             properties["constant"] = FloatAttr(value, f32)
         else:
-            properties[name] = IntegerAttr(value, i64)
-    return OPS[mnemonic](properties=properties)
+            properties[name] = number_attribute(value)
+    return OPS[mnemonic].create(properties=properties)
 
 
 ISA_OPS: list[type[Operation]] = [*OPS.values(), LabelOp, DescriptorOp, ProgramOp]

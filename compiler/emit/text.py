@@ -16,6 +16,7 @@ from xdsl.ir import Operation
 from compiler.dialects.isa import DescriptorOp, InstructionOp, LabelOp, ProgramOp
 from compiler.locations import operator_of, source_of
 from compiler.transforms.allocate_dram import LAYER_TABLE_ATTRIBUTE
+from compiler.walking import ops_of
 from isa.abi import SMEM_IMAGE_OFFSET
 from isa.container import DebugMap
 from isa.encoding import encode
@@ -27,7 +28,7 @@ def instructions(program: ProgramOp) -> list[InstructionOp]:
 
 
 def programs_of(module: ModuleOp) -> list[ProgramOp]:
-    return [op for op in module.walk() if isinstance(op, ProgramOp)]
+    return ops_of(ProgramOp, module)
 
 
 def entry_points(module: ModuleOp) -> dict[str, int]:
@@ -63,8 +64,9 @@ def immediate(op: InstructionOp, labels: dict[str, int]) -> int:
 
 def encode_instruction(op: InstructionOp, labels: dict[str, int]) -> bytes:
     """The 16 bytes of one instruction."""
-    fields = {name: op.number(name) for name in op.used() - {"op", "fn", "fl", "imm"}}
-    if "imm" in op.used():
+    used = op.used()
+    fields = {name: op.number(name) for name in used - {"op", "fn", "fl", "imm"}}
+    if "imm" in used:
         fields["imm"] = immediate(op, labels)
     return encode(op.ROW.mnemonic, fn=op.function or None, fl=int(op.flags), **fields)
 
@@ -79,7 +81,7 @@ def encode_text(module: ModuleOp) -> bytes:
 
 def smem_image(module: ModuleOp) -> bytes:
     """The layer table, room for buffers, then the descriptor constants; it starts behind the mailbox."""
-    constants = [op for op in module.walk() if isinstance(op, DescriptorOp)]
+    constants = ops_of(DescriptorOp, module)
     table = module.attributes.get(LAYER_TABLE_ATTRIBUTE)
     words = [int(word) for word in table.get_values()] if isinstance(table, DenseArrayBase) else []
     tops = [op.address.value.data + TD_BYTES for op in constants]
@@ -103,7 +105,7 @@ def debug_map(module: ModuleOp) -> DebugMap:
         operators=list(operators),
         location_of_pc=indices(ops, lambda op: locations.get(source_of(op.location), -1)),
         operator_of_pc=indices(ops, lambda op: operators.get(operator_of(op.location), -1)),
-        descriptors={str(op.address.value.data): op.label.data for op in module.walk() if isinstance(op, DescriptorOp)},
+        descriptors={str(op.address.value.data): op.label.data for op in ops_of(DescriptorOp, module)},
     )
 
 

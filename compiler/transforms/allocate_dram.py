@@ -32,6 +32,7 @@ from compiler.emit.recipes import packed_bytes
 from compiler.emit.tables import table_bytes
 from compiler.lowering.plan import TilePlan
 from compiler.sizes import to_granules
+from compiler.walking import ops_in, ops_of
 from isa.abi import TOKEN_BUFFER_OFFSET
 
 REGIONS_ATTRIBUTE = "tile.regions"
@@ -152,7 +153,7 @@ class AllocateDramPass(ModulePass):
     name = "allocate-dram"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        functions = [f for f in op.walk() if isinstance(f, FuncOp)]
+        functions = ops_of(FuncOp, op)
         context = TilePlan.of(op).context if functions else 0
         tops = {"weight": 0, "kv": 0, "table": 0, "io": to_granules(TOKEN_BUFFER_OFFSET + 4 * context), "scratch": 0}
         items: dict[DictionaryAttr, Item] = {}
@@ -172,7 +173,7 @@ class AllocateDramPass(ModulePass):
         self, function: FuncOp, table: SSAValue, items: dict[DictionaryAttr, Item], tops: dict[str, int]
     ) -> list[Placed]:
         """The places of one function; what an earlier function has too is shared."""
-        ops = [inner for inner in function.walk() if isinstance(inner, tile.PLACE_OPS)]
+        ops = [inner for inner in ops_in(function) if type(inner) in tile.PLACE_OPS]
         found = [item_of(inner) for inner in ops]
         new: dict[DictionaryAttr, Item] = {}
         for item in found:
@@ -180,7 +181,7 @@ class AllocateDramPass(ModulePass):
                 new.setdefault(item.what, item)
         assign(list(new.values()), tops)
         items |= new
-        kinds = [inner for inner in function.walk() if isinstance(inner, tile.KindOp)]
+        kinds = ops_of(tile.KindOp, function)
         offsets = [items[item.what].offsets for item in found] + [kind_values(kind) for kind in kinds]
         return [Placed(op, values, table) for op, values in zip([*ops, *kinds], offsets, strict=True)]
 

@@ -19,6 +19,7 @@ from compiler.dialects.isa import VIRTUAL, DescriptorOp, InstructionOp, ProgramO
 from compiler.errors import CompileError
 from compiler.selection.coloring import Assignment, accesses_of, color, is_move
 from compiler.selection.liveness import live_out, members, td_access, x_access
+from compiler.walking import ops_of
 from isa.abi import SMEM_IMAGE_OFFSET
 from isa.spec import SMEM_BYTES, TD_BYTES, TD_OPERANDS, TD_REGISTERS, X_FIELDS, X_REGISTERS
 
@@ -113,8 +114,8 @@ class AllocateRegistersPass(ModulePass):
     name = "allocate-registers"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        tops = [d.address.value.data + TD_BYTES for d in op.walk() if isinstance(d, DescriptorOp)]
-        for program in [p for p in op.walk() if isinstance(p, ProgramOp)]:
+        tops = [d.address.value.data + TD_BYTES for d in ops_of(DescriptorOp, op)]
+        for program in ops_of(ProgramOp, op):
             self.allocate(program, max(tops, default=SMEM_IMAGE_OFFSET))
 
     def allocate(self, program: ProgramOp, spill_address: int) -> None:

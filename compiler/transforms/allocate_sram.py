@@ -17,6 +17,7 @@ from compiler.analysis.buffer_lifetimes import Lifetime, buffer_lifetimes
 from compiler.analysis.sram_solver import Placement, check, kept_longer, solve
 from compiler.errors import SMEM_HINT, CompileError
 from compiler.sizes import to_granules
+from compiler.walking import ops_of
 from isa.abi import SMEM_IMAGE_OFFSET
 from isa.spec import SMEM_BYTES
 
@@ -35,7 +36,7 @@ class AllocateSramPass(ModulePass):
     size_bytes: int = 1 << 21
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        functions = [f for f in op.walk() if isinstance(f, FuncOp)]
+        functions = ops_of(FuncOp, op)
         placements = [self.allocate_sram(function) for function in functions]
         if placements:
             largest = max(placements, key=lambda placement: placement.size_bytes)

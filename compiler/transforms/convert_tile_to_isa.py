@@ -22,6 +22,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 from compiler.dialects.isa import DescriptorOp, ProgramOp
 from compiler.selection.selector import Selector
 from compiler.transforms.allocate_sram import SMEM_TOP_ATTRIBUTE
+from compiler.walking import ops_of
 from isa.spec import TD_BYTES
 
 
@@ -34,7 +35,7 @@ class ConvertTileToIsaPass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         top = op.attributes.get(SMEM_TOP_ATTRIBUTE)
         constants_address = top.value.data if isinstance(top, IntegerAttr) else 0
-        for function in [f for f in op.walk() if isinstance(f, FuncOp)]:
+        for function in ops_of(FuncOp, op):
             ops = Selector(function, constants_address).select()
             constants_address += TD_BYTES * sum(isinstance(each, DescriptorOp) for each in ops)
             program = ProgramOp(function.sym_name.data, ops)

@@ -25,6 +25,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 
 from compiler.dialects import tile
 from compiler.scalars import ARITHMETIC, compared, constant_of, trips_of
+from compiler.walking import ops_in, ops_of
 
 MOST_OPS = 400
 MOST_WHOLE = 4
@@ -179,7 +180,7 @@ class Unrolling:
 
     def run(self) -> None:
         loop, low = self.loop, constant_of(self.loop.lb) or 0
-        for alloc in [op for op in loop.walk() if isinstance(op, tile.AllocOp)]:
+        for alloc in ops_of(tile.AllocOp, loop):
             alloc.detach()
             Rewriter.insert_op(alloc, InsertPoint.before(loop))
         carried = [loop.iter_args[n] for n in self.others]
@@ -225,9 +226,9 @@ class UnrollTurnsPass(ModulePass):
     name = "unroll-turns"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        loops = [inner for inner in op.walk() if isinstance(inner, scf.ForOp)]
+        loops = ops_of(scf.ForOp, op)
         for found in reversed(loops):
             loop = drop_unchanged(found)
             turns, trips = turns_of(loop), trips_of(loop)
-            if turns and trips is not None and trips > 1 and sum(1 for _ in loop.walk()) <= MOST_OPS:
+            if turns and trips is not None and trips > 1 and len(ops_in(loop)) <= MOST_OPS:
                 Unrolling(loop, turns, trips).run()
