@@ -5,6 +5,7 @@ The caches are bounded, since one process may compile many models.
 
 from __future__ import annotations
 
+import struct
 from functools import lru_cache
 
 from xdsl.dialects.builtin import DenseArrayBase, IndexType, IntegerAttr, IntegerType, StringAttr, i32, i64
@@ -29,6 +30,17 @@ def number(value: int) -> IntegerAttr[IntegerType]:
 def numbers(values: tuple[int, ...]) -> DenseArrayBase[IntegerType]:
     """`array<i64: ..>`"""
     return DenseArrayBase.from_list(i64, values)
+
+
+def numbers_in(array: DenseArrayBase[IntegerType]) -> tuple[int, ...]:
+    """Of an array of i64."""
+    return unpacked(array.data.data)
+
+
+@lru_cache(MOST)
+def unpacked(data: bytes) -> tuple[int, ...]:
+    """Numbers of 64 bits, as an array attribute keeps them."""
+    return struct.unpack(f"<{len(data) // 8}q", data)
 
 
 @lru_cache(MOST)

@@ -59,22 +59,23 @@ class Walk:
     def op(self, op: Operation) -> None:
         at = self.count
         self.count += 1
-        if isinstance(op, tile.ViewOp):
+        if type(op) is tile.ViewOp:
             self.view(op)
-        else:
-            for value in op.operands:
-                self.read(value, at)
-        if isinstance(op, tile.AllocOp):
+            return
+        for value in op.operands:
+            self.read(value, at)
+        if type(op) is tile.AllocOp:
             if op.space.data == self.space:
                 self.buffers.append(Buffer(op, at, len(self.loops)))
-                self.of[id(op.result)] = self.buffers[-1]
+                self.of[id(op.results[0])] = self.buffers[-1]
         elif op.regions:
             self.inside(op, at)
 
     def view(self, op: tile.ViewOp) -> None:
-        buffer = None if op.buffer is None else self.of.get(id(op.buffer))
+        """The buffer of a view, if it has one, is its first operand."""
+        buffer = self.of.get(id(op.operands[0])) if op.operands else None
         if buffer is not None:
-            self.of[id(op.result)] = buffer
+            self.of[id(op.results[0])] = buffer
 
     def read(self, value: SSAValue, at: int) -> None:
         buffer = self.of.get(id(value))

@@ -16,7 +16,6 @@ from xdsl.dialects.builtin import (
     FloatAttr,
     IndexType,
     IntegerAttr,
-    IntegerType,
     StringAttr,
     UnitAttr,
     i64,
@@ -40,6 +39,7 @@ from xdsl.printer import Printer
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
+from compiler.attributes import numbers_in
 from compiler.blocks import NIBBLES
 from isa.spec import BLOCKED_DTYPES, MIN_GLOG2_4BIT, SMEM_WIDTHS, VBIN, VMAD, VRED, VUN, Dtype, Region
 
@@ -112,22 +112,25 @@ class ViewOp(IRDLOperation):
 
     def full_extents(self) -> tuple[int | SSAValue, ...]:
         """The four extents, each a number or the operand that gives it."""
-        return merge(self.extents, self.dynamic_extents)
+        values = numbers_in(self.extents)
+        return values if DYNAMIC not in values else merge(values, self.dynamic_extents)
 
     def full_strides(self) -> tuple[int | SSAValue, ...]:
         """The four byte strides, each a number or the operand that gives it."""
-        return merge(self.strides, self.dynamic_strides)
+        values = numbers_in(self.strides)
+        return values if DYNAMIC not in values else merge(values, self.dynamic_strides)
 
     def verify_(self) -> None:
         if self.space.data not in SPACES or self.dtype.data not in DTYPES:
             raise VerifyException(f"unknown space or dtype: {self.space.data}, {self.dtype.data}")
         if (self.buffer is None) == (self.space.data in ("sram", "smem")):
             raise VerifyException("a view of sram or smem has a buffer, a view of DRAM has none")
-        for values, operands in ((self.extents, self.dynamic_extents), (self.strides, self.dynamic_strides)):
-            if len(values.get_values()) != 4 or list(values.get_values()).count(DYNAMIC) != len(operands):
+        extents, strides = numbers_in(self.extents), numbers_in(self.strides)
+        for values, operands in ((extents, self.dynamic_extents), (strides, self.dynamic_strides)):
+            if len(values) != 4 or values.count(DYNAMIC) != len(operands):
                 raise VerifyException("a view has four extents and four strides, one operand for each dynamic one")
-        if any(extent < 1 for extent in self.extents.get_values() if extent != DYNAMIC):
-            raise VerifyException(f"an extent is at least 1, found {self.extents.get_values()}")
+        if any([extent < 1 for extent in extents if extent != DYNAMIC]):
+            raise VerifyException(f"an extent is at least 1, found {extents}")
         group = self.group_size
         if group < 1 or group & (group - 1) or (self.dtype.data in NIBBLES and group < 1 << MIN_GLOG2_4BIT):
             raise VerifyException(f"groups are powers of two, those of i4 and e2m1 32 or more, found {group}")
@@ -138,8 +141,8 @@ class ViewOp(IRDLOperation):
         if self.sparse is not None or DTYPES[self.dtype.data] not in BLOCKED_DTYPES:
             found = "sparse rows" if self.sparse is not None else self.dtype.data
             raise VerifyException(f"{found} cannot be blocked")
-        if self.strides.get_values()[0] != 0:
-            raise VerifyException(f"blocked rows have no stride of dimension 0, found {self.strides.get_values()[0]}")
+        if strides[0] != 0:
+            raise VerifyException(f"blocked rows have no stride of dimension 0, found {strides[0]}")
 
     @property
     def group_size(self) -> int:
@@ -205,9 +208,9 @@ class ViewOp(IRDLOperation):
         )
 
 
-def merge(values: DenseArrayBase[IntegerType], operands: Sequence[SSAValue]) -> tuple[int | SSAValue, ...]:
+def merge(values: Sequence[int], operands: Sequence[SSAValue]) -> tuple[int | SSAValue, ...]:
     remaining = iter(operands)
-    return tuple(next(remaining) if value == DYNAMIC else int(value) for value in values.get_values())
+    return tuple([next(remaining) if value == DYNAMIC else value for value in values])
 
 
 def print_mixed(printer: Printer, value: int | SSAValue) -> None:

@@ -34,6 +34,8 @@ def constant_part(value: SSAValue) -> tuple[SSAValue | None, int]:
 
 def numbers_of(letter: str, values: Sequence[int | SSAValue]) -> list[int | SSAValue]:
     """With numbers for what is known. What no view can have stays an operand: it stands where the program never comes."""
+    if all([isinstance(value, int) for value in values]):
+        return list(values)
     found: list[int | SSAValue] = []
     for position, value in enumerate(values):
         known = value if isinstance(value, int) else constant_of(value)
@@ -48,11 +50,12 @@ class FoldView(RewritePattern):
 
     @op_type_rewrite_pattern
     def match_and_rewrite(self, op: tile.ViewOp, rewriter: PatternRewriter) -> None:
-        base, number = constant_part(op.base) if op.base is not None else (None, 0)
+        given, all_extents, all_strides = op.base, op.full_extents(), op.full_strides()
+        base, number = constant_part(given) if given is not None else (None, 0)
         if base is None and op.static_base.value.data + number < 0:
-            base, number = op.base, 0
-        extents, strides = numbers_of("e", op.full_extents()), numbers_of("s", op.full_strides())
-        if (base, extents, strides) == (op.base, list(op.full_extents()), list(op.full_strides())):
+            base, number = given, 0
+        extents, strides = numbers_of("e", all_extents), numbers_of("s", all_strides)
+        if (base, extents, strides) == (given, list(all_extents), list(all_strides)):
             return
         properties: dict[str, Attribute] = {
             name: value for name, value in op.properties.items() if name != "operandSegmentSizes"

@@ -183,11 +183,11 @@ def test_chunks_are_left_out_only_if_no_plan_of_theirs_fits(sram_bytes: int, cha
     module = lower(tiny_program(**changes), chosen, stop_after="slmq")
     choice = ChooseTilingPass(sram_bytes, chosen.machine.mxu_rows, chosen.context)
     plans = list(candidates(module, choice, CHUNKS))
-    first = need_of(make_context(), module, plans[0])
+    first = need_of(make_context(), module, plans[0], rows=True)
     excluded = [plan for plan in plans if first.excludes(plan, sram_bytes)]
     assert excluded
     for plan in plans:
-        need = need_of(make_context(), module, plan)
+        need = need_of(make_context(), module, plan, rows=True)
         assert need.size_bytes >= need.score_bytes >= need.row_bytes
         assert need.row_bytes * first.plan.chunk >= first.row_bytes * plan.chunk
         if plan.kv_heads >= first.plan.kv_heads:
