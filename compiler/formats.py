@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from compiler.microscaling import BLOCK, MINIFLOATS, NAN_SCALE, Codes, scale_values
 from isa.spec import ELEMENT_BITS, PACKED_4BIT, Dtype
 
+Bits = NDArray[np.unsignedinteger[Any]]
+"""Floats as the integers of their bits."""
 FLOATS = ("f32", "f16", "bf16")
 INTEGERS = ("i8", "i4")
 MICROSCALED = tuple(MINIFLOATS)

@@ -3,35 +3,35 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
 import click
 
-from slmc.commands.asm import asm
-from slmc.commands.compile import compile_checkpoint
-from slmc.commands.demo import demo
-from slmc.commands.disasm import disasm
-from slmc.commands.evaluate import evaluate
-from slmc.commands.inspect import inspect
-from slmc.commands.interpret import interpret
-from slmc.commands.machines import machines
-from slmc.commands.models import models
-from slmc.commands.opt import opt
-from slmc.commands.quantize import quantize
-from slmc.commands.run import run
-from slmc.commands.survey import survey
-from slmc.commands.tokenize import tokenize
-from slmc.commands.verify import verify
-from slmc.commands.warmup import warmup
 from slmc.errors import explain, one_line
 from slmc.options import DEBUG_KEY, debug_option
 
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+COMMANDS = (
+    "demo", "compile", "run", "verify", "quantize", "survey", "evaluate", "interpret", "inspect", "opt", "asm", "disasm", "tokenize",
+    "machines", "models", "warmup",
+)  # fmt: skip
+FUNCTIONS = {"compile": "compile_checkpoint"}
+"""Of commands whose function has another name."""
 
 
 class Commands(click.Group):
-    """A group whose errors are one line each, and which shows tracebacks only with --debug."""
+    """A group whose errors are one line each, and which shows tracebacks only with --debug. A command is imported when it is asked for:
+    the compiler needs no simulator, and others no compiler."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return getattr(import_module(f"slmc.commands.{cmd_name}"), FUNCTIONS.get(cmd_name, cmd_name))
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -74,10 +74,3 @@ def main() -> None:
     Try `slmc demo` first. CHECKPOINT is a Hugging Face directory, a GGUF file, or a .slm file or bare config.json
     together with --random-weights SEED.
     """
-
-
-for command in (
-    demo, compile_checkpoint, run, verify, quantize, survey, evaluate, interpret, inspect, opt, asm, disasm, tokenize, machines,
-    models, warmup,
-):  # fmt: skip
-    main.add_command(command)

@@ -9,7 +9,7 @@ from compiler.interpreters.errors import InterpreterError
 from frontends.errors import FrontendError
 from isa.errors import SlxError, printable
 from simulator.divergence import DivergenceError
-from simulator.session import SessionError
+from simulator.session_error import SessionError
 from simulator.traps import LimitError, TrapError
 
 MAX_MESSAGE_CHARACTERS = 600

@@ -11,7 +11,6 @@ from compiler.blocks import NIBBLE_GROUP, QUAD_BYTES, block_rows
 from compiler.emit.recipes import Recipe
 from compiler.formats import LARGEST, WeightFormat
 from compiler.quantization.rounding import largest_of_groups, shift_of, symmetric_scales
-from compiler.quantization.rounding_loops import pack_rows
 from isa.spec import BLOCK_ROWS
 
 Bytes = NDArray[np.uint8]
@@ -40,6 +39,8 @@ def symmetric_blocks(recipe: Recipe, matrix: NDArray[Any], name: str) -> Bytes |
 
     None if the matrix holds NaN or infinity. Raises CompileError, naming it, for numbers too large for f16 scales.
     """
+    from compiler.quantization.rounding_loops import pack_rows  # numba: programs without values do not need it
+
     form, layout = recipe.format, recipe.layout
     bits = _bits_of(matrix).reshape(len(matrix), -1, form.group or recipe.columns)
     largest = largest_of_groups(bits)

@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.errors import CompileError
-from compiler.formats import LARGEST, OFFSET_LEVELS, Quantized, WeightFormat
+from compiler.formats import LARGEST, OFFSET_LEVELS, Bits, Quantized, WeightFormat
 from compiler.microscaling import MINIFLOATS, scale_values, shared_scales
-from compiler.quantization.rounding_loops import Bits, find_largest, round_rows
 
 F32 = NDArray[np.float32]
 F16 = NDArray[np.float16]
@@ -45,6 +44,8 @@ def kept_mask(importance: F32) -> NDArray[np.bool_]:
 
 def _symmetric(matrix: F32, form: WeightFormat, name: str) -> Quantized:
     grouped = np.ascontiguousarray(matrix).reshape(len(matrix), -1, form.group or matrix.shape[1])
+    from compiler.quantization.rounding_loops import round_rows  # numba: programs without values do not need it
+
     scales = symmetric_scales(largest_of_groups(grouped.view(np.uint32)), form, name)
     q = np.empty(grouped.shape, np.int8)
     round_rows(grouped, scales.astype(np.float32), LARGEST[form.element], q)
@@ -53,6 +54,8 @@ def _symmetric(matrix: F32, form: WeightFormat, name: str) -> Quantized:
 
 def largest_of_groups(bits: Bits) -> F32:
     """The largest magnitudes [N, groups] of groups [N, groups, columns]; bits of f32, or of bf16 as uint16. NaN counts as the largest."""
+    from compiler.quantization.rounding_loops import find_largest  # numba, as above
+
     found = np.empty(bits.shape[:2], np.uint32)
     find_largest(bits, shift_of(bits), found)
     return found.view(np.float32)

@@ -13,10 +13,10 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from compiler.formats import Bits
 from isa.spec import BLOCK_ROWS
 
 F = TypeVar("F", bound=Callable[..., Any])
-Bits = NDArray[np.unsignedinteger[Any]]
 WITHOUT_SIGN = np.uint32(0x7FFFFFFF)
 NIBBLE_MASK, NIBBLE_BIAS = np.uint32(0x0F0F0F0F), np.uint32(0x08080808)
 
