@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from xdsl.folder import Folder
 from xdsl.ir import Block, Operation, Region
-from xdsl.pattern_rewriter import PatternRewriter, PatternRewriterListener, RewritePattern
+from xdsl.pattern_rewriter import PatternRewriter, PatternRewriterListener, PatternRewriteWalker, RewritePattern
 
 from compiler.effects import is_needed
+from compiler.walking import ops_in
 
 Patterns = tuple[RewritePattern, ...]
 
@@ -25,8 +26,12 @@ class ByKind(RewritePattern):
     folder: Folder | None = None
     folds: Callable[[type[Operation]], bool] = lambda kind: False
 
+    def concerns(self, op: Operation) -> bool:
+        """Whether there is anything to try."""
+        return bool(self.patterns_of(type(op))) or self.folds(type(op)) or is_dead(op)
+
     def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
-        if all([result.first_use is None for result in op.results]) and not is_needed(op):
+        if is_dead(op):
             rewriter.erase(op)
             return
         kind = type(op)
@@ -39,6 +44,26 @@ class ByKind(RewritePattern):
             pattern.match_and_rewrite(op, rewriter)
             if rewriter.has_done_action:
                 return
+
+
+def is_dead(op: Operation) -> bool:
+    return all([result.first_use is None for result in op.results]) and not is_needed(op)
+
+
+class KindWalker(PatternRewriteWalker):
+    """Comes to the same ops in the same order, but those for which there is nothing to try: most of a program."""
+
+    def __init__(
+        self, pattern: ByKind, post_walk: Callable[[Region, PatternRewriterListener], bool] | None = None
+    ) -> None:
+        super().__init__(pattern, post_walk_func=post_walk)
+        self.concerns = pattern.concerns
+
+    def _populate_worklist(self, op: Operation | Region | Block) -> None:
+        root = op if isinstance(op, Operation) else op.parent_op() if isinstance(op, Block) else op.parent
+        for inner in reversed(ops_in(root)[1:] if root is not None else []):
+            if self.concerns(inner):
+                self._worklist.push(inner)
 
 
 def erase_dead(region: Region, listener: PatternRewriterListener) -> bool:

@@ -14,10 +14,9 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.folder import Folder
 from xdsl.ir import Operation
 from xdsl.passes import ModulePass
-from xdsl.pattern_rewriter import PatternRewriteWalker
 from xdsl.traits import ConstantLike, HasCanonicalizationPatternsTrait, HasFolder
 
-from compiler.rewriting import ByKind, Patterns, erase_dead
+from compiler.rewriting import ByKind, KindWalker, Patterns, erase_dead
 
 
 @cache
@@ -40,4 +39,4 @@ class CanonicalizePass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         pattern = ByKind(patterns_of, Folder(ctx), folds)
-        PatternRewriteWalker(pattern, post_walk_func=erase_dead).rewrite_module(op)
+        KindWalker(pattern, erase_dead).rewrite_module(op)

@@ -13,14 +13,14 @@ from xdsl.dialects import arith, scf
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
-from xdsl.pattern_rewriter import PatternRewriter, PatternRewriteWalker, RewritePattern, op_type_rewrite_pattern
+from xdsl.pattern_rewriter import PatternRewriter, RewritePattern, op_type_rewrite_pattern
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from compiler.analysis.value_ranges import Ranges, divisor_of
 from compiler.attributes import INDEX, index_number
 from compiler.dialects import tile
 from compiler.locations import replace_keep_loc
-from compiler.rewriting import ByKind, Patterns
+from compiler.rewriting import ByKind, KindWalker, Patterns
 from compiler.scalars import ARITHMETIC, constant_of
 from compiler.transforms.view_patterns import FoldView
 from compiler.walking import ops_of
@@ -142,4 +142,4 @@ class SimplifyIndicesPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         settle_branches(op)
-        PatternRewriteWalker(ByKind(lambda kind: PATTERNS.get(kind, ()))).rewrite_module(op)
+        KindWalker(ByKind(lambda kind: PATTERNS.get(kind, ()))).rewrite_module(op)
