@@ -51,8 +51,6 @@ class Walk:
         for value, number in zip(values, numbers, strict=True):
             self.values[id(value)] = number
 
-    # Control flow
-
     def block(self, block: Block) -> list[int]:
         """Walks a block; what it yields."""
         lines = self.program.lines(block)
@@ -147,8 +145,6 @@ class Walk:
 
     def skip(self, line: Line) -> None:
         """No instruction, nothing to know."""
-
-    # Scalars and views
 
     def constant(self, line: Line) -> None:
         self.values[id(line.op.results[0])] = constant_of(line.op.results[0]) or 0

@@ -25,8 +25,7 @@ from xdsl.printer import Printer
 from xdsl.traits import NoTerminator
 from xdsl.utils.exceptions import VerifyException
 
-from compiler.attributes import number as number_attribute
-from compiler.attributes import text
+from compiler import attributes
 from isa.spec import TABLE, TD_REGISTERS, X_FIELDS, X_REGISTERS, Flag, Instruction, used_fields
 
 VIRTUAL = 256  # register numbers from here on are virtual
@@ -60,13 +59,12 @@ class InstructionOp(IRDLOperation):
 
     def used(self) -> frozenset[str]:
         flags = self.number("fl")
-        found = self.USED.get(flags)
-        if found is None:
-            found = self.USED[flags] = used_fields(self.ROW, flags)
-        return found
+        if flags not in self.USED:
+            self.USED[flags] = used_fields(self.ROW, flags)
+        return self.USED[flags]
 
     def set_number(self, name: str, value: int) -> None:
-        self.properties[name] = number_attribute(value)
+        self.properties[name] = attributes.number(value)
 
     def verify_(self) -> None:
         if self.ROW.functions and self.function not in self.ROW.functions:
@@ -236,16 +234,16 @@ def instruction(mnemonic: str, function: str = "", flags: int = 0, **fields: int
     """An instruction op: registers and immediates are ints, a branch target is a str, an fp32 immediate a float."""
     properties: dict[str, Attribute] = {}
     if function:
-        properties["fn"] = text(function)
+        properties["fn"] = attributes.text(function)
     if flags:
-        properties["fl"] = number_attribute(int(flags))
+        properties["fl"] = attributes.number(int(flags))
     for name, value in fields.items():
         if isinstance(value, str):
-            properties["target"] = text(value)
+            properties["target"] = attributes.text(value)
         elif isinstance(value, float):
             properties["constant"] = FloatAttr(value, f32)
         else:
-            properties[name] = number_attribute(value)
+            properties[name] = attributes.number(value)
     return OPS[mnemonic].create(properties=properties)
 
 
