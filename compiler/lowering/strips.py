@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from xdsl.ir import Operation, SSAValue
@@ -34,7 +35,7 @@ def lower_strips(low: Lowering, op: slmq.StripsOp) -> None:
     results = Results(low, {})
     for value, out in zip(yielded, op.outs, strict=True):
         if not isinstance(value.owner, slmq.SampleOp):
-            results.places[value] = place = appended(low, out) or output_tensor(low, value, out)
+            results.places[value] = place = appended(low, out) or output_tensor(low, value, out, results)
             reader = late_reader(low.plan, out)
             if reader is not None and isinstance(place, Tensor):
                 results.late[value] = low.late[out] = LateRows(low, place, reader)
@@ -155,15 +156,26 @@ class StripLoop:
         return product.finish(strip, self.final(product, strip))
 
 
-def output_tensor(low: Lowering, value: SSAValue, out: SSAValue) -> Tensor:
-    """Where a value that leaves the group as `out` goes: over an operand from outside that dies with it, or to a new place."""
+def output_tensor(low: Lowering, value: SSAValue, out: SSAValue, results: Results) -> Tensor:
+    """Where a value that leaves the group as `out` goes: over an operand from outside that dies in what makes it, or to a new place."""
     block = low.spilled.get(out, 0)
-    producer = value.owner
-    if isinstance(producer, Operation) and not isinstance(producer, slmq.MatmulOp):  # all strips read a matmul's input
-        for operand in producer.operands:
-            tensor = low.values.get(operand)
-            if tensor is None or tensor.block != block or operand.type != value.type:
-                continue
-            if dies_at(operand, producer):
-                return tensor
+    for operand, reader in outside_operands(value):
+        tensor = low.values.get(operand)
+        if tensor is None or tensor.block != block or operand.type != value.type or tensor in results.places.values():
+            continue
+        if dies_at(operand, reader):
+            return tensor
     return new_spilled(low, out) if block else low.result(value, "columns")
+
+
+def outside_operands(value: SSAValue) -> Iterator[tuple[SSAValue, Operation]]:
+    """What comes from outside of a group into the columns of one of its values, and the op that reads it: of each strip it has been read
+    when the value is written. All strips read the input of a product."""
+    producer = value.owner
+    if not isinstance(producer, Operation) or isinstance(producer, slmq.MatmulOp):
+        return
+    for operand in producer.operands:
+        if isinstance(operand.owner, Operation) and operand.owner.parent is producer.parent:
+            yield from outside_operands(operand)
+        else:
+            yield operand, producer

@@ -162,6 +162,33 @@ def test_activations_of_rows(activation: str) -> None:
     assert check(program, options("tiny", "bf16", 64, sram_bytes=SRAM_BYTES), 30).spills
 
 
+PARALLEL = """architecture rows for "rows"
+config { V = .v ?? 67; d = .d ?? 64; L = .l ?? 2; H = .h ?? 4; hd = .hd ?? 16 }
+weights {
+  embed: embedding(V, d)
+  layers[i < L] { a: rms_norm(d, 1e-5); q, k, v: linear(d -> [H, hd]); o: linear([H, hd] -> d); w: linear(d -> d) }
+  head: linear(d -> V)
+}
+def forward(tokens: [T]) {
+  x = embed(tokens)
+  for i in layers {
+    h = a(x)
+    s = x + o(attention(q(h), k(h), v(h)))
+    x = SUM
+  }
+  return head(x)
+}
+"""
+
+
+@pytest.mark.usefixtures("starved")
+@pytest.mark.parametrize("total", ["s + w(h)", "a(s + w(h)) * s"])
+def test_parallel_sums(total: str) -> None:
+    """A sum of two products in the place of what they are added to, but not where another sum is there."""
+    program = program_of(PARALLEL.replace("SUM", total))
+    assert check(program, options("tiny", "w8a8", 64, sram_bytes=SRAM_BYTES), 30).spills
+
+
 FAMILIES = [
     "gemma2",
     "gemma3",
