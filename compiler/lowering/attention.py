@@ -13,17 +13,16 @@ from xdsl.dialects.builtin import IntegerAttr, StringAttr, i64
 from xdsl.ir import SSAValue
 
 from compiler.dialects import slm, slmq, tile
-from compiler.lowering.attention_blocks import Cache, CacheRows, HeadRows, QueryRows, Shape
+from compiler.lowering.attention_blocks import Cache, CacheRows, HeadRows, QueryRows, Shape, append_rows
 from compiler.lowering.attention_int4 import AttendInt4
 from compiler.lowering.attention_loops import Attend, FirstKeys, load_first_keys
 from compiler.lowering.attention_single import AttendSingle
 from compiler.lowering.builder import Index, Place, element_bytes, place_of
 from compiler.lowering.int4_cache import Int4Cache, Int4Layout
 from compiler.lowering.plan import EARLY_KEYS
-from compiler.lowering.row_regions import rows_of
 from compiler.lowering.spilling import blocks_view, load_rows, new_spilled, staging
 from compiler.lowering.strip_shapes import strip_shapes
-from compiler.lowering.values import Lowering, Tensor
+from compiler.lowering.values import Lowering, Tensor, rows_of
 from compiler.sizes import padded
 from isa.spec import KV_BLOCK
 
@@ -139,12 +138,16 @@ def place_state(low: Lowering, op: slmq.AttentionOp, part: str, size_bytes: int)
 
 
 def appended(low: Lowering, value: SSAValue) -> CacheRows | None:
-    """Where keys or values go that nothing but an attention reads: to its cache at once, head by head."""
+    """Where keys or values go that nothing but an attention reads: to its cache at once, head by head, or some rows at a time if they
+    would go to DRAM anyway."""
     uses = tuple(value.uses)
     op = uses[0].operation if len(uses) == 1 else None
     if not isinstance(op, slmq.AttentionOp) or op.int4 is not None or uses[0].index not in (1, 2):
         return None
-    if not isinstance(value.owner, slmq.StripsOp) or has_parts_of_heads(low, value.owner, slm.shape_of(value)[-1]):
+    if isinstance(value.owner, slmq.StripsOp):
+        if has_parts_of_heads(low, value.owner, slm.shape_of(value)[-1]):
+            return None
+    elif not isinstance(value.owner, slmq.RowsOp) or value not in low.spilled:
         return None
     b, shape = low.builder, shape_of(low, op)
     base = state(low, op, shape, "k" if value == op.k else "v")
@@ -163,10 +166,11 @@ def append(low: Lowering, op: slmq.AttentionOp, shape: Shape, cache: Cache) -> N
     for value, base in ((op.k, cache.k), (op.v, cache.v)):
         if value in low.appended:
             continue
+        rows = CacheRows(b.add(base, b.mul(slot, shape.entry_bytes)), shape)
         if low.values[value].block:
-            append_spilled(low, low.values[value], shape, base)
+            append_spilled(low, low.values[value], rows)
         else:
-            append_rows(low, low.values[value], shape, base, slot)
+            append_rows(b, rows, 0, low.values[value])
     for value, base in ((op.k_scale, cache.k_scale), (op.v_scale, cache.v_scale)):
         if value is not None and base is not None:
             tensor = low.values[value]
@@ -175,24 +179,13 @@ def append(low: Lowering, op: slmq.AttentionOp, shape: Shape, cache: Cache) -> N
             b.store(target, b.view(tensor.place, "f32", [1, shape.kv_heads, low.rows], [4, 4, tensor.row_bytes]))
 
 
-def append_rows(low: Lowering, rows: Tensor, shape: Shape, base: SSAValue, slot: Index) -> None:
-    """Rows in SRAM, to the slots from `slot` on."""
-    b, size = low.builder, element_bytes(shape.cache_dtype)
-    # A head's rows follow each other in DRAM: all of them, then those of the next head.
-    extents: list[Index] = [shape.head_dim, rows.rows, shape.kv_heads]
-    place = Place("kv", offset=b.add(base, b.mul(slot, shape.entry_bytes)))
-    strides = [size, shape.entry_bytes, shape.capacity * shape.entry_bytes]
-    source = b.view(rows.place, rows.dtype, extents, [size, rows.row_bytes, shape.head_dim * size])
-    b.store(b.view(place, shape.cache_dtype, extents, strides), source)
-
-
-def append_spilled(low: Lowering, tensor: Tensor, shape: Shape, base: SSAValue) -> None:
+def append_spilled(low: Lowering, tensor: Tensor, cache: CacheRows) -> None:
     """Rows in SCRATCH, some at a time."""
     b, most = low.builder, low.plan.row_tile(tensor.row_bytes)
 
     def some(first: SSAValue, _: list[SSAValue]) -> list[Index]:
         staged = load_rows(low, tensor, first, b.least(b.sub(low.rows, first), most), most)
-        append_rows(low, staged, shape, base, shape.slot(b, b.add(low.position, first)))
+        append_rows(b, cache, first, staged)
         return []
 
     b.loop(0, low.rows, most, some)

@@ -78,6 +78,16 @@ class CacheRows:
     shape: Shape
 
 
+def append_rows(b: TileBuilder, cache: CacheRows, first: Index, rows: Tensor) -> None:
+    """Rows in SRAM to their slots, those of the chunk from `first` on. A head's rows follow each other in DRAM: all of them, then those of
+    the next head."""
+    s, size = cache.shape, element_bytes(cache.shape.cache_dtype)
+    extents: list[Index] = [s.head_dim, rows.rows, s.kv_heads]
+    place = Place("kv", offset=b.add(cache.offset, b.mul(first, s.entry_bytes)))
+    source = b.view(rows.place, rows.dtype, extents, [size, rows.row_bytes, s.head_dim * size])
+    b.store(b.view(place, s.cache_dtype, extents, [size, s.entry_bytes, s.capacity * s.entry_bytes]), source)
+
+
 @dataclass(frozen=True)
 class HeadRows:
     """Rows of query heads; `first`: which key-value head of the tensor the attention begins with. `by_part`: a buffer of the

@@ -15,9 +15,8 @@ from compiler.emit.weight_layout import HALF_BYTES, WORD_BYTES
 from compiler.formats import WeightFormat
 from compiler.lowering.builder import Index, Place, element_bytes, rows_of_view, select
 from compiler.lowering.row_numbers import RowNumbers
-from compiler.lowering.row_regions import rows_of
 from compiler.lowering.spilling import blocks_view, staged_view
-from compiler.lowering.values import Lowering
+from compiler.lowering.values import Lowering, rows_of
 from compiler.lowering.weight_stream import Strip, Tile, Turns, WeightStream
 from compiler.sizes import to_granules
 from isa.spec import BLOCK_ROWS

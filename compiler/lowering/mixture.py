@@ -24,9 +24,8 @@ from xdsl.ir import Block, Region, SSAValue
 from compiler.dialects import slm
 from compiler.lowering.builder import Index
 from compiler.lowering.routing import ENTRY_BYTES, INDEX_BYTES
-from compiler.lowering.row_regions import rows_of
 from compiler.lowering.spilling import fill_rows, load_rows, new_spilled, staging, store_rows
-from compiler.lowering.values import Lowering, Tensor
+from compiler.lowering.values import Lowering, Tensor, rows_of
 
 MEMBER_BYTES = 4
 LowerBlock = Callable[[Lowering, Block], None]

@@ -18,12 +18,11 @@ from compiler.dialects import slmq
 from compiler.dialects.slm import has_tokens
 from compiler.lowering.builder import Index, Place, element_bytes
 from compiler.lowering.routing import choices
-from compiler.lowering.row_regions import rows_of
 from compiler.lowering.rows import load_rotary_tables
 from compiler.lowering.sampling import chosen_rows
 from compiler.lowering.segments import Segment, crossing_values, segments
 from compiler.lowering.spilling import copy_spilled, new_spilled
-from compiler.lowering.values import Lowering, Tensor
+from compiler.lowering.values import Lowering, Tensor, rows_of
 
 LowerOps = Callable[[Lowering, Sequence[Operation]], None]
 

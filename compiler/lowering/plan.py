@@ -27,9 +27,9 @@ WORD_BYTES = 4
 INPUT_TILE_SHARE = 4
 K_TILE_UNIT = 64  # a multiple of the sum quantum, and of the lanes of the larger arrays
 
-EARLY_KEYS, EARLY_NARROW, EARLY_ATTENTION, EARLY_LAYERS, EARLY_WIDE = 1, 2, 4, 8, 16
+EARLY_KEYS, EARLY_NARROW, EARLY_ATTENTION, EARLY_LAYERS, EARLY_WIDE, EARLY_BESIDE = 1, 2, 4, 8, 16, 32
 """What comes early: the first keys of a group of heads; the first strips behind rows that are worked on in tiles of the largest size,
-behind attention, of the next layer, and behind wider rows."""
+behind attention, of the next layer, and behind wider rows; rows in front of attention, beside products (rows_beside.py)."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class TilePlan:
 
     @property
     def looks_ahead(self) -> bool:
-        return self.ahead > 0 or self.early & ~EARLY_KEYS > 0
+        return self.ahead > 0 or self.early & ~(EARLY_KEYS | EARLY_BESIDE) > 0
 
     @property
     def looks_beyond_layers(self) -> bool:

@@ -16,11 +16,13 @@ from xdsl.ir import Operation, SSAValue
 from compiler.dialects import slmq
 from compiler.dialects.slm import row_shape
 from compiler.dialects.slm.norms import NormBase
+from compiler.lowering.attention import appended
+from compiler.lowering.attention_blocks import append_rows
 from compiler.lowering.builder import Index, Place, element_bytes
 from compiler.lowering.norms import load_norm_vector, norm_vectors
 from compiler.lowering.plan import ROW_TILES, TilePlan
 from compiler.lowering.spilling import fill_rows, new_spilled, staging, store_rows
-from compiler.lowering.values import Lowering, Tensor, VectorKey, dies_at
+from compiler.lowering.values import Lowering, Tensor, VectorKey, dies_at, rows_of
 from compiler.sizes import to_granules
 
 Vectors = dict[VectorKey, Place]
@@ -76,26 +78,36 @@ def lower_members(low: Lowering, op: slmq.RowsOp, lower_op: LowerOp) -> None:
 class RowTiles:
     """One region in a loop over rows."""
 
-    def __init__(self, low: Lowering, op: slmq.RowsOp, lower_op: LowerOp, early: Early | None):
+    def __init__(self, low: Lowering, op: slmq.RowsOp, lower_op: LowerOp, early: Early | None, most: int = 0):
         self.low, self.b, self.op, self.lower_op, self.early = low, low.builder, op, lower_op, early
-        self.most = low.plan.row_tile(widest_bytes(op))
+        self.most = most or low.plan.row_tile(widest_bytes(op))
         self.sources = [low.values[value] for value in op.operands_read]
+        self.caches = {out: cache for out in op.outs if (cache := appended(low, out)) is not None}
         self.outs = self.outputs()
         self.vectors = self.norm_vectors()
         self.pairs: dict[tuple[Tensor, str], SSAValue] = {}
 
     def run(self) -> None:
         b, low = self.b, self.low
-        low.values.update(zip(self.op.outs, self.outs, strict=True))
+        self.start()
         if self.early is not None:
             self.early.begin()
         if low.plan.buffers == 2 and any(source.block for source in self.sources):
             with b.keeping_buffers():
-                for label, tensors in ((LOADED, self.sources), (MADE, self.outs)):
-                    self.pairs |= {(t, label): b.alloc(label, 2 * self.size_bytes(t)) for t in tensors if t.block}
+                self.hold()
                 b.loop(0, b.add(low.rows, self.most), self.most, self.overlapped, [0])
         else:
             b.loop(0, low.rows, self.most, self.one_by_one)
+
+    def start(self) -> None:
+        """From here on the results have their places."""
+        self.low.values.update(zip(self.op.outs, self.outs, strict=True))
+        self.low.appended.update(self.caches)
+
+    def hold(self) -> None:
+        """Makes the buffers for rows of values in DRAM, in two turns."""
+        for label, tensors in ((LOADED, self.sources), (MADE, self.outs)):
+            self.pairs |= {(t, label): self.b.alloc(label, 2 * self.size_bytes(t)) for t in tensors if t.block}
 
     def one_by_one(self, first: SSAValue, _: list[SSAValue]) -> list[Index]:
         loaded = self.some(self.sources, LOADED, first, None)
@@ -105,7 +117,11 @@ class RowTiles:
         return []
 
     def overlapped(self, first: SSAValue, carried: list[SSAValue]) -> list[Index]:
-        b, turn = self.b, carried[0]
+        return [self.turn(first, carried[0])]
+
+    def turn(self, first: SSAValue, turn: SSAValue) -> Index:
+        """Loads the rows from `first` on and works on those before them; gives the other turn."""
+        b = self.b
         b.when(
             b.compare("slt", first, self.low.rows),
             lambda: self.load(first, self.some(self.sources, LOADED, first, turn)),
@@ -118,7 +134,7 @@ class RowTiles:
             self.multiply_early(before)
 
         b.when(b.compare("ne", first, 0), work)
-        return [other]
+        return other
 
     def multiply_early(self, first: Index) -> None:
         """Behind the rows from `first` on: where they fill a part of EARLY_ROWS, and behind the last ones, that part is multiplied."""
@@ -155,7 +171,7 @@ class RowTiles:
                 fill_rows(self.low, tensor, first, rows)
 
     def outputs(self) -> list[Tensor]:
-        """Where the results go: over an operand in DRAM that dies here, or to a new place."""
+        """Where the results go: to the cache of attention, over an operand in DRAM that dies here, or to a new place."""
         low, op = self.low, self.op
         free = [v for v in op.operands_read if v in low.spilled and dies_at(v, op)]
         tensors: list[Tensor] = []
@@ -163,12 +179,20 @@ class RowTiles:
             if out not in low.spilled:
                 tensors.append(low.result(out, "rows"))
                 continue
+            if out in self.caches:
+                tensors.append(self.cached(out))
+                continue
             fitting = [v for v in free if v.type == out.type and low.spilled[v] == low.spilled[out]]
             reused = next((v for v in fitting if self.reads(value, v)), fitting[0] if fitting else None)
             if reused is not None:
                 free.remove(reused)
             tensors.append(new_spilled(low, out) if reused is None else low.values[reused])
         return tensors
+
+    def cached(self, out: SSAValue) -> Tensor:
+        """Rows of keys or values by name: they are put into the cache head by head."""
+        block = self.low.spilled[out]
+        return Tensor(Place("kv"), slmq.element_of(out.type), row_shape(out), self.low.rows, block=block)
 
     def reads(self, result: SSAValue, operand: SSAValue) -> bool:
         """Whether the op that makes a result reads an operand of the region itself: what is added to the carried rows of a stack of
@@ -196,13 +220,8 @@ class RowTiles:
         results = yielded(self.op)
         inner.targets = dict(zip(results, self.some(self.outs, MADE, first, turn), strict=True))
         lower_members(inner, self.op, self.lower_op)
-        for value, out in zip(results, self.outs, strict=True):
-            if out.block:
+        for value, result, out in zip(results, self.op.outs, self.outs, strict=True):
+            if result in self.caches:
+                append_rows(b, self.caches[result], first, inner.values[value])
+            elif out.block:
                 store_rows(low, out, first, inner.values[value])
-
-
-def rows_of(low: Lowering, tensor: Tensor, first: Index, count: Index) -> Tensor:
-    """Some rows of a tensor in SRAM."""
-    b = low.builder
-    offset = b.add(tensor.place.offset, b.mul(first, tensor.row_bytes))
-    return replace(tensor, place=replace(tensor.place, offset=offset), rows=count)

@@ -25,6 +25,7 @@ from compiler.lowering.wide_streams import WideStreams
 
 if TYPE_CHECKING:
     from compiler.lowering.early_strips import EarlyStrips
+    from compiler.lowering.rows_beside import RowsBeside
 
 
 def lower_strips(low: Lowering, op: slmq.StripsOp) -> None:
@@ -48,7 +49,7 @@ def lower_strips(low: Lowering, op: slmq.StripsOp) -> None:
     elif isinstance(streams, WideStreams):
         WideLoop(low, streams, members, results).run()
     else:
-        StripLoop(low, streams, members, results, low.early.pop(op, None)).run()
+        StripLoop(low, streams, members, results, low.early.pop(op, None), low.beside.pop(op, None)).run()
     for member in members:
         if isinstance(member, slmq.SampleOp):
             finish_sampling(low)
@@ -75,12 +76,13 @@ class StripLoop:
         members: list[Operation],
         results: Results,
         early: EarlyStrips | None,
+        beside: RowsBeside | None,
     ):
         self.low, self.b, self.members, self.results, self.streams = low, low.builder, members, results, streams
         self.columns, self.rows, self.turns = streams.columns, streams.rows, streams.turns
         self.done = early.count * self.rows if early is not None else 0
         self.products = early.products if early is not None else streams.products()
-        self.end = streams.strips * self.rows
+        self.end, self.beside = streams.strips * self.rows, beside
 
     def run(self) -> None:
         for product in self.products.values():
@@ -91,6 +93,8 @@ class StripLoop:
             self.b.loop(0, self.columns, self.rows, lambda first, _: self.one_by_one(first))
         else:
             with self.b.keeping_buffers():
+                if self.beside is not None:
+                    self.beside.hold()
                 self.b.loop(0, self.end + self.rows, self.rows, self.overlapped, [0])
 
     def strip(self, first: Index, turn: Index) -> Strip:
@@ -120,6 +124,8 @@ class StripLoop:
                 self.multiply(strip)
 
         b.when(is_strip, multiply, behind)
+        if self.beside is not None:
+            self.beside.turn(b.div(first, self.rows))
         other = b.sub(1, turn)
         b.when(b.compare("ne", first, 0), lambda: self.finish(self.strip(b.sub(first, self.rows), other)))
         return [other]

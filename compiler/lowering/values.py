@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from compiler.lowering.early_strips import EarlyStrips
     from compiler.lowering.late_rows import LateRows
     from compiler.lowering.row_strips import RowStreams
+    from compiler.lowering.rows_beside import RowsBeside
     from compiler.lowering.strip_streams import StripStreams
     from compiler.lowering.wide_streams import WideStreams
 
@@ -87,7 +88,8 @@ class Lowering:
     upcoming: what can be loaded before the op that is lowered is done. vectors_ahead: of the norm that needs them first, and streams:
     groups whose first weights are on their way already. begun: loads of which the first ones have been issued, the others come while the
     next attention ends. early: groups whose first strips are multiplied already. copies: of rows in DRAM, which a
-    region has for itself. late: rows that are quantised beside the product that reads them.
+    region has for itself. late: rows that are quantised beside the product that reads them. beside: what a group of products works on
+    beside them.
     """
 
     builder: TileBuilder
@@ -120,6 +122,7 @@ class Lowering:
     )
     early: dict[slmq.StripsOp, EarlyStrips] = field(default_factory=dict[slmq.StripsOp, "EarlyStrips"])
     copies: set[SSAValue] = field(default_factory=set[SSAValue])
+    beside: dict[slmq.StripsOp, RowsBeside] = field(default_factory=dict[slmq.StripsOp, "RowsBeside"])
     late: dict[SSAValue, LateRows] = field(default_factory=dict[SSAValue, "LateRows"])
 
     def __post_init__(self) -> None:
@@ -263,3 +266,10 @@ def dies_at(value: SSAValue, op: Operation) -> bool:
         if other is None or other is here or not other.is_before_in_block(here):
             return False
     return True
+
+
+def rows_of(low: Lowering, tensor: Tensor, first: Index, count: Index) -> Tensor:
+    """Some rows of a tensor in SRAM."""
+    b = low.builder
+    offset = b.add(tensor.place.offset, b.mul(first, tensor.row_bytes))
+    return replace(tensor, place=replace(tensor.place, offset=offset), rows=count)

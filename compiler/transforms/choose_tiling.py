@@ -40,6 +40,7 @@ from compiler.images import encoder_of
 from compiler.lowering.attention_blocks import SCORE_BUFFERS
 from compiler.lowering.plan import (
     EARLY_ATTENTION,
+    EARLY_BESIDE,
     EARLY_KEYS,
     EARLY_LAYERS,
     EARLY_NARROW,
@@ -47,6 +48,7 @@ from compiler.lowering.plan import (
     PLAN_ATTRIBUTE,
     TilePlan,
 )
+from compiler.lowering.rows_beside import has_rows_beside
 from compiler.transforms.convert_slmq_to_tile import lower_program
 from compiler.transforms.cse import CommonSubexpressionElimination
 from compiler.transforms.double_buffer import DoubleBufferPass
@@ -63,7 +65,7 @@ TRIED_ATTRIBUTE = "tile.tried"
 STRIP_BUFFERS = ("weights", "strip_header", "products", "strip", "loaded_columns", "group_offsets", "rotary_temp")
 MOST_MIXED = 12
 """Plans with more tokens in a step than in a chunk that are lowered."""
-EARLIER = (EARLY_KEYS, EARLY_NARROW, EARLY_WIDE)
+EARLIER = (EARLY_KEYS, EARLY_NARROW, EARLY_BESIDE, EARLY_WIDE)
 """What comes early where there is room for it: what gains most first. These have their buffers where few others are in use, and are
 mostly possible all together."""
 EARLIER_IN_ROOM = (EARLY_ATTENTION, EARLY_LAYERS)
@@ -276,7 +278,8 @@ class ChooseTilingPass(ModulePass):
                 break
         for number in () if plan.tokens else kept_first(module, best.plan, self.sram_bytes):
             is_possible(kept=1 << number)
-        earlier = [early for early in EARLIER if early != EARLY_WIDE or not best.plan.wide_tile]
+        idle = {EARLY_WIDE: best.plan.wide_tile > 0, EARLY_BESIDE: not has_rows_beside(module, best.plan)}
+        earlier = [early for early in EARLIER if not idle.get(early)]
         if not is_possible(early=sum(earlier)):
             for early in earlier:
                 is_possible(early=early)

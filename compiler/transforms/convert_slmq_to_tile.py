@@ -42,6 +42,7 @@ from compiler.lowering.recurrent import lower_causal_conv, lower_selective_scan
 from compiler.lowering.routing import lower_column, lower_reduce_sum, lower_softmax, lower_top_k
 from compiler.lowering.row_regions import is_wide, lower_rows
 from compiler.lowering.rows import load_rotary_tables, lower_embed, lower_rope, lower_select_rows
+from compiler.lowering.rows_beside import RowsBeside, region_beside
 from compiler.lowering.sampling import chosen_rows, lower_sample, read_sampler
 from compiler.lowering.strip_shapes import is_late
 from compiler.lowering.strips import lower_strips
@@ -93,9 +94,15 @@ def lower_ops(
     low: Lowering, ops: Sequence[Operation], then: Upcoming | None = None, wanted: Index | None = None
 ) -> None:
     """`wanted`: how many rows are selected, where that is known to be some."""
+    beside: slmq.RowsOp | None = None
     for position, op in enumerate(ops):
         rest = ops[position + 1 :]
-        if isinstance(op, slmq.SelectRowsOp):
+        if op is beside:
+            continue
+        beside = region_beside(low.plan, op, rest)
+        if beside is not None:
+            lower_beside(low, op, beside)
+        elif isinstance(op, slmq.SelectRowsOp):
             if wanted is None:
                 lower_selected(low, op, ops[position:])
                 return
@@ -135,6 +142,13 @@ def look_ahead(low: Lowering, op: Operation, rest: Sequence[Operation], then: Up
     if ahead.is_loaded:
         ahead.hand_over()
         low.begun = ahead.beyond
+
+
+def lower_beside(low: Lowering, op: Operation, region: slmq.RowsOp) -> None:
+    """A group of products, with a region of rows beside them."""
+    assert isinstance(op, slmq.StripsOp)
+    low.beside[op] = RowsBeside(low, op, region, lower_op)
+    lower_op(low, op)
 
 
 def comes_early(low: Lowering, following: Sequence[Operation]) -> bool:

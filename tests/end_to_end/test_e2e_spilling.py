@@ -11,7 +11,15 @@ import pytest
 from compiler.analysis import tile_plans
 from compiler.dialects import tile
 from compiler.driver import Options, lower
-from compiler.lowering.plan import EARLY_ATTENTION, EARLY_KEYS, EARLY_LAYERS, EARLY_NARROW, EARLY_WIDE, TilePlan
+from compiler.lowering.plan import (
+    EARLY_ATTENTION,
+    EARLY_BESIDE,
+    EARLY_KEYS,
+    EARLY_LAYERS,
+    EARLY_NARROW,
+    EARLY_WIDE,
+    TilePlan,
+)
 from compiler.program import Program
 from compiler.transforms import choose_tiling
 from compiler.transforms.choose_tiling import ChooseTilingPass
@@ -187,6 +195,40 @@ def test_parallel_sums(total: str) -> None:
     """A sum of two products in the place of what they are added to, but not where another sum is there."""
     program = program_of(PARALLEL.replace("SUM", total))
     assert check(program, options("tiny", "w8a8", 64, sram_bytes=SRAM_BYTES), 30).spills
+
+
+NORMED = """architecture rows for "rows"
+config { V = .v ?? 67; d = .d ?? 64; L = .l ?? 2; H = .h ?? 8; hd = .hd ?? 16 }
+weights {
+  embed: embedding(V, d)
+  layers[i < L] {
+    a: rms_norm(d, 1e-5); qn, kn: rms_norm([H, hd], 1e-5); q, k, v: linear(d -> [H, hd]); o: linear([H, hd] -> d)
+  }
+  head: linear(d -> V)
+}
+def forward(tokens: [T]) {
+  x = embed(tokens)
+  for i in layers {
+    h = a(x)
+    x += o(attention(qn(q(h)), kn(k(h)), v(h)))
+  }
+  return head(x)
+}
+"""
+
+
+@pytest.mark.parametrize("scheme", ["w8a8", "bf16"])
+@pytest.mark.parametrize("length", [33, 140])
+def test_rows_beside_products(monkeypatch: pytest.MonkeyPatch, scheme: str, length: int) -> None:
+    """Norms of queries and keys while values are multiplied; keys go to the cache from there."""
+    monkeypatch.setattr(choose_tiling, "EARLIER", (EARLY_BESIDE,))
+    monkeypatch.setattr(choose_tiling, "EARLIER_IN_ROOM", ())
+    monkeypatch.setattr(choose_tiling, "kept_first", lambda *_: [])
+    monkeypatch.setattr(ChooseTilingPass, "is_starved", lambda *_: True)
+    monkeypatch.setattr(ChooseTilingPass, "first_fitting", lambda *_: None)
+    monkeypatch.setattr(choose_tiling, "SPILL_SHARES", ((64, 64, 4),))
+    chosen = options("tiny", scheme, 160, chunk=24, sram_bytes=128 << 10)
+    assert check(program_of(NORMED), chosen, length).early == EARLY_BESIDE
 
 
 FAMILIES = [
