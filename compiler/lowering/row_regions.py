@@ -117,10 +117,11 @@ class RowTiles:
         return []
 
     def overlapped(self, first: SSAValue, carried: list[SSAValue]) -> list[Index]:
-        return [self.turn(first, carried[0])]
+        self.turn(first, carried[0])
+        return [self.b.sub(1, carried[0])]
 
-    def turn(self, first: SSAValue, turn: SSAValue) -> Index:
-        """Loads the rows from `first` on and works on those before them; gives the other turn."""
+    def turn(self, first: SSAValue, turn: SSAValue) -> None:
+        """Loads the rows from `first` on and works on those before them."""
         b = self.b
         b.when(
             b.compare("slt", first, self.low.rows),
@@ -134,7 +135,6 @@ class RowTiles:
             self.multiply_early(before)
 
         b.when(b.compare("ne", first, 0), work)
-        return other
 
     def multiply_early(self, first: Index) -> None:
         """Behind the rows from `first` on: where they fill a part of EARLY_ROWS, and behind the last ones, that part is multiplied."""
@@ -174,6 +174,7 @@ class RowTiles:
         """Where the results go: to the cache of attention, over an operand in DRAM that dies here, or to a new place."""
         low, op = self.low, self.op
         free = [v for v in op.operands_read if v in low.spilled and dies_at(v, op)]
+        free = [v for v in free if low.values[v].place.space == "scratch"]
         tensors: list[Tensor] = []
         for out, value in zip(op.outs, yielded(op), strict=True):
             if out not in low.spilled:

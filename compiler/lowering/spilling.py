@@ -22,7 +22,8 @@ PAD_BYTES = 256
 
 def block_stride(tensor: Tensor) -> int:
     """Bytes from one block of columns to the next."""
-    return tensor.most * tensor.block * element_bytes(tensor.dtype) + PAD_BYTES
+    pad_bytes = PAD_BYTES if tensor.place.space == "scratch" else 0
+    return tensor.most * tensor.block * element_bytes(tensor.dtype) + pad_bytes
 
 
 def new_spilled(low: Lowering, value: SSAValue) -> Tensor:
@@ -45,7 +46,7 @@ def value_name(value: SSAValue, of: str, otherwise: str) -> str:
 def blocks_view(
     low: Lowering, tensor: Tensor, rows: tuple[Index, Index], first_block: Index, blocks: Index
 ) -> SSAValue:
-    """[columns of a block, rows, blocks] of a tensor in SCRATCH; `rows`: the first of them and how many."""
+    """[columns of a block, rows, blocks] of a tensor in blocks; `rows`: the first of them and how many."""
     size = element_bytes(tensor.dtype)
     b, row_bytes, stride = low.builder, tensor.block * size, block_stride(tensor)
     offset = b.add(b.mul(rows[0], row_bytes), b.mul(first_block, stride))
@@ -72,10 +73,14 @@ def load_rows(low: Lowering, tensor: Tensor, first: Index, count: Index, most: i
 
 
 def fill_rows(low: Lowering, tensor: Tensor, first: Index, staged: Tensor) -> None:
-    """Rows from their places to SRAM."""
+    """Rows from their places to SRAM, or there from sums in blocks to a place where rows are contiguous."""
     blocks = tensor.columns // tensor.block
     target = staged_view(low, staged.place, tensor, tensor.row_bytes, staged.rows, blocks)
-    low.builder.load(target, blocks_view(low, tensor, (first, staged.rows), 0, blocks))
+    source = blocks_view(low, tensor, (first, staged.rows), 0, blocks)
+    if tensor.place.space == "sram":
+        low.builder.vun("mov", target, source)
+    else:
+        low.builder.load(target, source)
 
 
 def store_rows(low: Lowering, tensor: Tensor, first: Index, staged: Tensor) -> None:

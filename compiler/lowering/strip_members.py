@@ -44,7 +44,7 @@ class Results:
             self.late[value].store(columns, strip)
         elif isinstance(place, CacheRows):
             store_heads(self.low, place, columns, strip)
-        elif place is not None and place.block:
+        elif place is not None and place.block and place.place.space == "scratch":
             outside, inside = blocks_of(self.low, place, strip)
             self.low.builder.store(outside, inside(place_of(self.low.builder, columns)))
 

@@ -20,7 +20,7 @@ from compiler.lowering.strip_shapes import late_reader
 from compiler.lowering.strip_streams import StripStreams, streams_of
 from compiler.lowering.values import Lowering, Tensor, dies_at
 from compiler.lowering.weight_stream import Strip
-from compiler.lowering.wide_products import WideLoop
+from compiler.lowering.wide_products import WideLoop, stays_in_sums
 from compiler.lowering.wide_streams import WideStreams
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def lower_strips(low: Lowering, op: slmq.StripsOp) -> None:
     yielded = list(end.operands) if end is not None else []
     results = Results(low, {})
     for value, out in zip(yielded, op.outs, strict=True):
-        if not isinstance(value.owner, slmq.SampleOp):
+        if not isinstance(value.owner, slmq.SampleOp) and not stays_in_sums(low, value, out):
             results.places[value] = place = appended(low, out) or output_tensor(low, value, out, results)
             reader = late_reader(low.plan, out)
             if reader is not None and isinstance(place, Tensor):

@@ -7,7 +7,7 @@ they have come. But the sums of all columns fit in SRAM, so that each tile of th
                                                       a part of the next tile is loaded and quantised
 
 The first tile is the columns that stayed in SRAM (late_rows.py). Strips are finished with the last one. Integer sums are exact in any
-order.
+order. A result that only regions of rows read stays where its sums are.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from dataclasses import dataclass
 from xdsl.ir import Operation, SSAValue
 
 from compiler.dialects import slmq
-from compiler.lowering.builder import Index
+from compiler.dialects.slm import row_shape
+from compiler.lowering.builder import Index, Place
 from compiler.lowering.late_rows import LateRows
 from compiler.lowering.matmul import Product
 from compiler.lowering.row_strips import weight_place
 from compiler.lowering.strip_members import Results, StripMembers
-from compiler.lowering.values import Lowering
+from compiler.lowering.strip_shapes import wide_product
+from compiler.lowering.values import Lowering, Tensor
 from compiler.lowering.weight_stream import TILE_TURNS, Strip, Tile, Turns
 from compiler.lowering.wide_streams import WideStreams
 from compiler.sizes import to_granules
@@ -36,6 +38,11 @@ class WideProduct(Product):
         self.tile_columns = self.shape.k_tile
         tile_bytes = to_granules(low.most_rows * self.tile_columns)
         self.slots = Turns(self.b.alloc("tiles", TILE_TURNS * tile_bytes), tile_bytes)
+
+    def in_blocks(self, value: SSAValue) -> Tensor:
+        """The result where its sums are: strip after strip, [tokens, columns] each."""
+        place, rows = Place("sram", self.sums.alloc), self.span
+        return Tensor(place, "f32", row_shape(value), self.low.rows, block=rows, most=self.low.most_rows)
 
     def slot_view(self, slot: Index, first: Index, count: Index) -> SSAValue:
         """Columns of a quantised tile, [count, tokens]."""
@@ -61,6 +68,16 @@ class TileTurn:
         return self.following is None
 
 
+def stays_in_sums(low: Lowering, value: SSAValue, out: SSAValue) -> bool:
+    """Whether a value that leaves a group as `out` can stay where its sums are: it would have to go to DRAM, and come back some rows at a
+    time."""
+    product = value.owner
+    group = product.parent_op() if isinstance(product, slmq.MatmulOp) else None
+    if not isinstance(group, slmq.StripsOp) or wide_product(low.plan, group) is not product or out not in low.spilled:
+        return False
+    return len(list(value.uses)) == 1 and all(isinstance(use.operation, slmq.RowsOp) for use in out.uses)
+
+
 class WideLoop:
     """See the module docstring."""
 
@@ -70,6 +87,8 @@ class WideLoop:
         self.shape, self.rows, self.columns = self.late.shape, streams.rows, streams.columns
         streams.hold()
         self.wide = WideProduct(low, streams, weight_place(low, streams.stream))
+        if results.places.get(streams.product.result) is None:
+            results.places[streams.product.result] = self.wide.in_blocks(streams.product.result)
         self.others = {
             m: Product(low, stream, weight_place(low, stream), self.rows, TILE_TURNS)
             for m, stream in streams.of.items()

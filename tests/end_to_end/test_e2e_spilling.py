@@ -11,6 +11,7 @@ import pytest
 from compiler.analysis import tile_plans
 from compiler.dialects import tile
 from compiler.driver import Options, lower
+from compiler.lowering import strips
 from compiler.lowering.plan import (
     EARLY_ATTENTION,
     EARLY_BESIDE,
@@ -20,6 +21,7 @@ from compiler.lowering.plan import (
     EARLY_WIDE,
     TilePlan,
 )
+from compiler.lowering.wide_products import stays_in_sums
 from compiler.program import Program
 from compiler.transforms import choose_tiling
 from compiler.transforms.choose_tiling import ChooseTilingPass
@@ -285,6 +287,44 @@ def test_late_rows(scheme: str, width: int, length: int) -> None:
     module = lower(program, chosen, "tile")
     labels = {op.label.data for op in module.walk() if isinstance(op, tile.AllocOp)}
     assert {"last_columns", "late_rows"} <= labels
+
+
+BEHIND = """architecture rows for "rows"
+config { V = .v ?? 67; d = .d ?? 64; f = .f ?? 208; L = .l ?? 2; H = .h ?? 4; hd = .hd ?? 16 }
+weights {
+  embed: embedding(V, d)
+  layers[i < L] {
+    q, k, v: linear(d -> [H, hd]); o: linear([H, hd] -> d); up: linear(d -> f); down: linear(f -> d); a, b: rms_norm(d, 1e-5)
+  }
+  head: linear(d -> V)
+}
+def forward(tokens: [T]) {
+  x = embed(tokens)
+  for i in layers {
+    x += a(o(attention(q(x), k(x), v(x))))
+    y = down(silu(up(x)))
+    x = RESULT
+  }
+  return head(x)
+}
+"""
+
+
+@pytest.mark.usefixtures("wide")
+@pytest.mark.parametrize("result", ["x + b(y)", "b(y)", "x + b(y) * y"])
+@pytest.mark.parametrize("length", some_quick([17, 33, 140], 33))
+def test_results_stay_in_sums(monkeypatch: pytest.MonkeyPatch, result: str, length: int) -> None:
+    """What only rows read stays where the sums of a late product are."""
+    found: list[bool] = []
+
+    def spy(*arguments: Any) -> bool:
+        found.append(stays_in_sums(*arguments))
+        return found[-1]
+
+    monkeypatch.setattr(strips, "stays_in_sums", spy)
+    monkeypatch.setattr(choose_tiling, "SPILL_SHARES", ((64, 16, 4),))
+    check(program_of(BEHIND.replace("RESULT", result)), options("tiny", "w8a8", 160, sram_bytes=96 << 10), length)
+    assert any(found)
 
 
 @pytest.mark.usefixtures("wide")
