@@ -2,14 +2,16 @@
 // The result of a product whose input is quantised late has a norm behind it. It stays where the sums are, strip after strip, and some rows
 // at a time are copied from there.
 // CHECK: tile.alloc "last_columns"
+// CHECK: tile.store
 // CHECK: %[[SUMS:[0-9]+]] = tile.alloc "products"
+// CHECK-NEXT: tile.alloc "row_numbers"
+// CHECK-NEXT: tile.alloc "tiles"
 // CHECK: tile.mm {{.*}}accumulate
 // CHECK-NOT: tile.store
 // CHECK: tile.alloc "norm_weight"
 // CHECK: tile.view %[[SUMS]] in sram
 // CHECK-NEXT: tile.vun "mov"
 // CHECK: tile.vred "sum"
-// CHECK: tile.store
 builtin.module attributes {"tile.plan" = {context = 64 : i64, chunk = 64 : i64, strip_bytes = 512 : i64, kv_heads = 1 : i64, key_tile = 64 : i64, array_rows = 16 : i64, buffers = 2 : i64, spill_bytes = 1024 : i64, row_bytes = 4096 : i64, query_tile = 4 : i64, wide_tile = 16 : i64}} {
 func.func @forward(%tokens: tensor<?xi32>) -> tensor<?x32xf32> {
   %x = slmq.embed %tokens, #slm.weight<"embed", tensor<64x32xf32>> as "bf16" : tensor<?xi32> -> tensor<?x32xf32>
