@@ -18,8 +18,16 @@ from compiler.dialects.slm import row_shape
 from compiler.images import encoder_of
 from compiler.lowering.builder import element_bytes
 from compiler.lowering.plan import KEY_TILES, ROW_TILES, TilePlan
+from compiler.lowering.row_regions import widest_bytes
 from compiler.lowering.segments import is_sparse
-from compiler.lowering.strip_shapes import is_streamed, late_input, late_reader, wide_product, wide_shape_of
+from compiler.lowering.strip_shapes import (
+    can_stay_in_sums,
+    is_streamed,
+    late_input,
+    late_reader,
+    wide_product,
+    wide_shape_of,
+)
 from compiler.lowering.values import ancestor_in
 from compiler.lowering.weight_stream import TILE_TURNS
 from compiler.sizes import padded
@@ -252,6 +260,26 @@ def wide_tiles(module: ModuleOp, plan: TilePlan, sram_bytes: int) -> list[int]:
     most = (sram_bytes * WIDE_SHARE - plan.chunk * sums - beside) / (TILE_TURNS * (plan.chunk + strip))
     sizes = [columns / (count + TAIL_PART) for count in range(1, MOST_WIDE_TILES + 1)]
     return [padded(round(size), strip) for size in sizes if size <= most][:2]
+
+
+def staying_bytes(module: ModuleOp, plan: TilePlan) -> int:
+    """Of SRAM: what the sums of products whose results can stay there take, with the regions of rows behind them. 0: there are none."""
+    most = 0
+    for group in [op for op in module.walk() if isinstance(op, slmq.StripsOp)]:
+        end = group.body.block.last_op
+        pairs = zip(end.operands, group.outs, strict=True) if end is not None else ()
+        for out in [out for value, out in pairs if can_stay_in_sums(plan, value, out)]:
+            regions = [use.operation for use in out.uses if isinstance(use.operation, slmq.RowsOp)]
+            sums = plan.chunk * prod(row_shape(out)) * PRODUCT_BYTES
+            most = max(most, *(sums + region_bytes(region, plan) for region in regions))
+    return most
+
+
+def region_bytes(region: slmq.RowsOp, plan: TilePlan) -> int:
+    """Of SRAM: rows that a region loads and makes, in two turns, and one more of the widest."""
+    widest = widest_bytes(region)
+    values = len(region.operands_read) + len(region.outs)
+    return plan.row_tile(widest) * widest * (2 * values + 1)
 
 
 def products_beside(product: slmq.MatmulOp) -> list[slmq.MatmulOp]:

@@ -50,7 +50,8 @@ class TilePlan:
     (compiler/lowering/early_strips.py).
 
     wide_tile: columns, at most, of the tiles of an input that is quantised beside its product (compiler/lowering/wide_products.py), if
-    it has more of them; 0: none is.
+    it has more of them; 0: none is. staying: 1 if results of such products stay where their sums are, as far as only regions of rows
+    read them.
 
     kept: a bit for each value that stays in SRAM although it is larger than spill_bytes, in the order of compiler/analysis/spills.py.
 
@@ -85,6 +86,7 @@ class TilePlan:
     tokens: int = 0
     expert_rows: int = 0
     expert_stream_rows: int = 0
+    staying: int = 0
 
     @property
     def most_tokens(self) -> int:
@@ -118,7 +120,7 @@ class TilePlan:
         """For chunks of one token: its values are all in SRAM. What the other plan's strips are made of stays, since sparse rows lie in
         DRAM in its k-tiles."""
         return replace(
-            self, chunk=1, kv_heads=kv_heads, key_tile=key_tile, ahead=ahead, early=0, kept=0, wide_tile=0, spill_bytes=0,
+            self, chunk=1, kv_heads=kv_heads, key_tile=key_tile, ahead=ahead, early=0, kept=0, wide_tile=0, staying=0, spill_bytes=0,
             stream_bytes=self.stream_bytes // self.chunk, token_strip_bytes=token_strip_bytes, span_bytes=span_bytes,
             tokens=0, expert_rows=0,
         )  # fmt: skip

@@ -102,6 +102,15 @@ def wide_product(plan: TilePlan, group: StripsOp) -> MatmulOp | None:
     return late[0] if is_possible else None
 
 
+def can_stay_in_sums(plan: TilePlan, value: SSAValue, out: SSAValue) -> bool:
+    """Whether a value that leaves a group as `out` is a product whose input is quantised late, and only regions of rows read it."""
+    product = value.owner
+    group = product.parent_op() if isinstance(product, MatmulOp) else None
+    if not isinstance(group, StripsOp) or wide_product(plan, group) is not product or len(list(value.uses)) != 1:
+        return False
+    return all(isinstance(use.operation, RowsOp) for use in out.uses)
+
+
 def wide_shape_of(plan: TilePlan, product: MatmulOp) -> WideShape:
     """Each strip that makes the input is in the tail, or is not."""
     source = late_input(product)

@@ -23,7 +23,7 @@ from compiler.lowering.late_rows import LateRows
 from compiler.lowering.matmul import Product
 from compiler.lowering.row_strips import weight_place
 from compiler.lowering.strip_members import Results, StripMembers
-from compiler.lowering.strip_shapes import wide_product
+from compiler.lowering.strip_shapes import can_stay_in_sums
 from compiler.lowering.values import Lowering, Tensor
 from compiler.lowering.weight_stream import TILE_TURNS, Strip, Tile, Turns
 from compiler.lowering.wide_streams import WideStreams
@@ -69,13 +69,9 @@ class TileTurn:
 
 
 def stays_in_sums(low: Lowering, value: SSAValue, out: SSAValue) -> bool:
-    """Whether a value that leaves a group as `out` can stay where its sums are: it would have to go to DRAM, and come back some rows at a
+    """Whether a value that leaves a group as `out` stays where its sums are: it would have to go to DRAM, and come back some rows at a
     time."""
-    product = value.owner
-    group = product.parent_op() if isinstance(product, slmq.MatmulOp) else None
-    if not isinstance(group, slmq.StripsOp) or wide_product(low.plan, group) is not product or out not in low.spilled:
-        return False
-    return len(list(value.uses)) == 1 and all(isinstance(use.operation, slmq.RowsOp) for use in out.uses)
+    return low.plan.staying > 0 and out in low.spilled and can_stay_in_sums(low.plan, value, out)
 
 
 class WideLoop:

@@ -31,6 +31,7 @@ from compiler.analysis.tile_plans import (
     kept_first,
     mixing_plans,
     spilling_plan,
+    staying_bytes,
     streaming_plan,
     wide_tiles,
 )
@@ -263,19 +264,20 @@ class ChooseTilingPass(ModulePass):
         best = next(need for need in reversed(tried) if need.plan == plan)
         module = without_encoder(module)
 
-        def is_possible(*, kept: int = 0, early: int = 0, wide_tile: int = 0) -> bool:
+        def is_possible(*, kept: int = 0, early: int = 0, wide_tile: int = 0, staying: int = 0) -> bool:
             nonlocal best
             plan = replace(best.plan, kept=best.plan.kept | kept, early=best.plan.early | early)
-            plan = replace(plan, wide_tile=wide_tile or plan.wide_tile)
+            plan = replace(plan, wide_tile=wide_tile or plan.wide_tile, staying=staying or plan.staying)
             if any(need.plan == plan for need in tried):
                 return False
             tried.append(need_of(ctx, module, plan, clean=True))
             best = tried[-1] if self.fits(tried[-1]) else best
             return best is tried[-1]
 
-        for columns in () if plan.tokens else wide_tiles(module, plan, self.sram_bytes):
-            if is_possible(wide_tile=columns):
-                break
+        tiles = [] if plan.tokens else wide_tiles(module, plan, self.sram_bytes)
+        beside_sums = staying_bytes(module, replace(plan, wide_tile=tiles[0])) if tiles else 0
+        staying = [1, 0] if 0 < beside_sums <= self.sram_bytes else [0]
+        any(is_possible(wide_tile=columns, staying=stays) for stays in staying for columns in tiles)
         for number in () if plan.tokens else kept_first(module, best.plan, self.sram_bytes):
             is_possible(kept=1 << number)
         idle = {EARLY_WIDE: best.plan.wide_tile > 0, EARLY_BESIDE: not has_rows_beside(module, best.plan)}

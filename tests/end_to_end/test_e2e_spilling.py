@@ -311,8 +311,10 @@ def forward(tokens: [T]) {
 
 
 @pytest.mark.usefixtures("wide")
-@pytest.mark.parametrize("result", ["x + b(y)", "b(y)", "x + b(y) * y"])
-@pytest.mark.parametrize("length", some_quick([17, 33, 140], 33))
+@pytest.mark.parametrize(
+    ("result", "length"),
+    some_quick(product(["x + b(y)", "b(y)", "x + b(y) * y"], [17, 33, 140]), ("x + b(y)", 33), ("x + b(y) * y", 140)),
+)
 def test_results_stay_in_sums(monkeypatch: pytest.MonkeyPatch, result: str, length: int) -> None:
     """What only rows read stays where the sums of a late product are."""
     found: list[bool] = []
@@ -325,6 +327,15 @@ def test_results_stay_in_sums(monkeypatch: pytest.MonkeyPatch, result: str, leng
     monkeypatch.setattr(choose_tiling, "SPILL_SHARES", ((64, 16, 4),))
     check(program_of(BEHIND.replace("RESULT", result)), options("tiny", "w8a8", 160, sram_bytes=96 << 10), length)
     assert any(found)
+
+
+@pytest.mark.usefixtures("wide")
+def test_sums_without_room_for_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inputs are quantised late, even where the sums must make room for the rows behind them."""
+    monkeypatch.setattr(choose_tiling, "SPILL_SHARES", ((64, 16, 4),))
+    monkeypatch.setattr(choose_tiling, "staying_bytes", lambda *_: (96 << 10) + 1)
+    plan = plan_of(program_of(BEHIND.replace("RESULT", "x + b(y)")), options("tiny", "w8a8", 160, sram_bytes=96 << 10))
+    assert plan.wide_tile and not plan.staying
 
 
 @pytest.mark.usefixtures("wide")

@@ -12,7 +12,7 @@
 // CHECK: tile.view %[[SUMS]] in sram
 // CHECK-NEXT: tile.vun "mov"
 // CHECK: tile.vred "sum"
-builtin.module attributes {"tile.plan" = {context = 64 : i64, chunk = 64 : i64, strip_bytes = 512 : i64, kv_heads = 1 : i64, key_tile = 64 : i64, array_rows = 16 : i64, buffers = 2 : i64, spill_bytes = 1024 : i64, row_bytes = 4096 : i64, query_tile = 4 : i64, wide_tile = 16 : i64}} {
+builtin.module attributes {"tile.plan" = {context = 64 : i64, chunk = 64 : i64, strip_bytes = 512 : i64, kv_heads = 1 : i64, key_tile = 64 : i64, array_rows = 16 : i64, buffers = 2 : i64, spill_bytes = 1024 : i64, row_bytes = 4096 : i64, query_tile = 4 : i64, wide_tile = 16 : i64, staying = 1 : i64}} {
 func.func @forward(%tokens: tensor<?xi32>) -> tensor<?x32xf32> {
   %x = slmq.embed %tokens, #slm.weight<"embed", tensor<64x32xf32>> as "bf16" : tensor<?xi32> -> tensor<?x32xf32>
   %y = slm.layers "layers" [0, 0](%x) {
