@@ -1,6 +1,7 @@
-"""How long a transfer takes in the DRAM: docs/timing.md, section 6, as the largest of four bounds of the busiest channel.
+"""How long a transfer takes in the DRAM: docs/timing.md, section 6, as the largest of five bounds of the busiest channel.
 
-    data bus     bursts x burst, or tCCD_L for runs that stay in one bank group
+    data bus     bursts x burst
+    bank group   (its bursts - 1) x tCCD_L + those of other groups x max(0, 2 burst - tCCD_L) + burst
     activates    rows opened x max(tRRD, tFAW / 4)
     row cycle    rows opened in one bank x tRC, or what the last burst before needs
     in flight    (bursts x respond + activates x tRCD) / bursts in flight - respond
@@ -19,7 +20,8 @@ from compiler.sizes import ceil_div
 from isa.descriptor import Descriptor
 from isa.machine import Machine
 
-MOST_COUNTED = 256  # runs; more are extended in proportion
+MOST_COUNTED = 1024
+"""Runs; more are extended in proportion. As many as the simulator counts: fewer could all fall on some of the channels."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class DramForm:
         self.row_bursts = memory.row_bytes.value // self.burst_bytes * self.groups
         self.burst, self.open, self.row_cycle = t.burst.value, t.tRCD.value, t.tRC.value
         self.same_group = max(t.burst.value, t.tCCD_L.value)
+        self.other_group = max(0.0, 2 * t.burst.value - self.same_group)
         self.activate = max(t.tRRD.value, t.tFAW.value / 4)
         self.interval = t.tREFI.value
         self.directions = {
@@ -90,11 +93,10 @@ class DramForm:
         """The cost of all elements of a tensor; what counts of the base is its place in `period_bytes`."""
         pieces, use = pieces_of(td), self.directions[write]
         counted = min(pieces.count, MOST_COUNTED)
-        bursts, activates, in_bank, lone = self._counts(td, pieces, counted)
+        bursts, in_group, activates, in_bank = self._counts(td, pieces, counted)
         busiest = max(bursts.values())
         rows = max(activates.values())
-        step = self.same_group if lone else self.burst
-        bus = busiest * step
+        bus = max(busiest * self.burst, *(self._grouped(bursts[key[0]], own) for key, own in in_group.items()))
         waited = (busiest * use.respond + rows * self.open) / use.limit - use.respond
         visits = max(in_bank.values())
         reopened = (visits - 1) * max(self.row_cycle, use.reopen) + self.burst
@@ -103,11 +105,16 @@ class DramForm:
         size = round(sum(bursts.values()) * pieces.count / counted) * self.burst_bytes
         return Moved(max(1, self.cycles(time * scale)), max(1, self.cycles(bus * scale)), size)
 
+    def _grouped(self, bursts: int, own: int) -> float:
+        """For how long a bank group is taken by its own bursts, with those of the others of its channel in between."""
+        return (own - 1) * self.same_group + (bursts - own) * self.other_group + self.burst
+
     def _counts(
         self, td: Descriptor, pieces: Pieces, counted: int
-    ) -> tuple[Counter[int], Counter[int], Counter[tuple[int, int, int]], bool]:
-        """Bursts and activates by channel, activates by bank, and whether runs stay in one bank group."""
+    ) -> tuple[Counter[int], Counter[tuple[int, int]], Counter[int], Counter[tuple[int, int, int]]]:
+        """Bursts by channel and by bank group, activates by channel and by bank."""
         bursts: Counter[int] = Counter()
+        in_group: Counter[tuple[int, int]] = Counter()
         activates: Counter[int] = Counter()
         in_bank: Counter[tuple[int, int, int]] = Counter()
         is_open: dict[tuple[int, int, int], int] = {}
@@ -116,15 +123,17 @@ class DramForm:
                 bursts[channel] += end - first
                 for row in range(first // self.row_bursts, (end - 1) // self.row_bursts + 1):
                     held, place = divmod(row, self.banks_per_group)
-                    touched = min(end, (row + 1) * self.row_bursts) - max(first, row * self.row_bursts)
-                    for group in range(min(self.groups, touched)):
-                        bank = channel, (first + group) % self.groups, place
+                    begin = max(first, row * self.row_bursts)
+                    touched = min(end, (row + 1) * self.row_bursts) - begin
+                    for i in range(min(self.groups, touched)):
+                        group = (begin + i) % self.groups
+                        bank = channel, group, place
+                        in_group[channel, group] += (touched - i - 1) // self.groups + 1
                         if is_open.get(bank) != held:
                             is_open[bank] = held
                             activates[channel] += 1
                             in_bank[bank] += 1
-        lone = self.groups > 1 and pieces.run_bytes <= self.burst_bytes and len({bank[1] for bank in in_bank}) == 1
-        return bursts, activates, in_bank, lone
+        return bursts, in_group, activates, in_bank
 
     def _shares(self, start: int, size: int) -> Iterator[tuple[int, int, int]]:
         """(channel, first burst, end) of each channel's part of a run, in the channel's own addresses."""

@@ -5,6 +5,7 @@ part of the loop, and there are hundreds of them, nested ten deep: that was half
 and cleaned up; the entry point links all parts, once each, and only that module is optimised and translated.
 
 Numba has no setting for this. What is replaced are methods of an instance, for the time of one compilation; its version is pinned.
+Everything that has parts is compiled in this way: a part has no code of its own that anything else could be linked with.
 """
 
 from __future__ import annotations
@@ -54,8 +55,9 @@ class Library(JITCodeLibrary):
 def compiled_as_one() -> Generator[None]:
     """What numba compiles meanwhile is one module with all that it calls. The garbage collector waits: it finds next to nothing."""
     codegen = cast(Any, cpu_target).target_context.codegen()
-    collects = gc.isenabled()
     with global_compiler_lock:
+        assert "_library_class" not in vars(codegen), "one within another"
+        collects = gc.isenabled()
         gc.disable()
         codegen._library_class = Library
         codegen.set_env = partial(_set_environment, codegen)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import gc
+import re
+import threading
+import time
+from pathlib import Path
 from typing import Any, cast
 
 import numba
@@ -82,3 +86,31 @@ def test_numba_and_the_collector_are_as_before_even_after_an_error(collects: boo
         gc.enable()
     assert codegen()._library_class is JITCodeLibrary
     assert "set_env" not in vars(codegen())
+
+
+def test_one_within_another_is_refused() -> None:
+    with compiled_as_one(), pytest.raises(AssertionError), compiled_as_one():
+        pass
+    assert codegen()._library_class is JITCodeLibrary
+
+
+def test_two_threads_take_turns_and_the_collector_is_back_in_the_end() -> None:
+    def enter() -> None:
+        with compiled_as_one():
+            time.sleep(0.05)
+
+    threads = [threading.Thread(target=enter) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert gc.isenabled()
+
+
+def test_nothing_else_of_the_simulator_is_compiled() -> None:
+    """Numba compiles the loop and the kernels, both as one module, and the parts of these."""
+    folder = Path(__file__).parents[2] / "simulator"
+    users = {
+        path.name for path in folder.rglob("*.py") if re.search(r"numba\.(njit|jit|cfunc|vectorize)", path.read_text())
+    }
+    assert users == {"compiled.py", "loader.py", "store.py"}
