@@ -42,7 +42,17 @@ def test_the_beginning_of_a_compiled_model(folder: Path, name: str, scheme: str)
     check(folder, name, scheme, 2500)
 
 
+ROW_CONFLICTS = pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="3.2 % early: streams of weights that alternate close each other's rows, which is not modelled (docs/timing.md, section 8)",
+)
+
+
 @pytest.mark.long
-@pytest.mark.parametrize(("folder", "name", "scheme"), [*CASES, (STORYTELLER, "edge", "w8a8")])
+@pytest.mark.parametrize(
+    ("folder", "name", "scheme"),
+    [*CASES[:3], pytest.param(*CASES[3], marks=ROW_CONFLICTS), (STORYTELLER, "edge", "w8a8")],
+)
 def test_long_streams_of_compiled_models(folder: Path, name: str, scheme: str) -> None:
     check(folder, name, scheme, 12_000)
