@@ -193,12 +193,20 @@ def row_shape_of(plan: TilePlan, op: StripsOp) -> RowShape:
     return RowShape({m: StripShape(rows, shape.k_tile) for m, shape in shapes.items()}, span)
 
 
+MOST_OF_A_STRIP = 1.5
+"""By how much a strip of a token may be larger than the plan's if it has as few rows as possible."""
+
+
 def token_strip(plan: TilePlan, op: MatmulOp, stored_tile: int, unit: int) -> StripShape:
     """Strips of about equal size of one weight for one token, of multiples of `unit` rows. One row of inputs keeps the matrix unit busy
-    with few rows of weights: their port decides. `stored_tile`: of sparse rows in DRAM."""
+    with few rows of weights: their port decides. `stored_tile`: of sparse rows in DRAM. Rows a little too large for a strip are not cut
+    in k-tiles, whose products wait for each other."""
     form, most = op.weight_format, padded(op.rows, unit)
     k_tile = stored_tile if form.sparse else op.columns
-    fitting = plan.token_strip_bytes // streamed_bytes(form, k_tile) // unit * unit
+    row_bytes = streamed_bytes(form, k_tile)
+    fitting = plan.token_strip_bytes // row_bytes // unit * unit
+    if row_bytes * unit <= plan.token_strip_bytes * MOST_OF_A_STRIP:
+        fitting = max(fitting, unit)
     if fitting >= unit:
         strips = -(-op.rows // min(fitting, most))
         return StripShape(padded(-(-op.rows // strips), unit), k_tile)

@@ -21,7 +21,7 @@ from compiler.transforms.choose_tiling import SMEM_BUFFER_BYTES, need_of, withou
 
 ENTRY_SHARES = (4, 8, 16, 64)
 """Parts of the SRAM, as divisors, for keys and values with all their turns."""
-STRIP_SHARES = (5, 8, 12, 16, 24, 32, 64, 128, 256, 512, 1024)
+STRIP_SHARES = (8, 12, 16, 24, 32, 64, 128, 256, 512, 1024)
 """The same for the weights of one strip: a group has two, and those of the next group are loaded meanwhile."""
 SPAN_SHARES = (32, 64, 256, 1024)
 """The same for a row of products that is finished at once, in 4 bytes each."""
