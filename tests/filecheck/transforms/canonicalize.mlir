@@ -26,3 +26,20 @@ func.func @effects() {
   %unused = tile.lds 8 + 0 : index
   func.return
 }
+
+// -----
+// What no branch leads to goes, and with it what only that has read.
+// CHECK: func.func @unreachable() {
+// CHECK-NEXT: %[[X:.*]] = tile.lds 8 + 0 : index
+// CHECK-NEXT: tile.event 1 %[[X]]
+// CHECK-NEXT: func.return
+// CHECK-NEXT: }
+func.func @unreachable() {
+  %three = arith.constant 3 : index
+  %x = tile.lds 8 + 0 : index
+  tile.event 1 %x
+  func.return
+^bb1:
+  tile.event 2 %three
+  func.return
+}
