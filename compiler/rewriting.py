@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from xdsl.folder import Folder
 from xdsl.ir import Block, Operation, Region
 from xdsl.pattern_rewriter import PatternRewriter, PatternRewriterListener, PatternRewriteWalker, RewritePattern
+from xdsl.transforms.dead_code_elimination import region_dce
 
 from compiler.effects import is_needed
 from compiler.walking import ops_in
@@ -60,44 +61,50 @@ class KindWalker(PatternRewriteWalker):
         self.concerns = pattern.concerns
 
     def _populate_worklist(self, op: Operation | Region | Block) -> None:
-        root = op if isinstance(op, Operation) else op.parent_op() if isinstance(op, Block) else op.parent
-        for inner in reversed(ops_in(root)[1:] if root is not None else []):
+        """`op`: what is walked. An op is part of it, as with xDSL."""
+        blocks = op.blocks if isinstance(op, Region) else [op] if isinstance(op, Block) else []
+        roots = [op] if isinstance(op, Operation) else [root for block in blocks for root in block.ops]
+        for inner in reversed([inner for root in roots for inner in ops_in(root)]):
             if self.concerns(inner):
                 self._worklist.push(inner)
 
 
 def erase_dead(region: Region, listener: PatternRewriterListener) -> bool:
-    """Erases what nobody needs; whether there was any. Every value is defined in front of where it is used, so that one walk from the
-    end to the begin finds it all."""
+    """Erases what nobody needs; whether there was any. In a block every value is defined in front of where it is used, so that one walk
+    from the end to the begin finds it all. Regions of several blocks, which only text can bring in, are left to xDSL."""
     needed: set[int] = set()
-    for block in region.blocks:
-        mark(block, needed)
-    return any([sweep(block, needed, listener) for block in region.blocks])
+    return sweep(region, needed, listener) if mark(region, needed) else region_dce(region, listener)
 
 
-def mark(block: Block, needed: set[int]) -> None:
-    """`needed` gets the identity of each op that stays."""
+def mark(region: Region, needed: set[int]) -> bool:
+    """`needed` gets the identity of each op that stays. False, with some missing, if the region or one inside has several blocks."""
+    block = region.first_block
+    if block is None:
+        return True
+    if block.next_block is not None:
+        return False
     op = block.last_op
     while op is not None:
-        for region in op.regions:
-            for inner in region.blocks:
-                mark(inner, needed)
+        if op.regions and not all([mark(inner, needed) for inner in op.regions]):
+            return False
         if is_needed(op) or any([id(use.operation) in needed for result in op.results for use in result.uses]):
             needed.add(id(op))
         op = op.prev_op
+    return True
 
 
-def sweep(block: Block, needed: set[int], listener: PatternRewriterListener) -> bool:
+def sweep(region: Region, needed: set[int], listener: PatternRewriterListener) -> bool:
     """Erases the other ops; whether there were any."""
-    found, op = False, block.last_op
-    while op is not None:
+    found, block = False, region.first_block
+    op = block.last_op if block is not None else None
+    while block is not None and op is not None:
         before = op.prev_op
         if id(op) not in needed:
             found = True
             listener.handle_operation_removal(op)
             block.erase_op(op, safe_erase=False)
         else:
-            inside = [sweep(inner, needed, listener) for region in op.regions for inner in region.blocks]
+            inside = [sweep(inner, needed, listener) for inner in op.regions]
             found = found or any(inside)
         op = before
     return found

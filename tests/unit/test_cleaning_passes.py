@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from xdsl.dialects import arith, scf
 from xdsl.dialects.cf import Cf
 from xdsl.parser import Parser
 from xdsl.passes import ModulePass
@@ -10,7 +11,9 @@ from xdsl.transforms.canonicalize import CanonicalizePass
 from xdsl.transforms.common_subexpression_elimination import CommonSubexpressionElimination
 
 from compiler.driver import make_context, pipeline
+from compiler.rewriting import ByKind, KindWalker
 from compiler.transforms import canonicalize
+from compiler.walking import ops_of
 from frontends import load_program
 from slmc.ir_text import module_text
 from tests.end_to_end.e2e_support import PUBLISHED, options
@@ -63,3 +66,29 @@ def test_values_of_other_blocks_are_needed() -> None:
     text = module_text(module)
     assert text == module_text(copy)
     assert text.count("arith.constant") == 1 and "arith.muli" not in text
+
+
+EMPTY_SUMS = """
+func.func @sums() {
+  %x = tile.lds 8 + 0 : index
+  %unused = arith.addi %x, %x : index
+  %is = arith.cmpi eq, %x, %x : index
+  scf.if %is {
+    %first = arith.addi %x, %x : index
+  } else {
+    %second = arith.addi %x, %x : index
+  }
+  func.return
+}
+"""
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_only_the_region_that_is_given_is_rewritten(alone: bool) -> None:
+    """One of two regions of an op; it may have no op around."""
+    module = Parser(make_context(), EMPTY_SUMS).parse_module()
+    (branch,) = ops_of(scf.IfOp, module)
+    region = branch.detach_region(0) if alone else branch.true_region
+    assert KindWalker(ByKind(lambda kind: ())).rewrite_region(region)
+    assert [type(op) for op in region.block.ops] == [scf.YieldOp]
+    assert len(ops_of(arith.AddiOp, module)) == 2
