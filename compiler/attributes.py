@@ -12,6 +12,7 @@ from xdsl.dialects.builtin import DenseArrayBase, IndexType, IntegerAttr, Intege
 
 MOST = 1 << 14
 INDEX = IndexType()
+SEGMENT_SIZES = "operandSegmentSizes"
 
 
 @lru_cache(MOST)
@@ -49,6 +50,6 @@ def text(value: str) -> StringAttr:
 
 
 @lru_cache(MOST)
-def segment_sizes(sizes: tuple[int, ...]) -> dict[str, DenseArrayBase[IntegerType]]:
-    """The property of an op with optional or repeated operands: how many each operand definition has."""
-    return {"operandSegmentSizes": DenseArrayBase.from_list(i32, sizes)}
+def segment_sizes(sizes: tuple[int, ...]) -> DenseArrayBase[IntegerType]:
+    """The property SEGMENT_SIZES of an op with optional or repeated operands: how many each operand definition has."""
+    return DenseArrayBase.from_list(i32, sizes)

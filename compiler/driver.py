@@ -41,7 +41,7 @@ from compiler.transforms.choose_tiling import ChooseTilingPass
 from compiler.transforms.convert_slm_to_slmq import ConvertSlmToSlmqPass
 from compiler.transforms.convert_slmq_to_tile import ConvertSlmqToTilePass
 from compiler.transforms.convert_tile_to_isa import ConvertTileToIsaPass
-from compiler.transforms.cse import CommonSubexpressionElimination
+from compiler.transforms.cse import CsePass
 from compiler.transforms.cut_rows import CutRowsPass
 from compiler.transforms.double_buffer import DoubleBufferPass
 from compiler.transforms.fuse_strips import FuseStripsPass
@@ -58,7 +58,7 @@ Observe = Callable[[str, ModulePass | None, ModuleOp], None]  # stage, the pass 
 PASSES: dict[str, type[ModulePass]] = {
     made.name: made
     for made in (
-        CanonicalizePass, CommonSubexpressionElimination, LoopInvariantCodeMotionPass, SplitLayersPass,
+        CanonicalizePass, CsePass, LoopInvariantCodeMotionPass, SplitLayersPass,
         ConvertSlmToSlmqPass,
         AddSamplingPass, HoistFromMixturesPass, CutRowsPass, FuseStripsPass, GroupRowsPass, ChooseTilingPass, ChooseSinglePass,
         ConvertSlmqToTilePass,
@@ -98,7 +98,7 @@ def balance_of(machine: Machine) -> int:
 
 def pipeline(options: Options, rules: tuple[str, ...] = ()) -> tuple[Stage, ...]:
     """The stages, first to last. `rules`: of the scheme, for the program's weights."""
-    clean = (CanonicalizePass(), CommonSubexpressionElimination())
+    clean = (CanonicalizePass(), CsePass())
     sram_bytes, scheme = options.machine.sram_bytes, find_scheme(options.scheme)
     return (
         Stage("slm", clean, check_slm),
@@ -107,10 +107,10 @@ def pipeline(options: Options, rules: tuple[str, ...] = ()) -> tuple[Stage, ...]
             (
                 SplitLayersPass(scheme.base, rules),
                 ConvertSlmToSlmqPass(scheme.base, rules),
-                CommonSubexpressionElimination(),
+                CsePass(),
                 AddSamplingPass(),
                 HoistFromMixturesPass(),
-                CommonSubexpressionElimination(),
+                CsePass(),
                 CutRowsPass(),
                 FuseStripsPass(),
                 GroupRowsPass(),
@@ -129,13 +129,13 @@ def pipeline(options: Options, rules: tuple[str, ...] = ()) -> tuple[Stage, ...]
                 DoubleBufferPass(),
                 *clean,
                 LoopInvariantCodeMotionPass(),
-                CommonSubexpressionElimination(),
+                CsePass(),
                 AllocateSramPass(sram_bytes),
                 UnrollTurnsPass(),
                 SimplifyIndicesPass(),
                 *clean,
                 LoopInvariantCodeMotionPass(),
-                CommonSubexpressionElimination(),
+                CsePass(),
             ),
             check_tile,
         ),

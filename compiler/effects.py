@@ -11,7 +11,8 @@ from xdsl.transforms.dead_code_elimination import would_be_trivially_dead
 
 @cache
 def effects_of(kind: type[Operation]) -> bool | None:
-    """Whether ops of a kind have effects; None: those of the ops inside. Reads count, since no dialect of ours has ops that only read."""
+    """Whether ops of a kind have effects; None: those of the ops inside. Reads count, since no dialect of the pipeline has ops that only
+    read (a test looks)."""
     traits = kind.get_traits_of_type(MemoryEffect)
     if any(isinstance(trait, RecursiveMemoryEffect) for trait in traits):
         return None

@@ -8,6 +8,8 @@ from xdsl.dialects import arith, scf
 from xdsl.dialects.builtin import IntegerAttr
 from xdsl.ir import Operation, SSAValue
 
+from compiler.attributes import INDEX, index_number
+
 
 def constant_of(value: SSAValue) -> int | None:
     """The number a value is known to be."""
@@ -15,6 +17,11 @@ def constant_of(value: SSAValue) -> int | None:
     if isinstance(owner, arith.ConstantOp) and isinstance(owner.value, IntegerAttr):
         return owner.value.value.data
     return None
+
+
+def constant(number: int) -> arith.ConstantOp:
+    """Of type index."""
+    return arith.ConstantOp.create(properties={"value": index_number(number)}, result_types=[INDEX])
 
 
 def trips_of(loop: scf.ForOp) -> int | None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from slmc.session import Session, Token, compile
 
 __all__ = ["Evaluation", "Executable", "Session", "Token", "compile", "evaluate"]
-HOMES = {
+_HOMES = {
     "Executable": "isa.container", "Evaluation": "slmc.evaluation", "evaluate": "slmc.evaluation",
     "Session": "slmc.session", "Token": "slmc.session", "compile": "slmc.session",
 }  # fmt: skip
@@ -27,6 +27,10 @@ HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Imported when they are asked for: commands that only compile need no simulator, whose import takes as long as the compiler's."""
-    if name not in HOMES:
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(HOMES[name]), name)
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__]

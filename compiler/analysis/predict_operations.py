@@ -59,11 +59,15 @@ class Execution:
 
 
 class OperationCosts:
-    """Costs of tile ops on one machine. seen: by the identities of the form and of the descriptors, which it keeps."""
+    """Costs of tile ops on one machine.
+
+    memo: by the identity of the form, which is kept with the cost, and where the tensors are. seen: by the identities of the form, which
+    the memo has, and of the descriptors, which are kept, too. Nothing else can get the identity of what is kept.
+    """
 
     def __init__(self, forms: EngineForms) -> None:
         self.forms = forms
-        self.memo: dict[object, EngineCost] = {}
+        self.memo: dict[object, tuple[EngineForm, EngineCost]] = {}
         self.seen: dict[tuple[int, ...], Execution] = {}
 
     def of(self, form: EngineForm, tds: tuple[Descriptor, ...]) -> Execution:
@@ -80,8 +84,8 @@ class OperationCosts:
         key = id(form), *places, *[(td.extents, td.strides) for td in tds]
         found = self.memo.get(key)
         if found is None:
-            found = self.memo[key] = self.computed(form, dict(zip(form.names, tds, strict=True)))
-        return found
+            found = self.memo[key] = form, self.computed(form, dict(zip(form.names, tds, strict=True)))
+        return found[1]
 
     def computed(self, form: EngineForm, tds: dict[str, Descriptor]) -> EngineCost:
         """`tds`: the descriptors by operand name."""

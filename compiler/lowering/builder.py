@@ -11,7 +11,7 @@ from xdsl.dialects.builtin import DictionaryAttr, FloatAttr, LocationAttr, UnitA
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.rewriter import InsertPoint, Rewriter
 
-from compiler.attributes import INDEX, index_number, number, numbers, segment_sizes, text
+from compiler.attributes import INDEX, SEGMENT_SIZES, index_number, number, numbers, segment_sizes, text
 from compiler.dialects import tile
 from compiler.errors import CompileError
 from compiler.locations import source_of
@@ -70,14 +70,14 @@ class TileBuilder:
         results: Sequence[Attribute] = (),
     ) -> Operation:
         """The same of an op with optional or repeated operands: the operands of each definition."""
-        sizes = segment_sizes(tuple([len(part) for part in operands]))
+        sizes = {SEGMENT_SIZES: segment_sizes(tuple([len(part) for part in operands]))}
         return self.make(kind, [value for part in operands for value in part], {**properties, **sizes}, results)
 
     # Scalars
 
     def value(self, index: Index) -> SSAValue:
         """An SSA value; constants are made where they are needed and merged by cse later."""
-        if not isinstance(index, int):
+        if isinstance(index, SSAValue):
             return index
         return self.make(arith.ConstantOp, (), {"value": index_number(index)}, (INDEX,)).results[0]
 
@@ -343,7 +343,7 @@ def _last_source(
     properties: dict[str, Attribute] = {"function": text(function)}
     if scalar is not None:
         return ([], [scalar]), properties
-    if not isinstance(source, int | float):
+    if isinstance(source, SSAValue):
         return ([source], []), properties
     properties["constant"] = FloatAttr(source, f32)
     return ([], []), properties

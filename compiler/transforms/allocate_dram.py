@@ -11,12 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from xdsl.context import Context
-from xdsl.dialects.arith import ConstantOp, MuliOp
+from xdsl.dialects.arith import MuliOp
 from xdsl.dialects.builtin import (
     ArrayAttr,
     DenseArrayBase,
     DictionaryAttr,
-    IndexType,
     IntegerAttr,
     ModuleOp,
     StringAttr,
@@ -27,10 +26,12 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
+from compiler.attributes import INDEX
 from compiler.dialects import tile
 from compiler.emit.recipes import packed_bytes
 from compiler.emit.tables import table_bytes
 from compiler.lowering.plan import TilePlan
+from compiler.scalars import constant
 from compiler.sizes import to_granules
 from compiler.walking import ops_in, ops_of
 from isa.abi import TOKEN_BUFFER_OFFSET
@@ -127,15 +128,15 @@ def replace_places(places: list[Placed], table: LayerTable) -> None:
     for place, column in zip(places, columns, strict=True):
         op = place.op
         if column < 0:
-            new: list[Operation] = [ConstantOp(IntegerAttr(place.offsets[-1], IndexType()))]
+            new: list[Operation] = [constant(place.offsets[-1])]
         else:
-            size = ConstantOp(IntegerAttr(record_bytes, IndexType()))
+            size = constant(record_bytes)
             record = MuliOp(op.operands[0], size.result)
             properties: dict[str, Attribute] = {
                 "width": IntegerAttr(8, i64),
                 "displacement": IntegerAttr(8 * column, i64),
             }
-            read = tile.LdsOp(operands=[place.table, record.result], properties=properties, result_types=[IndexType()])
+            read = tile.LdsOp(operands=[place.table, record.result], properties=properties, result_types=[INDEX])
             new = [size, record, read]
         for inserted in new:
             inserted.location = op.location

@@ -51,7 +51,7 @@ from compiler.lowering.plan import (
 )
 from compiler.lowering.rows_beside import has_rows_beside
 from compiler.transforms.convert_slmq_to_tile import lower_program
-from compiler.transforms.cse import CommonSubexpressionElimination
+from compiler.transforms.cse import CsePass
 from compiler.transforms.double_buffer import DoubleBufferPass
 from compiler.walking import ops_of
 from isa.spec import SMEM_BYTES
@@ -133,7 +133,7 @@ def need_of(ctx: Context, module: ModuleOp, plan: TilePlan, *, clean: bool = Fal
         score_bytes = max(map(busiest_bytes, buffers))
     DoubleBufferPass().apply(ctx, trial)
     if clean:
-        CommonSubexpressionElimination().apply(ctx, trial)
+        CsePass().apply(ctx, trial)
     size_bytes = max(solve(buffer_lifetimes(function, "sram")[1]).size_bytes for function in functions)
     smem_bytes = max(map(smem_bytes_of, functions))
     return Need(plan, size_bytes, row_bytes, score_bytes, smem_bytes)

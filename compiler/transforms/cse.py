@@ -101,18 +101,13 @@ class Merging:
         )
 
 
-def merge_repeated(module: ModuleOp) -> None:
-    """Does what the pass does."""
-    merging = Merging()
-    merging.regions(module)
-    for op in merging.repeated:
-        Rewriter.erase_op(op)
-
-
-class CommonSubexpressionElimination(ModulePass):
+class CsePass(ModulePass):
     """See the module docstring."""
 
     name = "cse"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        merge_repeated(op)
+        merging = Merging()
+        merging.regions(op)
+        for repeated in merging.repeated:
+            Rewriter.erase_op(repeated)

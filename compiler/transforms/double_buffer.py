@@ -20,9 +20,10 @@ from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
-from compiler.attributes import INDEX, index_number, number, segment_sizes
+from compiler.attributes import INDEX, SEGMENT_SIZES, number, segment_sizes
 from compiler.dialects import tile
 from compiler.lowering.plan import PLAN_ATTRIBUTE, TilePlan
+from compiler.scalars import constant
 from compiler.sizes import to_granules
 from compiler.walking import ops_of
 
@@ -34,17 +35,13 @@ def insert(op: Operation, point: InsertPoint, like: Operation) -> SSAValue:
     return op.results[0]
 
 
-def constant(value: int) -> arith.ConstantOp:
-    return arith.ConstantOp.create(properties={"value": index_number(value)}, result_types=[INDEX])
-
-
 def with_base(view: tile.ViewOp, base: SSAValue) -> tile.ViewOp:
     """The view of a buffer with another base, which the old one may not have."""
     operands = [view.operands[0], base, *view.dynamic_extents, *view.dynamic_strides]
     sizes = segment_sizes((1, 1, len(view.dynamic_extents), len(view.dynamic_strides)))
     return tile.ViewOp.create(
         operands=operands,
-        properties={**view.properties, **sizes},
+        properties={**view.properties, SEGMENT_SIZES: sizes},
         result_types=view.result_types,
         location=view.location,
     )

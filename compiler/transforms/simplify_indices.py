@@ -17,17 +17,13 @@ from xdsl.pattern_rewriter import PatternRewriter, RewritePattern, op_type_rewri
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from compiler.analysis.value_ranges import Ranges, divisor_of
-from compiler.attributes import INDEX, index_number
+from compiler.attributes import INDEX
 from compiler.dialects import tile
 from compiler.locations import replace_keep_loc
 from compiler.rewriting import ByKind, KindWalker, Patterns
-from compiler.scalars import ARITHMETIC, constant_of
+from compiler.scalars import ARITHMETIC, constant, constant_of
 from compiler.transforms.view_patterns import FoldView
 from compiler.walking import ops_of
-
-
-def constant(number: int) -> arith.ConstantOp:
-    return arith.ConstantOp.create(properties={"value": index_number(number)}, result_types=[INDEX])
 
 
 def with_constant(value: SSAValue, kind: type[Operation]) -> tuple[SSAValue, int] | None:

@@ -18,13 +18,14 @@ from dataclasses import dataclass, field
 
 from xdsl.context import Context
 from xdsl.dialects import arith, scf
-from xdsl.dialects.builtin import IndexType, IntegerAttr, ModuleOp, i1, i64
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i1, i64
 from xdsl.ir import Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
+from compiler.attributes import INDEX
 from compiler.dialects import tile
-from compiler.scalars import ARITHMETIC, compared, constant_of, trips_of
+from compiler.scalars import ARITHMETIC, compared, constant, constant_of, trips_of
 from compiler.walking import ops_in, ops_of
 
 MOST_OPS = 400
@@ -69,8 +70,8 @@ class Copier:
     def op(self, op: Operation) -> None:
         number = self.number(op)
         if number is not None:
-            value = IntegerAttr(number, i1 if isinstance(op, arith.CmpiOp) else IndexType())
-            self.values[op.results[0]] = self.insert(arith.ConstantOp(value), op).results[0]
+            new = arith.ConstantOp(IntegerAttr(number, i1)) if isinstance(op, arith.CmpiOp) else constant(number)
+            self.values[op.results[0]] = self.insert(new, op).results[0]
         elif isinstance(op, scf.IfOp) and (condition := constant_of(self.mapped([op.cond])[0])) is not None:
             region = op.true_region if condition else op.false_region
             self.values.update(zip(op.results, self.block(region.block) if region.blocks else [], strict=True))
@@ -159,7 +160,7 @@ class Unrolling:
         self.flipped = {turn.position: self.difference(turn) for turn in turns}
 
     def constant(self, number: int, into: Copier) -> SSAValue:
-        return into.insert(arith.ConstantOp(IntegerAttr(number, IndexType())), self.loop).results[0]
+        return into.insert(constant(number), self.loop).results[0]
 
     def difference(self, turn: Turn) -> SSAValue:
         """The other value of a turn, in front of the loop."""
@@ -201,7 +202,7 @@ class Unrolling:
     ) -> Sequence[SSAValue]:
         """The loop from `low` on, two iterations in one; its results."""
         loop = self.loop
-        body = Block(arg_types=[IndexType()] * (1 + len(carried)))
+        body = Block(arg_types=[INDEX] * (1 + len(carried)))
         inside = Copier(InsertPoint.at_end(body))
         index, *others = body.args
         others = self.copy(inside, index, others, first)

@@ -6,6 +6,7 @@ import click
 import numpy as np
 import pytest
 
+import slmc
 from slmc.building import Target
 from slmc.demo_model import storyteller_path
 from slmc.docs.__main__ import PAGES, main
@@ -17,6 +18,11 @@ from slmc.streaming import Request
 from slmc.wrapping import WordWrapper
 
 GQA = Path(__file__).parent.parent / "golden" / "published" / "gqa"
+
+
+def test_the_package_shows_what_it_offers() -> None:
+    assert dir(slmc) == sorted(slmc.__all__)
+    assert all(getattr(slmc, name).__name__ == name for name in dir(slmc))
 
 
 def test_token_lists(tmp_path: Path) -> None:

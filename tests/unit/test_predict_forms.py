@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from gc import collect
 from math import ceil
+from weakref import ref
 
 import pytest
+from xdsl.ir import Block
 
 from compiler.analysis.predict_accesses import Pieces, pieces_of, port_use
 from compiler.analysis.predict_engines import EngineCost, EngineForms, vector_kind
+from compiler.analysis.predict_operations import EngineForm, OperationCosts
 from compiler.analysis.predict_sharing import Shared, run_shared
 from compiler.analysis.predict_timeline import Timeline
+from compiler.dialects import tile
 from isa.descriptor import Descriptor, dense_strides
 from isa.machine import load_machine
 from isa.spec import FMT_BLOCKED, Dtype, Region
@@ -26,6 +31,16 @@ def dense(region: Region, dtype: Dtype, *extents: int, base: int = 0) -> Descrip
 
 def test_dense_dimensions_are_one_run() -> None:
     assert pieces_of(dense(Region.SRAM, Dtype.F32, 16, 3)) == Pieces(1, 192)
+
+
+def test_a_form_whose_cost_is_known_stays() -> None:
+    """Costs are found by its identity, which nothing else may get."""
+    form = EngineForm(tile.LoadOp.create(operands=Block(arg_types=[tile.ViewType()] * 2).args))
+    costs, kept = OperationCosts(FORMS), ref(form)
+    costs.cost(form, (dense(Region.SRAM, Dtype.F32, 16), dense(Region.IO, Dtype.F32, 16)))
+    del form
+    collect()
+    assert kept() is not None
 
 
 def test_strided_elements_fall_into_banks() -> None:

@@ -9,7 +9,7 @@
 func.func @views() {
   %a = tile.alloc "a" in "sram" bytes 512 : !tile.buffer
   %0 = tile.view %a in sram + 0 as f32 [64, 1, 1, 1] strides [4, 0, 0, 0]
-  %1 = tile.view %a in sram + 0 as f32 [64, 1, 1, 1] strides [4, 0, 0, 0]
+  %1 = "tile.view"(%a) <{strides = array<i64: 4, 0, 0, 0>, static_base = 0 : i64, operandSegmentSizes = array<i32: 1, 0, 0, 0>, extents = array<i64: 64, 1, 1, 1>, space = "sram", dtype = "f32"}> : (!tile.buffer) -> !tile.view
   %2 = tile.view %a in sram + 4 as f32 [64, 1, 1, 1] strides [4, 0, 0, 0]
   tile.vun "mov" %0, %1
   tile.vun "mov" %1, %2
