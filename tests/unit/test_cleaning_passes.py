@@ -1,39 +1,76 @@
-"""cse and canonicalize against xDSL's passes of these names: the same text wherever the pipeline runs them."""
+"""cse, canonicalize and simplify-indices against xDSL's passes and walker: the same text wherever the pipeline runs them, and of random
+programs."""
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
+from xdsl.context import Context
 from xdsl.dialects import arith, scf
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.cf import Cf
 from xdsl.parser import Parser
 from xdsl.passes import ModulePass
+from xdsl.pattern_rewriter import GreedyRewritePatternApplier, PatternRewriteWalker
 from xdsl.transforms.canonicalize import CanonicalizePass
 from xdsl.transforms.common_subexpression_elimination import CommonSubexpressionElimination
 
 from compiler.driver import make_context, pipeline
 from compiler.rewriting import ByKind, KindWalker
-from compiler.transforms import canonicalize
+from compiler.transforms import canonicalize, simplify_indices
+from compiler.transforms.cse import CsePass
 from compiler.walking import ops_of
 from frontends import load_program
 from slmc.ir_text import module_text
 from tests.end_to_end.e2e_support import PUBLISHED, options
+from tests.unit.cleaning_programs import Writer
 
-OURS: dict[str, ModulePass] = {"canonicalize": canonicalize.CanonicalizePass()}
-THEIRS: dict[str, ModulePass] = {"cse": CommonSubexpressionElimination(), "canonicalize": CanonicalizePass()}
+
+class XdslSimplifyIndices(ModulePass):
+    """The patterns of simplify-indices, tried on every op by xDSL."""
+
+    name = "simplify-indices"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        simplify_indices.settle_branches(op)
+        patterns = [pattern for patterns in simplify_indices.PATTERNS.values() for pattern in patterns]
+        PatternRewriteWalker(GreedyRewritePatternApplier([*dict.fromkeys(patterns)])).rewrite_module(op)
+
+
+OURS: tuple[ModulePass, ...] = (CsePass(), canonicalize.CanonicalizePass(), simplify_indices.SimplifyIndicesPass())
+THEIRS: dict[str, ModulePass] = {
+    made.name: made for made in (CommonSubexpressionElimination(), CanonicalizePass(), XdslSimplifyIndices())
+}
 
 
 @pytest.mark.parametrize("variant", ["gemma3", "mixtral", "mamba", "kosmos2"])
 def test_the_same_as_the_passes_of_xdsl(variant: str) -> None:
-    module, ctx, compared = load_program(PUBLISHED / variant).module.clone(), make_context(), 0
+    module, ctx, compared = load_program(PUBLISHED / variant).module.clone(), make_context(), Counter[str]()
     for stage in pipeline(options("edge", "w8a8", 256))[:3]:
         for transform in stage.passes:
             copy = module.clone() if transform.name in THEIRS else None
             transform.apply(ctx, module)
             if copy is not None:
                 THEIRS[transform.name].apply(ctx, copy)
-                compared += 1
+                compared[transform.name] += 1
                 assert module_text(module) == module_text(copy), f"{transform.name} of stage {stage.name}"
-    assert compared >= 8
+    assert compared["cse"] >= 5 and compared["canonicalize"] >= 3 and compared["simplify-indices"] >= 1
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_programs(seed: int) -> None:
+    """Each pass on what was written, and all of them one after the other."""
+    ctx = make_context()
+    written = Parser(ctx, Writer(seed).program()).parse_module()
+    written.verify()
+    one, other = written.clone(), written.clone()
+    for ours in OURS:
+        for module, copy in ((written.clone(), written.clone()), (one, other)):
+            ours.apply(ctx, module)
+            module.verify()
+            THEIRS[ours.name].apply(ctx, copy)
+            assert module_text(module) == module_text(copy), ours.name
 
 
 SEVERAL_BLOCKS = """
@@ -60,7 +97,7 @@ def test_values_of_other_blocks_are_needed() -> None:
     ctx.load_dialect(Cf)
     module = Parser(ctx, SEVERAL_BLOCKS).parse_module()
     copy = module.clone()
-    OURS["canonicalize"].apply(ctx, module)
+    canonicalize.CanonicalizePass().apply(ctx, module)
     module.verify()
     THEIRS["canonicalize"].apply(ctx, copy)
     text = module_text(module)
