@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from compiler.blocks import NIBBLE_GROUP, QUAD_BYTES, block_rows
 from compiler.emit.recipes import Recipe
 from compiler.formats import LARGEST, WeightFormat
-from compiler.quantization.rounding import largest_of_groups, shift_of, symmetric_scales
+from compiler.quantization.rounding import largest_of_groups, loops, shift_of, symmetric_scales
 from isa.spec import BLOCK_ROWS
 
 Bytes = NDArray[np.uint8]
@@ -39,8 +39,6 @@ def symmetric_blocks(recipe: Recipe, matrix: NDArray[Any], name: str) -> Bytes |
 
     None if the matrix holds NaN or infinity. Raises CompileError, naming it, for numbers too large for f16 scales.
     """
-    from compiler.quantization.rounding_loops import pack_rows  # numba: programs without values do not need it
-
     form, layout = recipe.format, recipe.layout
     bits = _bits_of(matrix).reshape(len(matrix), -1, form.group or recipe.columns)
     largest = largest_of_groups(bits)
@@ -51,7 +49,7 @@ def symmetric_blocks(recipe: Recipe, matrix: NDArray[Any], name: str) -> Bytes |
     if form.group:
         out[:, : layout.block_numbers_bytes] = block_rows(scales).reshape(len(out), -1)
     rows = out[:, layout.block_numbers_bytes :].view(np.uint32)
-    pack_rows(bits, shift_of(bits), scales.astype(np.float32), LARGEST[form.element], rows)
+    loops().pack_rows(bits, shift_of(bits), scales.astype(np.float32), LARGEST[form.element], rows)
     return out.reshape(-1)
 
 

@@ -15,6 +15,13 @@ KEPT, SPARSE_GROUP = 2, 4
 BF16_SHIFT = 16
 
 
+def loops():
+    """The module rounding_loops, imported when it is needed first: numba takes a moment, and programs without values do without."""
+    from compiler.quantization import rounding_loops
+
+    return rounding_loops
+
+
 def quantize(matrix: F32, form: WeightFormat, name: str) -> Quantized:
     """The matrix [N, K] in a quantised format. Raises CompileError, naming it, for a shape or a size the format does not take."""
     problem = form.problem(matrix.shape[1])
@@ -44,20 +51,16 @@ def kept_mask(importance: F32) -> NDArray[np.bool_]:
 
 def _symmetric(matrix: F32, form: WeightFormat, name: str) -> Quantized:
     grouped = np.ascontiguousarray(matrix).reshape(len(matrix), -1, form.group or matrix.shape[1])
-    from compiler.quantization.rounding_loops import round_rows  # numba: programs without values do not need it
-
     scales = symmetric_scales(largest_of_groups(grouped.view(np.uint32)), form, name)
     q = np.empty(grouped.shape, np.int8)
-    round_rows(grouped, scales.astype(np.float32), LARGEST[form.element], q)
+    loops().round_rows(grouped, scales.astype(np.float32), LARGEST[form.element], q)
     return Quantized(form, q.reshape(matrix.shape), scales[:, 0] if form.per_row else scales)
 
 
 def largest_of_groups(bits: Bits) -> F32:
     """The largest magnitudes [N, groups] of groups [N, groups, columns]; bits of f32, or of bf16 as uint16. NaN counts as the largest."""
-    from compiler.quantization.rounding_loops import find_largest  # numba, as above
-
     found = np.empty(bits.shape[:2], np.uint32)
-    find_largest(bits, shift_of(bits), found)
+    loops().find_largest(bits, shift_of(bits), found)
     return found.view(np.float32)
 
 

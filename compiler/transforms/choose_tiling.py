@@ -86,9 +86,10 @@ class Need:
 
     plan: TilePlan
     size_bytes: int
-    row_bytes: int
-    score_bytes: int
     smem_bytes: int
+    row_bytes: int | None = None
+    score_bytes: int | None = None
+    """None: not asked for."""
 
     def to_attribute(self) -> DictionaryAttr:
         """The plan with what it needs."""
@@ -96,7 +97,9 @@ class Need:
         return DictionaryAttr({**self.plan.to_attribute().data, **{k: IntegerAttr(v, i64) for k, v in needs.items()}})
 
     def excludes(self, plan: TilePlan, sram_bytes: int) -> bool:
-        """Whether a plan of a chunk that is not larger is sure not to fit."""
+        """Whether a plan of a chunk that is not larger is sure not to fit. Raises ValueError if it was not asked what are rows."""
+        if self.row_bytes is None or self.score_bytes is None:
+            raise ValueError("what a plan needs for rows and scores is not known")
         known = self.score_bytes if plan.kv_heads >= self.plan.kv_heads else self.row_bytes
         return known * plan.chunk > sram_bytes * self.plan.chunk
 
@@ -120,13 +123,13 @@ def smem_bytes_of(function: FuncOp) -> int:
 def need_of(ctx: Context, module: ModuleOp, plan: TilePlan, *, clean: bool = False, rows: bool = False) -> Need:
     """What a plan needs, found by lowering the functions. `clean`: as the passes behind leave it, which merge views and with them change
     how long buffers are in use; refinements fill the SRAM, and would else not fit in the end. `rows`: what of it are rows and scores is
-    wanted, too; else these are 0."""
+    wanted, too."""
     sources = ops_of(FuncOp, module)
     if not sources:
         raise CompileError("the module has no function to choose a plan for")
     functions = [lower_program(function, plan) for function in sources]
     trial = ModuleOp(functions, {PLAN_ATTRIBUTE: plan.to_attribute()})
-    row_bytes = score_bytes = 0
+    row_bytes = score_bytes = None
     if rows:
         buffers = [lasting(function) for function in functions]
         row_bytes = max(busiest_bytes(life for life in each if life.label not in SCORE_BUFFERS) for each in buffers)
@@ -136,7 +139,7 @@ def need_of(ctx: Context, module: ModuleOp, plan: TilePlan, *, clean: bool = Fal
         CsePass().apply(ctx, trial)
     size_bytes = max(solve(buffer_lifetimes(function, "sram")[1]).size_bytes for function in functions)
     smem_bytes = max(map(smem_bytes_of, functions))
-    return Need(plan, size_bytes, row_bytes, score_bytes, smem_bytes)
+    return Need(plan, size_bytes, smem_bytes, row_bytes, score_bytes)
 
 
 def without_encoder(module: ModuleOp) -> ModuleOp:

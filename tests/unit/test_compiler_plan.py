@@ -195,4 +195,6 @@ def test_chunks_are_left_out_only_if_no_plan_of_theirs_fits(sram_bytes: int, cha
         if need.size_bytes <= sram_bytes:
             break
     assert plan not in excluded
+    with pytest.raises(ValueError, match="rows and scores is not known"):
+        need_of(make_context(), module, plan).excludes(plan, sram_bytes)
     assert choice.first_fitting(make_context(), module, candidates(module, choice, CHUNKS), []) == plan
