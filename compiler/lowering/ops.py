@@ -1,0 +1,175 @@
+"""The ops of a body in order: the lowering that each kind has, what is loaded ahead of them, and what runs beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from xdsl.dialects.func import ReturnOp
+from xdsl.ir import Block, Operation
+
+from compiler.dialects import slm, slmq
+from compiler.errors import CompileError
+from compiler.locations import named, source_of
+from compiler.lowering.ahead import Ahead, located
+from compiler.lowering.attention import lower_attention
+from compiler.lowering.builder import Index
+from compiler.lowering.early_strips import EarlyStrips
+from compiler.lowering.elementwise import lower_elementwise, lower_group_sums, lower_quantize, lower_round
+from compiler.lowering.images import lower_l2_normalize, lower_replace
+from compiler.lowering.late_rows import lower_late_rows
+from compiler.lowering.layers import lower_layers
+from compiler.lowering.mixture import lower_mixture
+from compiler.lowering.norms import lower_layer_norm, lower_rms_norm
+from compiler.lowering.parts import Parts
+from compiler.lowering.plan import EARLY_ATTENTION, EARLY_WIDE
+from compiler.lowering.positions import lower_position_rows, lower_sinusoid
+from compiler.lowering.recurrent import lower_causal_conv, lower_selective_scan
+from compiler.lowering.routing import lower_column, lower_reduce_sum, lower_softmax, lower_top_k
+from compiler.lowering.row_regions import is_wide, lower_rows
+from compiler.lowering.rows import lower_embed, lower_rope, lower_select_rows
+from compiler.lowering.rows_beside import RowsBeside, region_beside
+from compiler.lowering.sampling import chosen_rows, lower_sample
+from compiler.lowering.strip_shapes import is_late
+from compiler.lowering.strips import lower_strips
+from compiler.lowering.tensors import lower_tensor
+from compiler.lowering.values import Lowering, Upcoming
+
+LOWERINGS: dict[type[Operation], Callable[[Lowering, Any], None]] = {
+    slmq.EmbedOp: lower_embed,
+    slmq.PositionRowsOp: lower_position_rows,
+    slmq.SinusoidOp: lower_sinusoid,
+    slmq.RmsNormOp: lower_rms_norm,
+    slmq.LayerNormOp: lower_layer_norm,
+    slmq.QuantizeOp: lower_quantize,
+    slmq.GroupSumsOp: lower_group_sums,
+    slmq.RoundOp: lower_round,
+    slmq.RopeOp: lower_rope,
+    slmq.AttentionOp: lower_attention,
+    slmq.SoftmaxOp: lower_softmax,
+    slmq.ReduceSumOp: lower_reduce_sum,
+    slmq.TopKOp: lower_top_k,
+    slmq.ColumnOp: lower_column,
+    slmq.CausalConvOp: lower_causal_conv,
+    slmq.SelectiveScanOp: lower_selective_scan,
+    slmq.StripsOp: lower_strips,
+    slmq.SampleOp: lower_sample,
+    slmq.TensorOp: lower_tensor,
+    slmq.ReplaceOp: lower_replace,
+    slmq.L2NormalizeOp: lower_l2_normalize,
+    **dict.fromkeys((slmq.ScaleOp, slmq.OffsetOp, slmq.ActivationOp, *slmq.BINARY_FUNCTIONS), lower_elementwise),
+}
+
+LOOKING_AHEAD = (slmq.StripsOp, slmq.AttentionOp)
+"""Ops that keep DRAM busy, and know where in them the loads of others can begin."""
+
+
+def lower_block(low: Lowering, block: Block, then: Upcoming | None = None) -> None:
+    """The ops of a layer or function body, in order; those behind select_rows run only if rows are wanted. `then`: what is loaded
+    behind them."""
+    if low.plan.tokens:
+        Parts(low, block, lower_ops, lower_op).run()
+        return
+    lower_ops(low, [op for op in block.ops if not isinstance(op, slm.YieldOp | ReturnOp)], then)
+
+
+def lower_ops(
+    low: Lowering, ops: Sequence[Operation], then: Upcoming | None = None, wanted: Index | None = None
+) -> None:
+    """`wanted`: how many rows are selected, where that is known to be some."""
+    beside: slmq.RowsOp | None = None
+    for position, op in enumerate(ops):
+        rest = ops[position + 1 :]
+        if op is beside:
+            continue
+        beside = region_beside(low.plan, op, rest)
+        if beside is not None:
+            lower_beside(low, op, beside)
+        elif isinstance(op, slmq.SelectRowsOp):
+            if wanted is None:
+                lower_selected(low, op, ops[position:])
+                return
+            lower_select_rows(low, op, wanted)
+        elif isinstance(op, slm.LayersOp):
+            lower_op(low, op, rest)
+        elif isinstance(op, slmq.RowsOp) and is_late(low.plan, op):
+            with located(low, op):
+                lower_late_rows(low, op)
+        elif low.plan.early and isinstance(op, slmq.RowsOp):
+            with located(low, op):
+                lower_rows(low, op, lower_op, EarlyStrips.of(low, op, rest))
+        elif isinstance(op, slmq.AttentionOp) and low.plan.spills:
+            if low.plan.early & EARLY_ATTENTION:
+                load_before(low, Ahead(low, rest, then))
+            lower_op(low, op)
+        elif low.plan.looks_ahead and isinstance(op, LOOKING_AHEAD) and (low.plan.ahead or comes_early(low, rest)):
+            look_ahead(low, op, rest, then)
+        else:
+            lower_op(low, op)
+
+
+def look_ahead(low: Lowering, op: Operation, rest: Sequence[Operation], then: Upcoming | None) -> None:
+    """An op that issues loads of others, the `rest`, if it comes to the place for that."""
+    begun, low.begun = low.begun, None
+    ahead = begun or Ahead(low, rest, then, through=low.plan.ahead > 0 and isinstance(op, slmq.StripsOp))
+    if ahead.is_empty:
+        lower_op(low, op)
+        return
+    if begun is None:
+        ahead.allocate()
+    low.upcoming = ahead
+    lower_op(low, op)
+    low.upcoming = None
+    if ahead.begun and not ahead.is_loaded:
+        ahead.load()
+    if ahead.is_loaded:
+        ahead.hand_over()
+        low.begun = ahead.beyond
+
+
+def lower_beside(low: Lowering, op: Operation, region: slmq.RowsOp) -> None:
+    """A group of products, with a region of rows beside them."""
+    assert isinstance(op, slmq.StripsOp)
+    low.beside[op] = RowsBeside(low, op, region, lower_op)
+    lower_op(low, op)
+
+
+def comes_early(low: Lowering, following: Sequence[Operation]) -> bool:
+    """Whether what follows the strips of a chunk of tokens is loaded before they are finished."""
+    region = following[0] if following else None
+    if isinstance(region, slmq.RowsOp) and is_late(low.plan, region):
+        return True
+    if isinstance(region, slmq.RowsOp) and is_wide(low.plan, region):
+        return low.plan.early & EARLY_WIDE > 0
+    return region is None or isinstance(region, slmq.RowsOp)
+
+
+def load_before(low: Lowering, ahead: Ahead) -> None:
+    """Issues loads in front of an op that has no place for them."""
+    ahead.allocate()
+    ahead.load()
+    ahead.hand_over()
+
+
+def lower_op(low: Lowering, op: Operation, following: Sequence[Operation] = ()) -> None:
+    """`following`: the ops behind a stack of layers."""
+    with located(low, op):
+        if isinstance(op, slmq.RowsOp):
+            lower_rows(low, op, lower_op)
+        elif isinstance(op, slm.MixtureOp):
+            lower_mixture(low, op, lower_block)
+        elif isinstance(op, slm.LayersOp):
+            lower_layers(low, op, following, lower_block)
+        elif type(op) in LOWERINGS:
+            LOWERINGS[type(op)](low, op)
+        else:
+            raise CompileError(f"{op.name} has no lowering to tiles", source_of(op.location))
+
+
+def lower_selected(low: Lowering, op: slmq.SelectRowsOp, ops: Sequence[Operation]) -> None:
+    """`ops`: from the first one that selects rows on."""
+    b = low.builder
+    b.location = named("select_rows", op.location)
+    wanted = chosen_rows(low)
+    rows: Index = 1 if low.rows == 1 else wanted
+    b.when(b.compare("ne", wanted, 0), lambda: lower_ops(low, ops, wanted=rows))
