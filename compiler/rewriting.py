@@ -70,41 +70,23 @@ class KindWalker(PatternRewriteWalker):
 
 
 def erase_dead(region: Region, listener: PatternRewriterListener) -> bool:
-    """Erases what nobody needs; whether there was any. In a block every value is defined in front of where it is used, so that one walk
-    from the end to the begin finds it all. Regions of several blocks, which only text can bring in, are left to xDSL."""
-    needed: set[int] = set()
-    return sweep(region, needed, listener) if mark(region, needed) else region_dce(region, listener)
-
-
-def mark(region: Region, needed: set[int]) -> bool:
-    """`needed` gets the identity of each op that stays. False, with some missing, if the region or one inside has several blocks."""
+    """Erases what nobody needs; whether there was any. From the end to the begin, as what uses a value mostly stands behind it: then the
+    users of a value that goes have gone. Regions of several blocks, which only text can bring in, are left to xDSL: it looks which blocks
+    can be reached."""
     block = region.first_block
     if block is None:
-        return True
-    if block.next_block is not None:
         return False
-    op = block.last_op
+    if block.next_block is not None:
+        return region_dce(region, listener)
+    found, op = False, block.last_op
     while op is not None:
-        if op.regions and not all([mark(inner, needed) for inner in op.regions]):
-            return False
-        if is_needed(op) or any([id(use.operation) in needed for result in op.results for use in result.uses]):
-            needed.add(id(op))
-        op = op.prev_op
-    return True
-
-
-def sweep(region: Region, needed: set[int], listener: PatternRewriterListener) -> bool:
-    """Erases the other ops; whether there were any."""
-    found, block = False, region.first_block
-    op = block.last_op if block is not None else None
-    while block is not None and op is not None:
         before = op.prev_op
-        if id(op) not in needed:
+        if is_dead(op):
             found = True
             listener.handle_operation_removal(op)
-            block.erase_op(op, safe_erase=False)
+            block.erase_op(op)
         else:
-            inside = [sweep(inner, needed, listener) for inner in op.regions]
+            inside = [erase_dead(inner, listener) for inner in op.regions]
             found = found or any(inside)
         op = before
     return found
