@@ -22,8 +22,8 @@ class Writer:
             self.lines.append(f"func.func @f{number}() {{")
             scope, conditions = [self.new("tile.lds 8 + 0 : index")], []
             self.lines.append('%buffer = tile.alloc "a" in "sram" bytes 65536 : !tile.buffer')
-            self.ops(scope, conditions, 0, self.rng.randrange(5, 25))
-            self.lines += ["func.return", "}"]
+            scope = self.ops(scope, conditions, 0, self.rng.randrange(5, 25))
+            self.lines += [*(f"tile.event 1 {value}" for value in scope[-3:]), "func.return", "}"]
         return "\n".join(self.lines)
 
     def new(self, op: str) -> str:
@@ -52,9 +52,12 @@ class Writer:
         scope.append(self.new(f"arith.constant {self.rng.choice(NUMBERS)} : index"))
 
     def arithmetic(self, scope: list[str]) -> None:
-        a, b = self.rng.choice(scope), self.rng.choice(scope)
+        """Sides that are numbers, or new, more often than chance has it: patterns look for them."""
+        a, b = self.rng.choice(scope[-3:]), self.rng.choice(scope)
         if self.rng.random() < 0.5:
             b = self.new(f"arith.constant {self.rng.choice(NUMBERS)} : index")
+            if self.rng.random() < 0.2:
+                a = self.new(f"arith.constant {self.rng.choice(NUMBERS)} : index")
         scope.append(self.new(f"arith.{self.rng.choice(ARITHMETIC)} {a}, {b} : index"))
 
     def event(self, scope: list[str]) -> None:
