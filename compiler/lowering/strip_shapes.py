@@ -25,6 +25,8 @@ from compiler.lowering.plan import (
 )
 from compiler.sizes import ceil_div, padded
 
+MOST_OF_A_STRIP = 1.5
+"""By how much a strip of a token may be larger than the plan's if it has as few rows as possible."""
 LATE_BLOCK = 32
 """Columns of a block in DRAM of rows that are quantised late, at most: parts of a tile are some of them."""
 
@@ -191,10 +193,6 @@ def row_shape_of(plan: TilePlan, op: StripsOp) -> RowShape:
     count = max(plan.span_bytes // WORD_BYTES // rows, 1)
     span = rows * (count - count % 2 if count > 1 else 1)
     return RowShape({m: StripShape(rows, shape.k_tile) for m, shape in shapes.items()}, span)
-
-
-MOST_OF_A_STRIP = 1.5
-"""By how much a strip of a token may be larger than the plan's if it has as few rows as possible."""
 
 
 def token_strip(plan: TilePlan, op: MatmulOp, stored_tile: int, unit: int) -> StripShape:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +17,7 @@ from compiler.driver import lower, make_context
 from compiler.errors import CompileError
 from compiler.formats import WeightFormat
 from compiler.lowering.plan import STRIP_ROWS_UNIT, TilePlan, strip_shape
+from compiler.lowering.strip_shapes import token_strip
 from compiler.lowering.values import dies_at
 from compiler.transforms.choose_tiling import ChooseTilingPass, need_of
 from tests.end_to_end.e2e_support import build, options, tiny_program
@@ -78,6 +82,21 @@ def test_no_strip_is_too_large_for_a_descriptor() -> None:
 )  # fmt: skip
 def test_strip_shapes(budget: int, rows: int, columns: int, expected: tuple[int, int]) -> None:
     shape = strip_shape(TilePlan(512, 1, budget, 1, 256), rows, columns, WeightFormat("i8"), 1)
+    assert (shape.rows, shape.k_tile) == expected
+
+
+@pytest.mark.parametrize(
+    ("budget", "columns", "expected"),
+    [
+        (262144, 2048, (32, 2048)),  # 32 rows of 8 KiB
+        (262144, 5632, (16, 5632)),  # 16 rows of 22 KiB are a third too large
+        (262144, 8192, (16, 4096)),  # 16 rows of 32 KiB are too large by far: two k-tiles
+    ],
+)
+def test_strips_of_a_token(budget: int, columns: int, expected: tuple[int, int]) -> None:
+    matrix = SimpleNamespace(weight_format=WeightFormat("f32"), rows=2048, columns=columns)
+    plan = TilePlan(512, 1, budget, 1, 256, token_strip_bytes=budget)
+    shape = token_strip(plan, cast(slmq.MatmulOp, matrix), columns, STRIP_ROWS_UNIT)
     assert (shape.rows, shape.k_tile) == expected
 
 
