@@ -20,6 +20,7 @@ from compiler.lowering.plan import EARLY_BESIDE, ROW_TILES, TilePlan
 from compiler.lowering.row_regions import LowerOp, RowTiles, widest_bytes
 from compiler.lowering.strip_shapes import strip_shapes, wide_product
 from compiler.lowering.values import Lowering
+from compiler.sizes import ceil_div
 
 
 def region_beside(plan: TilePlan, op: Operation, following: Sequence[Operation]) -> slmq.RowsOp | None:
@@ -46,7 +47,7 @@ def has_rows_beside(module: ModuleOp, plan: TilePlan) -> bool:
 
 def rows_at_once(plan: TilePlan, op: slmq.StripsOp, region: slmq.RowsOp) -> int:
     """The fewest rows for a turn, of those that a region may take, such that the strips are enough for all of them; 0: there are none."""
-    strips = -(-op.columns.value.data // next(iter(strip_shapes(plan, op).values())).rows)
+    strips = ceil_div(op.columns.value.data, next(iter(strip_shapes(plan, op).values())).rows)
     most = plan.row_tile(widest_bytes(region)) if strips > 1 else 0
     return min((rows for rows in ROW_TILES if rows <= most and rows * strips >= plan.chunk), default=0)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, IntegerAttr, ModuleOp, i64
@@ -280,7 +281,9 @@ class ChooseTilingPass(ModulePass):
         tiles = [] if plan.tokens else wide_tiles(module, plan, self.sram_bytes)
         beside_sums = staying_bytes(module, replace(plan, wide_tile=tiles[0])) if tiles else 0
         staying = [1, 0] if 0 < beside_sums <= self.sram_bytes else [0]
-        any(is_possible(wide_tile=columns, staying=stays) for stays in staying for columns in tiles)
+        for stays, columns in product(staying, tiles):
+            if is_possible(wide_tile=columns, staying=stays):
+                break
         for number in () if plan.tokens else kept_first(module, best.plan, self.sram_bytes):
             is_possible(kept=1 << number)
         idle = {EARLY_WIDE: best.plan.wide_tile > 0, EARLY_BESIDE: not has_rows_beside(module, best.plan)}

@@ -144,24 +144,32 @@ def test_tails_of_streamed_inputs(length: int) -> None:
     assert check(program, chosen, length).stream_bytes
 
 
-ACTIVATIONS = """architecture rows for "rows"
-config { V = .v ?? 67; d = .d ?? 64; L = .l ?? 2; H = .h ?? 4; hd = .hd ?? 16 }
-weights {
+def layered(weights: str, body: str, heads: int = 4, sizes: str = "") -> str:
+    """A model whose layers have these weights and do this to x. `sizes`: further ones, which the weights use."""
+    return f"""architecture rows for "rows"
+config {{ V = .v ?? 67; d = .d ?? 64; L = .l ?? 2; H = .h ?? {heads}; hd = .hd ?? 16; {sizes}}}
+weights {{
   embed: embedding(V, d)
-  layers[i < L] { a, b: rms_norm(d, 1e-5); q, k, v: linear(d -> [H, hd]); o: linear([H, hd] -> d); w: linear(d -> d) }
+  layers[i < L] {{ {weights} }}
   head: linear(d -> V)
-}
-def forward(tokens: [T]) {
+}}
+def forward(tokens: [T]) {{
   x = embed(tokens)
-  for i in layers {
+  for i in layers {{{body}}}
+  return head(x)
+}}
+"""
+
+
+ACTIVATIONS = layered(
+    "a, b: rms_norm(d, 1e-5); q, k, v: linear(d -> [H, hd]); o: linear([H, hd] -> d); w: linear(d -> d)",
+    """
     h = a(x)
     g = ACTIVATION(h)
     x += o(attention(q(h), k(h), v(h))) * g
     x += w(b(x))
-  }
-  return head(x)
-}
-"""
+    """,
+)
 
 
 @pytest.mark.usefixtures("starved")
@@ -172,23 +180,14 @@ def test_activations_of_rows(activation: str) -> None:
     assert check(program, options("tiny", "bf16", 64, sram_bytes=SRAM_BYTES), 30).spills
 
 
-PARALLEL = """architecture rows for "rows"
-config { V = .v ?? 67; d = .d ?? 64; L = .l ?? 2; H = .h ?? 4; hd = .hd ?? 16 }
-weights {
-  embed: embedding(V, d)
-  layers[i < L] { a: rms_norm(d, 1e-5); q, k, v: linear(d -> [H, hd]); o: linear([H, hd] -> d); w: linear(d -> d) }
-  head: linear(d -> V)
-}
-def forward(tokens: [T]) {
-  x = embed(tokens)
-  for i in layers {
+PARALLEL = layered(
+    "a: rms_norm(d, 1e-5); q, k, v: linear(d -> [H, hd]); o: linear([H, hd] -> d); w: linear(d -> d)",
+    """
     h = a(x)
     s = x + o(attention(q(h), k(h), v(h)))
     x = SUM
-  }
-  return head(x)
-}
-"""
+    """,
+)
 
 
 @pytest.mark.usefixtures("starved")
@@ -199,24 +198,14 @@ def test_parallel_sums(total: str) -> None:
     assert check(program, options("tiny", "w8a8", 64, sram_bytes=SRAM_BYTES), 30).spills
 
 
-NORMED = """architecture rows for "rows"
-config { V = .v ?? 67; d = .d ?? 64; L = .l ?? 2; H = .h ?? 8; hd = .hd ?? 16 }
-weights {
-  embed: embedding(V, d)
-  layers[i < L] {
-    a: rms_norm(d, 1e-5); qn, kn: rms_norm([H, hd], 1e-5); q, k, v: linear(d -> [H, hd]); o: linear([H, hd] -> d)
-  }
-  head: linear(d -> V)
-}
-def forward(tokens: [T]) {
-  x = embed(tokens)
-  for i in layers {
+NORMED = layered(
+    "a: rms_norm(d, 1e-5); qn, kn: rms_norm([H, hd], 1e-5); q, k, v: linear(d -> [H, hd]); o: linear([H, hd] -> d)",
+    """
     h = a(x)
     x += o(attention(qn(q(h)), kn(k(h)), v(h)))
-  }
-  return head(x)
-}
-"""
+    """,
+    heads=8,
+)
 
 
 @pytest.mark.parametrize("scheme", ["w8a8", "bf16"])
@@ -289,25 +278,15 @@ def test_late_rows(scheme: str, width: int, length: int) -> None:
     assert {"last_columns", "late_rows"} <= labels
 
 
-BEHIND = """architecture rows for "rows"
-config { V = .v ?? 67; d = .d ?? 64; f = .f ?? 208; L = .l ?? 2; H = .h ?? 4; hd = .hd ?? 16 }
-weights {
-  embed: embedding(V, d)
-  layers[i < L] {
-    q, k, v: linear(d -> [H, hd]); o: linear([H, hd] -> d); up: linear(d -> f); down: linear(f -> d); a, b: rms_norm(d, 1e-5)
-  }
-  head: linear(d -> V)
-}
-def forward(tokens: [T]) {
-  x = embed(tokens)
-  for i in layers {
+BEHIND = layered(
+    "q, k, v: linear(d -> [H, hd]); o: linear([H, hd] -> d); up: linear(d -> f); down: linear(f -> d); a, b: rms_norm(d, 1e-5)",
+    """
     x += a(o(attention(q(x), k(x), v(x))))
     y = down(silu(up(x)))
     x = RESULT
-  }
-  return head(x)
-}
-"""
+    """,
+    sizes="f = .f ?? 208",
+)
 
 
 @pytest.mark.usefixtures("wide")
