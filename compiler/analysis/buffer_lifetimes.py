@@ -1,8 +1,11 @@
-"""When each buffer of a function is in use, in a numbering of its ops; loops stretch what they read from outside."""
+"""When each buffer of a function is in use, in a numbering of its ops; loops stretch what they read from outside.
+
+A carried buffer, which an iteration fills for the next one, is not in use between its last use in an iteration and where it is renewed.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from xdsl.dialects import scf
 from xdsl.dialects.func import FuncOp
@@ -15,27 +18,48 @@ LOOPS = (scf.ForOp, scf.WhileOp)
 
 @dataclass(frozen=True)
 class Lifetime:
-    """Buffer number `index` (position in the function's list of allocs) is in use from op `first` to op `last`, both included."""
+    """Buffer number `index` (position in the function's list of allocs) is in use from op `first` to op `last`, both included, but for
+    `gaps`, from one op to another, which are in order and inside."""
 
     index: int
     label: str
     size_bytes: int
     first: int
     last: int
+    gaps: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """From op to op, in order."""
+        firsts = [self.first, *[end + 1 for _, end in self.gaps]]
+        return list(zip(firsts, [*[start - 1 for start, _ in self.gaps], self.last], strict=True))
 
     def overlaps(self, other: Lifetime) -> bool:
-        return self.first <= other.last and other.first <= self.last
+        if self.first > other.last or other.first > self.last:
+            return False
+        if not self.gaps and not other.gaps:
+            return True
+        return any(first <= end and start <= last for first, last in self.spans for start, end in other.spans)
 
 
 @dataclass
 class Buffer:
-    """An alloc and the numbers of the ops between which it is used, so far; -1: by none. loops: around it."""
+    """An alloc and the numbers of the ops between which it is used, so far; -1: by none. loops: around it. within: the last use in the
+    loop in which it is carried, -1: none so far in this iteration."""
 
     alloc: tile.AllocOp
     at: int
     loops: int
     first: int = -1
     last: int = -1
+    within: int = -1
+    gaps: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+
+    def renew(self, at: int) -> None:
+        """From an op on it has new content."""
+        if 0 <= self.within < at - 1:
+            self.gaps.append((self.within + 1, at - 1))
+        self.within = max(self.within, at)
 
     def use(self, first: int, last: int) -> None:
         self.first = first if self.first < 0 else min(self.first, first)
@@ -59,6 +83,9 @@ class Walk:
     def op(self, op: Operation) -> None:
         at = self.count
         self.count += 1
+        if type(op) is tile.RenewOp:
+            self.renew(op, at)
+            return
         if type(op) is tile.ViewOp:
             self.view(op)
             return
@@ -77,13 +104,23 @@ class Walk:
         if buffer is not None:
             self.of[id(op.results[0])] = buffer
 
+    def renew(self, op: tile.RenewOp, at: int) -> None:
+        """In a loop inside of the one that carries the buffer: from the begin of that loop on."""
+        buffer = self.of.get(id(op.buffer))
+        if buffer is not None and len(self.loops) > buffer.loops:
+            inner = self.loops[buffer.loops + 1 :]
+            buffer.renew(inner[0][0] if inner else at)
+
     def read(self, value: SSAValue, at: int) -> None:
         buffer = self.of.get(id(value))
         if buffer is None:
             return
-        if len(self.loops) > buffer.loops:
-            self.loops[buffer.loops][1].append(buffer)
-        else:
+        loops = self.loops[buffer.loops :]
+        for _, used in loops[: 1 if buffer.alloc.carried is None else 2]:
+            used.append(buffer)
+        if len(loops) == 1:
+            buffer.within = at
+        elif not loops:
             buffer.use(at, at)
 
     def inside(self, op: Operation, at: int) -> None:
@@ -96,7 +133,10 @@ class Walk:
         if is_loop:
             first, used = self.loops.pop()
             for buffer in used:
-                buffer.use(first, self.count - 1)
+                if buffer.loops == len(self.loops):
+                    buffer.use(first, self.count - 1)
+                else:
+                    buffer.within = self.count - 1
 
     def block(self, block: Block) -> None:
         for op in block.ops:
@@ -111,5 +151,5 @@ def buffer_lifetimes(function: FuncOp, space: str) -> tuple[list[tile.AllocOp], 
     for index, buffer in enumerate(walk.buffers):
         first, last = (buffer.at, buffer.at) if buffer.first < 0 else (buffer.first, buffer.last)
         label, size_bytes = buffer.alloc.label.data, buffer.alloc.size_bytes.value.data
-        lifetimes.append(Lifetime(index, label, size_bytes, first, last))
+        lifetimes.append(Lifetime(index, label, size_bytes, first, last, tuple(buffer.gaps)))
     return [buffer.alloc for buffer in walk.buffers], lifetimes

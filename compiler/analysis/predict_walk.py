@@ -239,6 +239,7 @@ HANDLERS: dict[type[Operation], Callable[[Walk, Line], None]] = {
     scf.ForOp: Walk.for_loop,
     scf.IfOp: Walk.if_else,
     tile.AllocOp: Walk.skip,
+    tile.RenewOp: Walk.skip,
     tile.ViewOp: Walk.view,
     tile.LdsOp: Walk.lds,
     tile.StsOp: Walk.sts,

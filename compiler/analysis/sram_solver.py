@@ -1,14 +1,18 @@
-"""Places buffers with known lifetimes in one memory: two greedy orders, the better one wins; an independent check of the result."""
+"""Places buffers with known lifetimes in one memory: two greedy orders, the better one wins, or if that is too large some more, made
+from it; an independent check of the result."""
 
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from compiler.analysis.buffer_lifetimes import Lifetime
 from compiler.sizes import GRANULE_BYTES, to_granules
+
+MOST_MOVES = 24
+"""Of buffers to the front of an order. Each is another placement, which takes some milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +29,9 @@ def kept_longer(lifetimes: Sequence[Lifetime], ops: int, room_bytes: int) -> lis
     end = max((life.last for life in lifetimes), default=0) + ops + 2
     used = [0] * end
     for life in lifetimes:
-        used[life.first] += to_granules(life.size_bytes)
-        used[life.last + 1] -= to_granules(life.size_bytes)
+        for first, last in life.spans:
+            used[first] += to_granules(life.size_bytes)
+            used[last + 1] -= to_granules(life.size_bytes)
     for at in range(1, end):
         used[at] += used[at - 1]
 
@@ -47,39 +52,53 @@ def most_at_once(uses: Iterable[tuple[int, int, int]]) -> int:
 
 def lower_bound(lifetimes: Sequence[Lifetime]) -> int:
     """No placement needs less: the sum of the buffers in use at the busiest op."""
-    return most_at_once((life.first, life.last, to_granules(life.size_bytes)) for life in lifetimes)
+    return most_at_once((*span, to_granules(life.size_bytes)) for life in lifetimes for span in life.spans)
 
 
-def first_fit(
-    lifetimes: Sequence[Lifetime], order: Callable[[Lifetime], tuple[int, ...]]
-) -> tuple[tuple[int, ...], int]:
+def first_fit(lifetimes: Sequence[Lifetime], order: Iterable[Lifetime]) -> tuple[tuple[int, ...], int]:
     """Buffers in this order, each at the lowest gap among those alive at the same time; (offsets, bytes used)."""
     offsets: dict[int, int] = {}
-    placed: list[tuple[int, int, int, int]] = []  # (offset, end, first op, last op), in order
+    placed: list[tuple[int, int, int, int, int]] = []  # (offset, end, first op, last op, number), in order
+    gapped = {life.index for life in lifetimes if life.gaps}
     top = 0
-    for life in sorted(lifetimes, key=order):
+    for life in order:
         size, offset = to_granules(life.size_bytes), 0
-        for begin, end, first, last in placed:
+        for begin, end, first, last, number in placed:
             if first > life.last or last < life.first:
+                continue
+            if (life.gaps or number in gapped) and not life.overlaps(lifetimes[number]):
                 continue
             if offset + size <= begin:
                 break
             if end > offset:
                 offset = end
         offsets[life.index] = offset
-        insort(placed, (offset, offset + size, life.first, life.last))
+        insort(placed, (offset, offset + size, life.first, life.last, life.index))
         top = max(top, offset + size)
     return tuple(offsets[life.index] for life in lifetimes), top
 
 
-def solve(lifetimes: Sequence[Lifetime]) -> Placement:
-    """The better of largest-first and longest-lived-first."""
-    orders: list[Callable[[Lifetime], tuple[int, ...]]] = [
-        lambda life: (-life.size_bytes, life.first, life.index),
-        lambda life: (life.first - life.last, -life.size_bytes, life.index),
+def solve(lifetimes: Sequence[Lifetime], room_bytes: int | None = None) -> Placement:
+    """The better of largest-first and longest-lived-first. If they need more than the room, and the bound does not, one buffer after the
+    other that ends highest is placed first, until they fit or that has been tried often enough."""
+    bound = lower_bound(lifetimes)
+    orders = [
+        sorted(lifetimes, key=lambda life: (-life.size_bytes, life.first, life.index)),
+        sorted(lifetimes, key=lambda life: (life.first - life.last, -life.size_bytes, life.index)),
     ]
-    offsets, size = min((first_fit(lifetimes, order) for order in orders), key=lambda found: found[1])
-    return Placement(offsets, size, lower_bound(lifetimes))
+    best = min((first_fit(lifetimes, order) for order in orders), key=lambda found: found[1])
+    if room_bytes is None or best[1] <= room_bytes or bound > room_bytes:
+        return Placement(*best, bound)
+    for order in orders:
+        for _ in range(MOST_MOVES):
+            offsets, size = first_fit(lifetimes, order)
+            best = min(best, (offsets, size), key=lambda found: found[1])
+            if size <= room_bytes:
+                return Placement(offsets, size, bound)
+            highest = next(life for life in order if offsets[life.index] + to_granules(life.size_bytes) == size)
+            order.remove(highest)
+            order.insert(0, highest)
+    return Placement(*best, bound)
 
 
 def check(lifetimes: Sequence[Lifetime], placement: Placement) -> None:

@@ -64,17 +64,21 @@ class ViewType(ParametrizedAttribute, TypeAttribute):
 
 @irdl_op_definition
 class AllocOp(IRDLOperation):
-    """`size_bytes` bytes of `space` (sram or smem). `stream`: filled anew in each iteration of its loop, so double-buffer may rotate it."""
+    """`size_bytes` bytes of `space` (sram or smem). `stream`: filled anew in each iteration of its loop, so double-buffer may rotate it.
+    `carried`: an iteration of the loop behind it fills it for the next one (see RenewOp).
+    """
 
     name = "tile.alloc"
     label = prop_def(StringAttr)
     space = prop_def(StringAttr)
     size_bytes = prop_def(IntegerAttr[i64])
     stream = opt_prop_def(UnitAttr)
+    carried = opt_prop_def(UnitAttr)
     offset = opt_prop_def(IntegerAttr[i64])
     result = result_def(BufferType)
     assembly_format = (
-        "$label `in` $space `bytes` $size_bytes (`stream` $stream^)? (`at` $offset^)? attr-dict `:` type($result)"
+        "$label `in` $space `bytes` $size_bytes (`stream` $stream^)? (`carried` $carried^)? (`at` $offset^)?"
+        " attr-dict `:` type($result)"
     )
 
     def verify_(self) -> None:
@@ -82,6 +86,21 @@ class AllocOp(IRDLOperation):
             raise VerifyException(f'a buffer is in sram or smem, found "{self.space.data}"')
         if self.size_bytes.value.data < 1:
             raise VerifyException(f"a buffer has at least 1 byte, found {self.size_bytes.value.data}")
+
+
+@irdl_op_definition
+class RenewOp(IRDLOperation):
+    """Nothing that a carried buffer holds is needed any more: from here on it is written anew. Between its last use and this op others may
+    have its memory."""
+
+    name = "tile.renew"
+    buffer = operand_def(BufferType)
+    assembly_format = "$buffer attr-dict"
+
+    def verify_(self) -> None:
+        alloc = self.buffer.owner
+        if not isinstance(alloc, AllocOp) or alloc.carried is None:
+            raise VerifyException("only a carried buffer is renewed")
 
 
 @irdl_op_definition
@@ -547,7 +566,7 @@ class TrapOp(IRDLOperation):
 
 ENGINE_OPS = (LoadOp, StoreOp, MmOp, MmgOp, VbinOp, VmadOp, VunOp, VredOp, VsmxOp, VtopkOp, VrngOp)
 TILE_OPS: list[type[Operation]] = [
-    AllocOp, ViewOp, *PLACE_OPS, KindOp, LdsOp, StsOp, EventOp, MarkOp, TrapOp, *ENGINE_OPS,
+    AllocOp, RenewOp, ViewOp, *PLACE_OPS, KindOp, LdsOp, StsOp, EventOp, MarkOp, TrapOp, *ENGINE_OPS,
 ]  # fmt: skip
 TILE_TYPES: list[type[Attribute]] = [BufferType, ViewType]
 Tile = Dialect("tile", TILE_OPS, TILE_TYPES)

@@ -46,6 +46,10 @@ def dram_of(module: ModuleOp, program: Program, rows: int, vocabulary: int) -> d
     }
 
 
+NONSENSE = 0x5A
+"""Bytes of memory that has no content any more."""
+
+
 class TileInterpreter:
     """Runs the functions of a module, `generate` and an image's encoder. `dram`: bytes by region name."""
 
@@ -60,6 +64,12 @@ class TileInterpreter:
         for op in module.walk():
             if isinstance(op, tile.AllocOp):
                 self.buffers[op.result] = self.place(op)
+
+    def renew(self, op: tile.RenewOp) -> None:
+        """Others may have had the memory: what is read without being written anew must not look right."""
+        array, base = self.buffers[op.buffer]
+        assert isinstance(op.buffer.owner, tile.AllocOp)
+        array[base : base + op.buffer.owner.size_bytes.value.data] = NONSENSE
 
     def place(self, op: tile.AllocOp) -> tuple[Bytes, int]:
         """The bytes of a buffer: within SRAM or SMEM if it has an offset, else memory of its own."""
@@ -264,6 +274,7 @@ HANDLERS: dict[type[Operation], Handler] = {
     scf.WhileOp: TileInterpreter.while_loop,
     scf.IfOp: TileInterpreter.if_else,
     tile.AllocOp: lambda t, op: None,
+    tile.RenewOp: TileInterpreter.renew,
     tile.ViewOp: TileInterpreter.view,
     tile.LdsOp: TileInterpreter.lds,
     tile.StsOp: TileInterpreter.sts,

@@ -7,7 +7,7 @@ strip is finished (Lowering.look_ahead), those of a layer before the last strip 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from math import prod
 
@@ -17,7 +17,7 @@ from compiler.dialects import slm, slmq
 from compiler.dialects.slm.norms import NormBase
 from compiler.locations import named
 from compiler.lowering.kinds import kind_chain, layers_of
-from compiler.lowering.norms import norm_vectors
+from compiler.lowering.norms import norm_vectors, norms_of
 from compiler.lowering.row_strips import RowStreams
 from compiler.lowering.sampling import chosen_rows
 from compiler.lowering.strip_streams import StripStreams, streams_of
@@ -55,8 +55,10 @@ class Ahead:
         self.selected: Ahead | None = None
         self.given: list[Turns] = []
         self.is_loaded = False
+        self.multiply: Callable[[], None] | None = None
+        """The first products of the group, if they are made as soon as its first strips are there."""
         for position, op in enumerate(ops):
-            if isinstance(op, slmq.RowsOp):
+            if isinstance(op, slmq.RowsOp | slmq.StripsOp):
                 self.add_norms(op)
             if isinstance(op, slmq.SelectRowsOp):
                 rest = [o for o in ops[position:] if not isinstance(o, slmq.SelectRowsOp)]
@@ -69,8 +71,8 @@ class Ahead:
                 self.then = None
                 break
 
-    def add_norms(self, op: slmq.RowsOp) -> None:
-        for norm in [member for member in op.body.block.ops if isinstance(member, NormBase)]:
+    def add_norms(self, op: slmq.RowsOp | slmq.StripsOp) -> None:
+        for norm in norms_of(op):
             for weight, offset, label in norm_vectors(norm):
                 room = Room(label, to_granules(prod(weight.shape) * 4), 1)
                 self.vectors.setdefault((weight, offset), (norm, room))
@@ -118,6 +120,8 @@ class Ahead:
         if self.group is not None:
             with located(low, self.group[0]):
                 self.group[1].load_ahead(self.begun)
+        if self.multiply is not None:
+            self.multiply()
         if self.beyond is not None:
             self.beyond.begin_loading()
         if self.selected is not None:
@@ -143,18 +147,18 @@ class Ahead:
 
 
 class NextLayer:
-    """What the next layer of a stack loads first, or behind the last one the ops that follow the stack. All of them have one buffer:
-    it is in use from the end of a layer to the beginning of the next one, so while all layers run."""
+    """What the next layer of a stack loads first, or behind the last one the ops that follow the stack, if there is one token. All of them
+    have one buffer, in use from the end of a layer to the beginning of the next one."""
 
     def __init__(self, low: Lowering, op: slm.LayersOp, following: Sequence[Operation]):
         self.low, self.b, self.op, self.is_loaded = low, low.builder, op, False
         self.kinds = [Ahead(low, list(op.body(kind).ops)) for kind in range(len(op.kinds))]
-        self.behind = Ahead(low, following)
+        self.behind = Ahead(low, following if low.plan.ahead else ())
         every = (*self.kinds, self.behind)
         self.size_bytes = max(sum(room.size_bytes for room in ahead.rooms()) for ahead in every)
-        alloc = self.b.alloc("ahead", self.size_bytes)
+        self.alloc = self.b.alloc("ahead", self.size_bytes, carried=True)
         for ahead in every:
-            ahead.share(alloc)
+            ahead.share(self.alloc)
 
     @staticmethod
     def of(low: Lowering, op: slm.LayersOp, following: Sequence[Operation]) -> NextLayer | None:
@@ -171,6 +175,7 @@ class NextLayer:
         assert self.low.layer is not None
         following = b.value(b.add(self.low.layer, 1))
         self.is_loaded = True
+        b.renew(self.alloc)
         b.when(b.compare("slt", following, count), lambda: self.load_any(following), self.behind.load)
 
     def load_any(self, layer: SSAValue) -> None:

@@ -126,7 +126,9 @@ class TileBuilder:
 
     # Buffers and views
 
-    def alloc(self, label: str, size_bytes: int, space: str = "sram", stream: bool = False) -> SSAValue:
+    def alloc(
+        self, label: str, size_bytes: int, space: str = "sram", stream: bool = False, carried: bool = False
+    ) -> SSAValue:
         properties: dict[str, Attribute] = {
             "label": text(label),
             "space": text(space),
@@ -134,8 +136,13 @@ class TileBuilder:
         }
         if stream:
             properties["stream"] = UnitAttr()
+        if carried:
+            properties["carried"] = UnitAttr()
         with self.inside(self.block if self.home is None or stream else self.home):
             return self.make(tile.AllocOp, (), properties, (BUFFER,)).results[0]
+
+    def renew(self, buffer: SSAValue) -> None:
+        self.make(tile.RenewOp, (buffer,))
 
     @contextmanager
     def keeping_buffers(self) -> Generator[None]:

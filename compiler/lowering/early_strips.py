@@ -1,27 +1,31 @@
-"""The first strips of a group of products, multiplied while their input is made.
+"""The first strips of a group of products, multiplied before its loop over strips begins, which finds them done.
 
-All strips read all rows of their input, so the matrix unit would have nothing to do while norms and quantisation make them. Instead the
-first strips are loaded before that (ahead.py), and multiplied with some rows as soon as these are there: the region of rows in front of
-the group issues the products. The loop over strips finds them done.
+- While their input is made: all strips read all rows of it, so the matrix unit would have nothing to do while norms and quantisation make
+  them. The first strips are loaded before that (ahead.py), and multiplied with some rows as soon as these are there: the region of rows in
+  front of the group issues the products.
+- While the last strip of the group in front is finished (EARLY_GROUPS), if that makes nothing of the input: queries, keys and values.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeGuard
 
-from xdsl.ir import Operation, SSAValue
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Operation
 
-from compiler.dialects import slmq
-from compiler.lowering.ahead import located
+from compiler.dialects import slm, slmq
+from compiler.lowering.ahead import Ahead, located
 from compiler.lowering.builder import Index
 from compiler.lowering.matmul import Product, steps_of
-from compiler.lowering.strip_streams import StripStreams
+from compiler.lowering.plan import EARLY_GROUPS
+from compiler.lowering.strip_streams import StripStreams, streams_of
 from compiler.lowering.values import Lowering
 from compiler.lowering.weight_stream import TILE_TURNS
 
 
 class EarlyStrips:
-    """Of one group of products behind a region of rows. `count` strips come early."""
+    """Of one group of products. `count` strips come early."""
 
     def __init__(self, low: Lowering, op: slmq.StripsOp, streams: StripStreams):
         self.low, self.b, self.op, self.streams = low, low.builder, op, streams
@@ -33,18 +37,26 @@ class EarlyStrips:
         """None if what follows the region is no group of products of its results alone whose first strips are on their way."""
         op = following[0] if following else None
         streams = low.streams.get(op) if isinstance(op, slmq.StripsOp) else None
-        if not isinstance(op, slmq.StripsOp) or not isinstance(streams, StripStreams):
+        if not isinstance(op, slmq.StripsOp) or not can_come_early(streams, low):
             return None
-        inputs: list[SSAValue] = [m.x for m in streams.of]
-        if streams.turns != 2 or any(x not in region.outs or x in low.spilled for x in inputs):
+        return EarlyStrips(low, op, streams) if all(m.x in region.outs for m in streams.of) else None
+
+    @staticmethod
+    def behind(low: Lowering, op: slmq.StripsOp, ahead: Ahead) -> EarlyStrips | None:
+        """Of the group that `ahead` loads behind another one, `op`; None if that is wanted for another reason."""
+        if not low.plan.early & EARLY_GROUPS or ahead.group is None or not follows(ahead.group[0], op):
             return None
-        if any(steps_of(m) == 0 for m in streams.of) or any(s.tiles_of_strip > TILE_TURNS for s in streams.of.values()):
+        following, streams = ahead.group
+        if not can_come_early(streams, low):
             return None
-        return EarlyStrips(low, op, streams)
+        before = low.streams.setdefault(op, streams_of(low, op))
+        if isinstance(before, StripStreams) and streams.can_take_turns_with(before):
+            streams.take_turns_with(before)
+        return EarlyStrips(low, following, streams)
 
     def begin(self) -> None:
-        """Makes the buffers, in front of the loop over rows; the results of the region have their places."""
-        self.products = self.streams.products()
+        """Makes the buffers, in front of the loop in which they are filled; the input has its place."""
+        self.products = self.streams.products
         self.low.early[self.op] = self
 
     def multiply(self, first: Index, rows: Index, most: int) -> None:
@@ -54,3 +66,32 @@ class EarlyStrips:
             for number in range(self.count):
                 for product in self.products.values():
                     product.of_rows(part, first).multiply_ahead(self.streams.strip(number))
+
+    def multiply_all(self) -> None:
+        """The early strips of all rows."""
+        with located(self.low, self.op):
+            for number in range(self.count):
+                for product in self.products.values():
+                    product.multiply_ahead(self.streams.strip(number))
+
+
+def can_come_early(streams: object, low: Lowering) -> TypeGuard[StripStreams]:
+    """Whether the first strips can be multiplied in front of the loop over all of them: their input is in SRAM, and they come whole."""
+    if not isinstance(streams, StripStreams) or (streams.turns != 2 and streams.strips > 1):
+        return False
+    if any(m.x in low.spilled or steps_of(m) == 0 for m in streams.of):
+        return False
+    return all(stream.tiles_of_strip <= TILE_TURNS for stream in streams.of.values())
+
+
+def follows(other: Operation | None, op: slmq.StripsOp) -> TypeGuard[slmq.StripsOp]:
+    """Whether another group is right behind a group of products, and reads nothing of it."""
+    if not isinstance(other, slmq.StripsOp) or op.next_op is not other:
+        return False
+    return set(op.outs).isdisjoint(operand for member in other.body.block.ops for operand in member.operands)
+
+
+def has_groups_in_a_row(module: ModuleOp) -> bool:
+    """Whether there are such groups in a layer."""
+    blocks = [region.block for op in module.walk() if isinstance(op, slm.LayersOp) for region in op.kinds]
+    return any(isinstance(op, slmq.StripsOp) and follows(op.next_op, op) for block in blocks for op in block.ops)

@@ -36,12 +36,14 @@ def steps_of(op: slmq.MatmulOp) -> int:
 
 class Product:
     """One matmul of a loop over strips. `span`: columns of the result that are finished at once, `turns`: how many such parts are worked
-    on at once; each of them has buffers of its own. `base`: where the weight begins in DRAM.
+    on at once; each of them has buffers of its own, `sums` if they are given. `base`: where the weight begins in DRAM.
 
     multiply makes the products of a strip, finish the columns of a part from them.
     """
 
-    def __init__(self, low: Lowering, stream: WeightStream, base: SSAValue, span: int, turns: int):
+    def __init__(
+        self, low: Lowering, stream: WeightStream, base: SSAValue, span: int, turns: int, sums: Turns | None = None
+    ):
         self.low, self.b, self.stream, self.base, self.span, self.turns = low, low.builder, stream, base, span, turns
         self.op, self.shape, self.layout = stream.op, stream.shape, stream.layout
         self.x = low.values[self.op.x]
@@ -49,7 +51,7 @@ class Product:
         self.form: WeightFormat = stream.form
         self.integer = self.form.per_row and self.x.dtype == "i8"
         size_bytes = to_granules(low.most_rows * span * WORD_BYTES)
-        self.sums = Turns(self.b.alloc("products", turns * size_bytes), size_bytes)
+        self.sums = sums or Turns(self.b.alloc("products", turns * size_bytes), size_bytes)
         self.half = None if low.most_rows <= ACCUMULATED_ROWS else self.first_half()
         self.numbers = RowNumbers(self.b, self.layout, self.numbers_at_once(), turns)
         stream.hold()

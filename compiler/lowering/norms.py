@@ -4,18 +4,35 @@ from __future__ import annotations
 
 from math import prod
 
-from xdsl.ir import SSAValue
+from xdsl.ir import Operation, SSAValue
 
-from compiler.dialects import slm, slmq
+from compiler.dialects import slm, slmq, tile
+from compiler.dialects.slm import row_shape
 from compiler.dialects.slm.norms import NormBase
-from compiler.lowering.builder import Place
+from compiler.lowering.builder import Index, Place, TileBuilder, place_of
 from compiler.lowering.tensors import load_vector, vector_place
-from compiler.lowering.values import Lowering
+from compiler.lowering.values import Lowering, VectorKey
+
+Vectors = dict[VectorKey, Place]
 
 
 def load_norm_vector(low: Lowering, weight: slm.WeightAttr, label: str, offset: float = 0.0) -> Place:
     """A weight in f32, plus a constant, in SRAM."""
     return load_vector(low, vector_place(low, weight, offset), prod(weight.shape), label)
+
+
+def norms_of(region: slmq.RowsOp | slmq.StripsOp) -> list[NormBase]:
+    return [member for member in region.body.block.ops if isinstance(member, NormBase)]
+
+
+def load_vectors(low: Lowering, region: slmq.RowsOp | slmq.StripsOp) -> Vectors:
+    """The weights of a region's norms, loaded once, if they are not there."""
+    found: Vectors = {}
+    for norm in norms_of(region):
+        for weight, offset, label in norm_vectors(norm):
+            ahead = low.vectors_ahead.pop((weight, offset), None)
+            found[weight, offset] = ahead or load_norm_vector(low, weight, label, offset)
+    return found
 
 
 def norm_vectors(op: NormBase) -> list[tuple[slm.WeightAttr, float, str]]:
@@ -25,6 +42,13 @@ def norm_vectors(op: NormBase) -> list[tuple[slm.WeightAttr, float, str]]:
     assert isinstance(op, slmq.LayerNormOp)
     weights = [(op.weight, 0.0, "norm_weight")]
     return weights if op.bias is None else [*weights, (op.bias, 0.0, "norm_bias")]
+
+
+def sum_and_root(b: TileBuilder, sums: SSAValue, squares: SSAValue, size: int, eps: SSAValue) -> None:
+    """sqrt(sum(squares) * (1/size) + eps)."""
+    b.vred("sum", sums, squares)
+    b.vmad("mad", sums, sums, 1 / size, eps)
+    b.vun("sqrt", sums, sums)
 
 
 class Norm:
@@ -51,9 +75,7 @@ class Norm:
         """
         low, b, r = self.low, self.low.builder, self.low.view(self._sums)
         addends, ones = low.filled(self._sums, eps, "eps"), low.filled(self._sums, 1.0)
-        b.vred("sum", r, self.target)
-        b.vmad("mad", r, r, 1 / self.size, low.view(addends))
-        b.vun("sqrt", r, r)
+        sum_and_root(b, r, self.target, self.size, low.view(addends))
         return low.stretched(low.divide(ones, self._sums), self.shape)
 
     def vector(self, weight: slm.WeightAttr, label: str, offset: float = 0.0) -> SSAValue:
@@ -100,3 +122,50 @@ def lower_layer_norm(low: Lowering, op: slmq.LayerNormOp) -> None:
         b.vbin("mul", norm.target, norm.target, weight)
     else:
         b.vmad("mad", norm.target, norm.target, weight, bias)
+
+
+def is_head_norm(op: Operation) -> bool:
+    """Whether an op normalises each head by itself, all with the same weights."""
+    return isinstance(op, slmq.RmsNormOp) and op.axes.value.data == 1 and not op.owners and len(row_shape(op.x)) > 1
+
+
+def lower_head_norm(
+    low: Lowering,
+    op: slmq.RmsNormOp,
+    weight: Place,
+    heads: Index,
+    views: tuple[SSAValue, SSAValue, SSAValue],
+    most: int,
+) -> None:
+    """lower_rms_norm of `heads` heads, at most `most`, of each row. `views`: of the columns of x, which are overwritten, of its squares,
+    and of the result."""
+    b, size = low.builder, row_shape(op.x)[-1]
+    x, squares, target = (by_heads(b, view, size, heads) for view in views)
+
+    def numbers(label: str, number: float | None = None, inner: int = 1) -> tuple[SSAValue, SSAValue]:
+        """A number for each head, and its view stretched to the head."""
+        place = Place("sram", b.alloc(label, low.most_rows * most * 4))
+        one, all_of_head = (
+            b.view(place, "f32", [inner, heads, low.rows], [stride, 4, most * 4])
+            for inner, stride in ((1, 4), (size, 0))
+        )
+        if number is not None:
+            b.vun("mov", one, number)
+        return one, all_of_head
+
+    b.vbin("mul", squares, x, x)
+    eps, _ = numbers("eps", op.eps.value.data)
+    inverse, stretched = numbers("inverse", 1.0)
+    root, _ = numbers("norm")
+    sum_and_root(b, root, squares, size, eps)
+    b.vbin("div", inverse, inverse, root)
+    b.vbin("mul", x, x, stretched)
+    b.vbin("mul", target, x, b.view(weight, "f32", [size, heads, low.rows], [4, 0, 0]))
+
+
+def by_heads(b: TileBuilder, view: SSAValue, size: int, heads: Index) -> SSAValue:
+    """Columns of f32 rows, [columns, rows], as heads of them."""
+    op = view.owner
+    assert isinstance(op, tile.ViewOp)
+    strides, rows = op.full_strides(), op.full_extents()[1]
+    return b.view(place_of(b, view), "f32", [size, heads, rows], [4, size * 4, strides[1]])

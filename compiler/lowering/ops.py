@@ -14,7 +14,7 @@ from compiler.locations import named, source_of
 from compiler.lowering.ahead import Ahead, located
 from compiler.lowering.attention import lower_attention
 from compiler.lowering.builder import Index
-from compiler.lowering.early_strips import EarlyStrips
+from compiler.lowering.early_strips import EarlyStrips, can_come_early, follows
 from compiler.lowering.elementwise import lower_elementwise, lower_group_sums, lower_quantize, lower_round
 from compiler.lowering.images import lower_l2_normalize, lower_replace
 from compiler.lowering.late_rows import lower_late_rows
@@ -22,7 +22,7 @@ from compiler.lowering.layers import lower_layers
 from compiler.lowering.mixture import lower_mixture
 from compiler.lowering.norms import lower_layer_norm, lower_rms_norm
 from compiler.lowering.parts import Parts
-from compiler.lowering.plan import EARLY_ATTENTION, EARLY_WIDE
+from compiler.lowering.plan import EARLY_ATTENTION, EARLY_GROUPS, EARLY_NARROW, EARLY_REGIONS, EARLY_WIDE
 from compiler.lowering.positions import lower_position_rows, lower_sinusoid
 from compiler.lowering.recurrent import lower_causal_conv, lower_selective_scan
 from compiler.lowering.routing import lower_column, lower_reduce_sum, lower_softmax, lower_top_k
@@ -31,6 +31,7 @@ from compiler.lowering.rows import lower_embed, lower_rope, lower_select_rows
 from compiler.lowering.rows_beside import RowsBeside, region_beside
 from compiler.lowering.sampling import chosen_rows, lower_sample
 from compiler.lowering.strip_shapes import is_late
+from compiler.lowering.strip_streams import streams_of
 from compiler.lowering.strips import lower_strips
 from compiler.lowering.tensors import lower_tensor
 from compiler.lowering.values import Lowering, Upcoming
@@ -96,13 +97,15 @@ def lower_ops(
             with located(low, op):
                 lower_late_rows(low, op)
         elif low.plan.early and isinstance(op, slmq.RowsOp):
+            if low.plan.early & EARLY_REGIONS and waits_for_weights(low, rest):
+                load_before(low, Ahead(low, rest, then))
             with located(low, op):
                 lower_rows(low, op, lower_op, EarlyStrips.of(low, op, rest))
         elif isinstance(op, slmq.AttentionOp) and low.plan.spills:
             if low.plan.early & EARLY_ATTENTION:
                 load_before(low, Ahead(low, rest, then))
             lower_op(low, op)
-        elif low.plan.looks_ahead and isinstance(op, LOOKING_AHEAD) and (low.plan.ahead or comes_early(low, rest)):
+        elif low.plan.looks_ahead and isinstance(op, LOOKING_AHEAD) and (low.plan.ahead or comes_early(low, op, rest)):
             look_ahead(low, op, rest, then)
         else:
             lower_op(low, op)
@@ -115,8 +118,12 @@ def look_ahead(low: Lowering, op: Operation, rest: Sequence[Operation], then: Up
     if ahead.is_empty:
         lower_op(low, op)
         return
+    early = EarlyStrips.behind(low, op, ahead) if isinstance(op, slmq.StripsOp) else None
     if begun is None:
         ahead.allocate()
+    if early is not None:
+        early.begin()
+        ahead.multiply = early.multiply_all
     low.upcoming = ahead
     lower_op(low, op)
     low.upcoming = None
@@ -134,14 +141,24 @@ def lower_beside(low: Lowering, op: Operation, region: slmq.RowsOp) -> None:
     lower_op(low, op)
 
 
-def comes_early(low: Lowering, following: Sequence[Operation]) -> bool:
+def comes_early(low: Lowering, op: Operation, following: Sequence[Operation]) -> bool:
     """Whether what follows the strips of a chunk of tokens is loaded before they are finished."""
     region = following[0] if following else None
-    if isinstance(region, slmq.RowsOp) and is_late(low.plan, region):
+    if region is None:
+        return low.plan.looks_beyond_layers
+    if isinstance(op, slmq.StripsOp) and follows(region, op):
+        return low.plan.early & EARLY_GROUPS > 0
+    if not isinstance(region, slmq.RowsOp):
+        return False
+    if is_late(low.plan, region):
         return True
-    if isinstance(region, slmq.RowsOp) and is_wide(low.plan, region):
-        return low.plan.early & EARLY_WIDE > 0
-    return region is None or isinstance(region, slmq.RowsOp)
+    return low.plan.early & (EARLY_WIDE if is_wide(low.plan, region) else EARLY_NARROW) > 0
+
+
+def waits_for_weights(low: Lowering, following: Sequence[Operation]) -> bool:
+    """Whether a group of products comes next whose first strips are not on their way, but could be."""
+    op = following[0] if following else None
+    return isinstance(op, slmq.StripsOp) and op not in low.streams and can_come_early(streams_of(low, op), low)
 
 
 def load_before(low: Lowering, ahead: Ahead) -> None:

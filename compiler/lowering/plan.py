@@ -8,7 +8,7 @@ from math import lcm
 from xdsl.dialects.builtin import DictionaryAttr, IntegerAttr, ModuleOp, i64
 
 from compiler.dialects.slm import shape_of
-from compiler.dialects.slmq import AttentionOp, RopeOp, StripsOp
+from compiler.dialects.slmq import AttentionOp, RmsNormOp, RopeOp, StripsOp
 from compiler.errors import CompileError
 from compiler.formats import WeightFormat
 from compiler.sizes import padded
@@ -27,9 +27,12 @@ WORD_BYTES = 4
 INPUT_TILE_SHARE = 4
 K_TILE_UNIT = 64  # a multiple of the sum quantum, and of the lanes of the larger arrays
 
-EARLY_KEYS, EARLY_NARROW, EARLY_ATTENTION, EARLY_LAYERS, EARLY_WIDE, EARLY_BESIDE = 1, 2, 4, 8, 16, 32
+EARLY_KEYS, EARLY_NARROW, EARLY_ATTENTION, EARLY_LAYERS, EARLY_WIDE, EARLY_BESIDE, EARLY_GROUPS, EARLY_REGIONS = (
+    1 << bit for bit in range(8)
+)
 """What comes early: the first keys of a group of heads; the first strips behind rows that are worked on in tiles of the largest size,
-behind attention, of the next layer, and behind wider rows; rows in front of attention, beside products (rows_beside.py)."""
+behind attention, of the next layer, and behind wider rows; rows in front of attention, beside products (rows_beside.py); the first strips
+behind another group of products; those that do not come earlier, in front of the region of rows that makes their input."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class TilePlan:
 
     @property
     def looks_ahead(self) -> bool:
-        return self.ahead > 0 or self.early & ~(EARLY_KEYS | EARLY_BESIDE) > 0
+        return self.ahead > 0 or self.early & ~(EARLY_KEYS | EARLY_BESIDE | EARLY_REGIONS) > 0
 
     @property
     def looks_beyond_layers(self) -> bool:
@@ -210,7 +213,7 @@ def streamed_bytes(form: WeightFormat, columns: int) -> int:
 
 
 def heads_of(op: StripsOp) -> int:
-    """The size of the heads that a strip of a group has whole: rotary embedding and attention work head by head. 1: of none."""
-    rotated = [member.x for member in op.body.block.ops if isinstance(member, RopeOp)]
+    """The size of the heads that a strip of a group has whole: norms, rotary embedding and attention work head by head. 1: of none."""
+    rotated = [member.x for member in op.body.block.ops if isinstance(member, RopeOp | RmsNormOp)]
     attended = [out for out in op.outs if any(isinstance(use.operation, AttentionOp) for use in out.uses)]
     return max((shape_of(value)[-1] for value in (*rotated, *attended)), default=1)

@@ -15,17 +15,15 @@ from xdsl.ir import Operation, SSAValue
 
 from compiler.dialects import slmq
 from compiler.dialects.slm import row_shape
-from compiler.dialects.slm.norms import NormBase
 from compiler.lowering.attention import appended
 from compiler.lowering.attention_blocks import append_rows
 from compiler.lowering.builder import Index, Place, element_bytes
-from compiler.lowering.norms import load_norm_vector, norm_vectors
+from compiler.lowering.norms import load_vectors
 from compiler.lowering.plan import ROW_TILES, TilePlan
 from compiler.lowering.spilling import fill_rows, new_spilled, staging, store_rows
-from compiler.lowering.values import Lowering, Tensor, VectorKey, dies_at, rows_of
+from compiler.lowering.values import Lowering, Tensor, dies_at, rows_of
 from compiler.sizes import to_granules
 
-Vectors = dict[VectorKey, Place]
 LOADED, MADE = "loaded_rows", "made_rows"
 EARLY_ROWS = 32
 """Rows at a time for the matrix unit: with fewer it waits for its weights, one array of which takes as long as 32 rows."""
@@ -84,7 +82,7 @@ class RowTiles:
         self.sources = [low.values[value] for value in op.operands_read]
         self.caches = {out: cache for out in op.outs if (cache := appended(low, out)) is not None}
         self.outs = self.outputs()
-        self.vectors = self.norm_vectors()
+        self.vectors = load_vectors(low, op)
         self.pairs: dict[tuple[Tensor, str], SSAValue] = {}
 
     def run(self) -> None:
@@ -201,14 +199,6 @@ class RowTiles:
         owner = result.owner
         argument = self.op.body.block.args[self.op.operands_read.index(operand)]
         return isinstance(owner, Operation) and argument in owner.operands
-
-    def norm_vectors(self) -> Vectors:
-        """The weights of the region's norms, loaded once."""
-        found: Vectors = {}
-        for norm in [member for member in self.op.body.block.ops if isinstance(member, NormBase)]:
-            for weight, offset, label in norm_vectors(norm):
-                found[weight, offset] = load_norm_vector(self.low, weight, label, offset)
-        return found
 
     def work(self, first: Index, loaded: Sequence[Tensor], turn: Index | None) -> None:
         """The ops on the rows from `first` on."""

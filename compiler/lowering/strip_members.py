@@ -12,11 +12,12 @@ from compiler.dialects import slm, slmq
 from compiler.lowering.attention_blocks import CacheRows
 from compiler.lowering.builder import Index, Place, element_bytes, place_of
 from compiler.lowering.elementwise import apply
+from compiler.lowering.norms import Vectors, lower_head_norm
 from compiler.lowering.rows import rotate
 from compiler.lowering.sampling import sample_strip
 from compiler.lowering.spilling import blocks_view, staged_view
 from compiler.lowering.tensors import columns_on_chip
-from compiler.lowering.values import Lowering, Tensor, dies_at
+from compiler.lowering.values import Lowering, Tensor, VectorKey, dies_at
 from compiler.lowering.weight_stream import Strip
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class Results:
     places: dict[SSAValue, Tensor | CacheRows]
     late: dict[SSAValue, LateRows] = field(default_factory=dict[SSAValue, "LateRows"])
     """Values that are quantised late."""
+    vectors: Vectors = field(default_factory=dict[VectorKey, Place])
+    """Weights of norms of heads, in SRAM."""
 
     def view(self, value: SSAValue, strip: Strip) -> SSAValue | None:
         """The strip's columns of a result that is in SRAM whole."""
@@ -74,6 +77,8 @@ class StripMembers:
             return self.finished(member, self.strip)
         result = member.results[0]
         whole = self.results.view(result, self.strip)
+        if isinstance(member, slmq.RmsNormOp):
+            return self.normed(member, whole)
         if isinstance(member, slmq.RopeOp):
             return self.rotated(member, whole)
         if isinstance(member, slmq.RoundOp):
@@ -97,14 +102,28 @@ class StripMembers:
     def source(self, value: SSAValue) -> SSAValue:
         return self.local[value] if value in self.local else column_view(self.low, self.low.values[value], self.strip)
 
+    def own(self, value: SSAValue, reader: Operation) -> SSAValue:
+        """A buffer of the strip with a value, which may be written over."""
+        x = self.local[value]
+        if self.is_free(value, reader):
+            return x
+        copy = self.scratch()
+        self.b.vun("mov", copy, x)
+        return copy
+
+    def normed(self, op: slmq.RmsNormOp, whole: SSAValue | None) -> SSAValue:
+        """A norm of each of the strip's heads, in the buffer of the strip."""
+        strip, head_dim = self.strip, slm.shape_of(op.x)[-1]
+        x, squares = self.own(op.x, op), self.scratch()
+        target = x if whole is None else whole
+        heads, weight = self.b.div(strip.count, head_dim), self.results.vectors[op.weight, op.offset.value.data]
+        lower_head_norm(self.low, op, weight, heads, (x, squares, target), strip.rows // head_dim)
+        return target
+
     def rotated(self, op: slmq.RopeOp, whole: SSAValue | None) -> SSAValue:
         """Rotary embedding of the strip's heads, in the buffer of the strip."""
         b, low, strip = self.b, self.low, self.strip
-        x = self.local[op.x]
-        if not self.is_free(op.x, op):
-            copy = self.scratch()
-            b.vun("mov", copy, x)
-            x = copy
+        x = self.own(op.x, op)
         head_dim = slm.shape_of(op.x)[-1]
         heads = b.div(strip.count, head_dim)
         temps = [self.scratch_heads(strip.rows // head_dim, heads, op.rotary.dim.data // 2) for _ in range(2)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 from compiler.dialects import slmq
 from compiler.lowering.matmul import Product
@@ -25,13 +26,37 @@ class StripStreams:
         self.turns = 2 if low.plan.buffers == 2 and self.strips > 1 else 1
         self.of = {m: WeightStream(low.builder, m, shape, self.turns) for m, shape in shapes.items()}
         self.is_ahead = False
+        self.before: StripStreams | None = None
+        """The streams of the group in front, whose buffers these share."""
 
+    @cached_property
     def products(self) -> dict[slmq.MatmulOp, Product]:
         """With their buffers."""
+        sums: list[Turns | None] = [None] * len(self.of)
+        if self.before is not None:
+            sums = [product.sums.behind(self.before.strips) for product in self.before.products.values()]
         return {
-            m: Product(self.low, stream, weight_place(self.low, stream), self.rows, self.turns)
-            for m, stream in self.of.items()
+            m: Product(self.low, stream, weight_place(self.low, stream), self.rows, self.turns, turns)
+            for (m, stream), turns in zip(self.of.items(), sums, strict=True)
         }
+
+    @property
+    def has_pairs(self) -> bool:
+        return self.turns == 2 or self.before is not None
+
+    def can_take_turns_with(self, before: StripStreams) -> bool:
+        """Whether the strips of the group in front are as large, and whole."""
+        streams = [*self.of.values(), *before.of.values()]
+        if not before.has_pairs or self.rows != before.rows or len(self.of) != len(before.of):
+            return False
+        return all(s.is_whole and s.held_room.turn_bytes == streams[0].held_room.turn_bytes for s in streams)
+
+    def take_turns_with(self, before: StripStreams) -> None:
+        """Goes on in the buffers of the group in front."""
+        assert before.products  # they have their buffers
+        self.before = before
+        for mine, others in zip(self.of.values(), before.of.values(), strict=True):
+            mine.take_turns_with(others, before.strips)
 
     def strip(self, number: int) -> Strip:
         """One of the first ones."""

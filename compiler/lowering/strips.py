@@ -12,6 +12,7 @@ from compiler.lowering.attention import appended
 from compiler.lowering.builder import Index
 from compiler.lowering.late_rows import LateRows
 from compiler.lowering.matmul import Product, steps_of
+from compiler.lowering.norms import load_vectors
 from compiler.lowering.row_strips import RowLoop, RowStreams
 from compiler.lowering.sampling import finish_sampling, start_sampling
 from compiler.lowering.spilling import new_spilled
@@ -33,7 +34,7 @@ def lower_strips(low: Lowering, op: slmq.StripsOp) -> None:
     members = [member for member in op.body.block.ops if not isinstance(member, slmq.YieldOp)]
     end = op.body.block.last_op
     yielded = list(end.operands) if end is not None else []
-    results = Results(low, {})
+    results = Results(low, {}, vectors=load_vectors(low, op))
     for value, out in zip(yielded, op.outs, strict=True):
         if not isinstance(value.owner, slmq.SampleOp) and not stays_in_sums(low, value, out):
             results.places[value] = place = appended(low, out) or output_tensor(low, value, out, results)
@@ -81,7 +82,7 @@ class StripLoop:
         self.low, self.b, self.members, self.results, self.streams = low, low.builder, members, results, streams
         self.columns, self.rows, self.turns = streams.columns, streams.rows, streams.turns
         self.done = early.count * self.rows if early is not None else 0
-        self.products = early.products if early is not None else streams.products()
+        self.products = early.products if early is not None else streams.products
         self.end, self.beside = streams.strips * self.rows, beside
 
     def run(self) -> None:
@@ -104,7 +105,8 @@ class StripLoop:
     def one_by_one(self, first: Index) -> list[Index]:
         strip = self.strip(first, 0)
         self.load_numbers(strip)
-        self.multiply(strip)
+        if not self.done:
+            self.multiply(strip)
         if self.streams.strips == 1:
             self.low.look_ahead()
         self.finish(strip)

@@ -35,6 +35,10 @@ class Turns:
     def place(self, b: TileBuilder, turn: Index) -> Place:
         return Place("sram", self.alloc, b.add(b.mul(turn, self.size_bytes), self.start))
 
+    def behind(self, count: int) -> Turns:
+        """A pair for what comes behind `count` others, which begin with turn 0 and take turns in it."""
+        return Turns(self.alloc, -self.size_bytes, self.start + self.size_bytes) if count % 2 else self
+
 
 @dataclass(frozen=True)
 class Room:
@@ -97,6 +101,7 @@ class WeightStream:
         self.most, self.total = shape.k_tile // self.unit, stored_columns(self.form, op.columns) // self.unit
         self.held: Turns | None = None
         self.tiles: Turns | None = None
+        self.most_ahead = turns
 
     @property
     def blocks(self) -> int:
@@ -151,6 +156,8 @@ class WeightStream:
 
     def rooms(self) -> list[Room]:
         """What `go_ahead` is given, in this order."""
+        if self.held is not None:
+            return []
         tiles = [] if self.is_whole else [Room("weights", to_granules(self.tile_bytes), TILE_TURNS)]
         return [room for room in (self.held_room, *tiles) if room.size_bytes]
 
@@ -158,7 +165,12 @@ class WeightStream:
         """The first loads will be on their way before the loop begins."""
         if not self.is_whole:
             *given, self.tiles = given
-        self.held = given[0] if given else None
+        self.held = given[0] if given else self.held
+
+    def take_turns_with(self, before: WeightStream, strips: int) -> None:
+        """Goes on in the buffers of another stream, behind its strips; one strip comes ahead, while the last one of these is multiplied."""
+        assert before.held is not None
+        self.held, self.most_ahead = before.held.behind(strips), 1
 
     @property
     def tiles_of_strip(self) -> int:
@@ -166,7 +178,7 @@ class WeightStream:
 
     def strips_ahead(self) -> int:
         """How many strips of a group whose products are made side by side come ahead, or k-tiles of so many."""
-        return self.turns if self.is_whole else 1
+        return self.most_ahead if self.is_whole else 1
 
     def load_ahead(self, base: Index, strip: Strip) -> None:
         """A strip that comes ahead, or its first k-tiles."""

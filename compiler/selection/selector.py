@@ -256,5 +256,6 @@ CONTROL: dict[type[Operation], Callable[[Selector, Any], None]] = {
     arith.ConstantOp: Selector.nothing,
     arith.CmpiOp: Selector.nothing,
     tile.AllocOp: Selector.nothing,
+    tile.RenewOp: Selector.nothing,
     tile.ViewOp: Selector.nothing,
 }

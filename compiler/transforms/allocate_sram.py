@@ -48,7 +48,7 @@ class AllocateSramPass(ModulePass):
     def allocate_sram(self, function: FuncOp) -> Placement:
         """Writes the offsets. The placement that takes least, which need not be the one that is written."""
         allocs, lifetimes = buffer_lifetimes(function, "sram")
-        least = solve(lifetimes)
+        least = solve(lifetimes, self.size_bytes)
         if least.size_bytes > self.size_bytes:
             raise CompileError(f"the buffers need {least.size_bytes} bytes of SRAM, the machine has {self.size_bytes}")
         placement = self.roomy(lifetimes) or least

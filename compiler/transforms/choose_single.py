@@ -60,7 +60,7 @@ class ChooseSinglePass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         tokens = without_encoder(op)  # an encoder works on many rows, by the other plan
         for plan in single_plans(op, TilePlan.of(op), self.sram_bytes):
-            need = need_of(ctx, tokens, plan)
+            need = need_of(ctx, tokens, plan, self.sram_bytes)
             if need.size_bytes <= self.sram_bytes and need.smem_bytes <= SMEM_BUFFER_BYTES:
                 op.attributes[SINGLE_ATTRIBUTE] = plan.to_attribute()
                 return

@@ -40,12 +40,15 @@ from compiler.dialects import tile
 from compiler.errors import CompileError
 from compiler.images import encoder_of
 from compiler.lowering.attention_blocks import SCORE_BUFFERS
+from compiler.lowering.early_strips import has_groups_in_a_row
 from compiler.lowering.plan import (
     EARLY_ATTENTION,
     EARLY_BESIDE,
+    EARLY_GROUPS,
     EARLY_KEYS,
     EARLY_LAYERS,
     EARLY_NARROW,
+    EARLY_REGIONS,
     EARLY_WIDE,
     PLAN_ATTRIBUTE,
     TilePlan,
@@ -67,11 +70,12 @@ TRIED_ATTRIBUTE = "tile.tried"
 STRIP_BUFFERS = ("weights", "strip_header", "products", "strip", "loaded_columns", "group_offsets", "rotary_temp")
 MOST_MIXED = 12
 """Plans with more tokens in a step than in a chunk that are lowered."""
-EARLIER = (EARLY_KEYS, EARLY_NARROW, EARLY_BESIDE, EARLY_WIDE)
+EARLIER = (EARLY_KEYS, EARLY_NARROW, EARLY_BESIDE, EARLY_GROUPS, EARLY_WIDE)
 """What comes early where there is room for it: what gains most first. These have their buffers where few others are in use, and are
 mostly possible all together."""
-EARLIER_IN_ROOM = (EARLY_ATTENTION, EARLY_LAYERS)
-"""These have them beside the others: they are tried if this part of the SRAM is free, as a divisor."""
+EARLIER_IN_ROOM = (EARLY_ATTENTION, EARLY_LAYERS, EARLY_REGIONS)
+"""These have them beside the others. What is tried last must leave a part of the SRAM free, or take nothing of it: what is written to memory
+that is still in use waits, which costs more than is gained."""
 ROOM_SHARE = 16
 SMEM_BUFFER_BYTES = SMEM_BYTES // 2  # the rest is for the mailbox, the layer table, descriptors and spilled scalars
 
@@ -113,7 +117,7 @@ def lasting(function: FuncOp) -> list[Lifetime]:
 
 def busiest_bytes(lifetimes: Iterable[Lifetime]) -> int:
     """The most that buffers take at one time."""
-    return most_at_once((life.first, life.last, life.size_bytes) for life in lifetimes)
+    return most_at_once((*span, life.size_bytes) for life in lifetimes for span in life.spans)
 
 
 def smem_bytes_of(function: FuncOp) -> int:
@@ -121,10 +125,12 @@ def smem_bytes_of(function: FuncOp) -> int:
     return sum(op.size_bytes.value.data for op in ops_of(tile.AllocOp, function) if op.space.data == "smem")
 
 
-def need_of(ctx: Context, module: ModuleOp, plan: TilePlan, *, clean: bool = False, rows: bool = False) -> Need:
+def need_of(
+    ctx: Context, module: ModuleOp, plan: TilePlan, room_bytes: int, *, clean: bool = False, rows: bool = False
+) -> Need:
     """What a plan needs, found by lowering the functions. `clean`: as the passes behind leave it, which merge views and with them change
     how long buffers are in use; refinements fill the SRAM, and would else not fit in the end. `rows`: what of it are rows and scores is
-    wanted, too."""
+    wanted, too. `room_bytes`: of the SRAM."""
     sources = ops_of(FuncOp, module)
     if not sources:
         raise CompileError("the module has no function to choose a plan for")
@@ -138,7 +144,7 @@ def need_of(ctx: Context, module: ModuleOp, plan: TilePlan, *, clean: bool = Fal
     DoubleBufferPass().apply(ctx, trial)
     if clean:
         CsePass().apply(ctx, trial)
-    size_bytes = max(solve(buffer_lifetimes(function, "sram")[1]).size_bytes for function in functions)
+    size_bytes = max(solve(buffer_lifetimes(function, "sram")[1], room_bytes).size_bytes for function in functions)
     smem_bytes = max(map(smem_bytes_of, functions))
     return Need(plan, size_bytes, smem_bytes, row_bytes, score_bytes)
 
@@ -195,7 +201,7 @@ class ChooseTilingPass(ModulePass):
         for plan in plans:
             if plan.chunk > 1 and any(need.excludes(plan, self.sram_bytes) for need in tried):
                 continue
-            tried.append(need_of(ctx, module, plan, rows=True))
+            tried.append(need_of(ctx, module, plan, self.sram_bytes, rows=True))
             if self.fits(tried[-1]):
                 return plan
         return None
@@ -266,6 +272,7 @@ class ChooseTilingPass(ModulePass):
         """A plan with values in DRAM, such that less is moved, and the matrix unit has work while rows are normalised, as far as there is
         room: values that need not lie in DRAM stay in SRAM, and first strips come early."""
         best = next(need for need in reversed(tried) if need.plan == plan)
+        roomy_bytes = self.sram_bytes - self.sram_bytes // ROOM_SHARE
         module = without_encoder(module)
 
         def is_possible(*, kept: int = 0, early: int = 0, wide_tile: int = 0, staying: int = 0) -> bool:
@@ -274,8 +281,9 @@ class ChooseTilingPass(ModulePass):
             plan = replace(plan, wide_tile=wide_tile or plan.wide_tile, staying=staying or plan.staying)
             if any(need.plan == plan for need in tried):
                 return False
-            tried.append(need_of(ctx, module, plan, clean=True))
-            best = tried[-1] if self.fits(tried[-1]) else best
+            tried.append(need_of(ctx, module, plan, self.sram_bytes, clean=True))
+            is_crowded = early == EARLY_REGIONS and tried[-1].size_bytes > max(best.size_bytes, roomy_bytes)
+            best = tried[-1] if self.fits(tried[-1]) and not is_crowded else best
             return best is tried[-1]
 
         tiles = [] if plan.tokens else wide_tiles(module, plan, self.sram_bytes)
@@ -287,6 +295,7 @@ class ChooseTilingPass(ModulePass):
         for number in () if plan.tokens else kept_first(module, best.plan, self.sram_bytes):
             is_possible(kept=1 << number)
         idle = {EARLY_WIDE: best.plan.wide_tile > 0, EARLY_BESIDE: not has_rows_beside(module, best.plan)}
+        idle[EARLY_GROUPS] = not has_groups_in_a_row(module)
         earlier = [early for early in EARLIER if not idle.get(early)]
         if not is_possible(early=sum(earlier)):
             for early in earlier:
@@ -294,7 +303,7 @@ class ChooseTilingPass(ModulePass):
         for early in EARLIER_IN_ROOM[
             : 1 if plan.tokens else None
         ]:  # where each layer takes all tokens, none follows a chunk
-            if best.size_bytes + self.sram_bytes // ROOM_SHARE <= self.sram_bytes:
+            if early != EARLY_ATTENTION or best.size_bytes <= roomy_bytes:
                 is_possible(early=early)
         return best.plan
 
@@ -303,7 +312,7 @@ class ChooseTilingPass(ModulePass):
     ) -> TilePlan | None:
         """The first of some plans that fits; `tried` as of first_fitting."""
         for plan in plans:
-            tried.append(need_of(ctx, module, plan))
+            tried.append(need_of(ctx, module, plan, self.sram_bytes))
             if self.fits(tried[-1]):
                 return plan
         return None

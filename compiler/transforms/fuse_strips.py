@@ -4,7 +4,7 @@
     %u = slmq.matmul ..                            %g = slmq.matmul .. ; %u = slmq.matmul .. ; %s = slmq.activation ..
     %s = slmq.activation "silu" %g        ->       %p = slmq.mul %s, %u
     %m = slmq.mul %s, %u                           slmq.yield %p }
-Rotary embedding and rounding join too. An op joins when its operands and its result have the group's column count and are
+Norms of heads, rotary embedding and rounding join too. An op joins when its operands and its result have the group's column count and are
 produced in the group or before it. The sampler ends a group. A group whose inner value is needed by an op in between is not
 extended past that op.
 """
@@ -21,9 +21,8 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from compiler.dialects import slm, slmq
+from compiler.lowering.norms import is_head_norm
 
-HEAD_BY_HEAD = (slmq.RopeOp, slmq.RoundOp)
-"""Ops that a strip of whole heads can have, too."""
 ELEMENTWISE = (slmq.ScaleOp, slmq.OffsetOp, slmq.ActivationOp, slmq.AddOp, slmq.SubOp, slmq.MulOp, slmq.DivOp)
 
 
@@ -33,6 +32,11 @@ class Group:
 
     columns: int
     ops: list[Operation] = field(default_factory=list[Operation])
+
+
+def is_head_by_head(op: Operation) -> bool:
+    """Whether a strip of whole heads can have an op."""
+    return isinstance(op, (slmq.RopeOp, slmq.RoundOp)) or is_head_norm(op)
 
 
 def columns_of(value: SSAValue) -> int:
@@ -75,7 +79,7 @@ def find_groups(block: Block) -> list[Group]:
     for op in block.ops:
         if isinstance(op, slmq.MatmulOp):
             groups[op] = Group(op.rows, [op])
-        elif isinstance(op, (*ELEMENTWISE, *HEAD_BY_HEAD, slmq.SampleOp)):
+        elif isinstance(op, (*ELEMENTWISE, slmq.SampleOp)) or is_head_by_head(op):
             found = joins(op, groups)
             if not found:
                 continue

@@ -202,11 +202,11 @@ def test_chunks_are_left_out_only_if_no_plan_of_theirs_fits(sram_bytes: int, cha
     module = lower(tiny_program(**changes), chosen, stop_after="slmq")
     choice = ChooseTilingPass(sram_bytes, chosen.machine.mxu_rows, chosen.context)
     plans = list(candidates(module, choice, CHUNKS))
-    first = need_of(make_context(), module, plans[0], rows=True)
+    first = need_of(make_context(), module, plans[0], 1 << 21, rows=True)
     excluded = [plan for plan in plans if first.excludes(plan, sram_bytes)]
     assert excluded
     for plan in plans:
-        need = need_of(make_context(), module, plan, rows=True)
+        need = need_of(make_context(), module, plan, 1 << 21, rows=True)
         assert need.size_bytes >= need.score_bytes >= need.row_bytes
         assert need.row_bytes * first.plan.chunk >= first.row_bytes * plan.chunk
         if plan.kv_heads >= first.plan.kv_heads:
@@ -215,5 +215,5 @@ def test_chunks_are_left_out_only_if_no_plan_of_theirs_fits(sram_bytes: int, cha
             break
     assert plan not in excluded
     with pytest.raises(ValueError, match="rows and scores is not known"):
-        need_of(make_context(), module, plan).excludes(plan, sram_bytes)
+        need_of(make_context(), module, plan, 1 << 21).excludes(plan, sram_bytes)
     assert choice.first_fitting(make_context(), module, candidates(module, choice, CHUNKS), []) == plan
