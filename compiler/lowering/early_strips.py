@@ -56,7 +56,7 @@ class EarlyStrips:
 
     def begin(self) -> None:
         """Makes the buffers, in front of the loop in which they are filled; the input has its place."""
-        self.products = self.streams.products
+        self.products = self.streams.products()
         self.low.early[self.op] = self
 
     def multiply(self, first: Index, rows: Index, most: int) -> None:

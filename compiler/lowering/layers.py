@@ -10,6 +10,8 @@ from compiler.dialects import slm
 from compiler.lowering.ahead import NextLayer
 from compiler.lowering.builder import Index
 from compiler.lowering.kinds import kind_chain, layers_of
+from compiler.lowering.next_rows import NextRows
+from compiler.lowering.row_regions import LowerOp
 from compiler.lowering.spilling import copy_spilled, new_spilled
 from compiler.lowering.tensors import on_chip
 from compiler.lowering.values import Lowering, Tensor, Upcoming, dies_at
@@ -21,7 +23,9 @@ OUTSIDE = -1  # marks the end of the layers
 LowerBlock = Callable[[Lowering, Block, Upcoming | None], None]
 
 
-def lower_layers(low: Lowering, op: slm.LayersOp, following: Sequence[Operation], lower_block: LowerBlock) -> None:
+def lower_layers(
+    low: Lowering, op: slm.LayersOp, following: Sequence[Operation], lower_block: LowerBlock, lower_op: LowerOp
+) -> None:
     """Layer i reads and writes the same buffers; a body whose result is elsewhere copies it there. `following`: the ops behind.
 
     Each layer is marked for the profile; the mark behind the last one ends it.
@@ -31,6 +35,11 @@ def lower_layers(low: Lowering, op: slm.LayersOp, following: Sequence[Operation]
     ahead = NextLayer.of(low, op, following) if low.plan.looks_beyond_layers else None
     if ahead is not None:
         ahead.load_first()
+    for kind in range(len(op.kinds)):
+        low.values.update(zip(op.body(kind).args, carried, strict=True))
+    low.next_rows = NextRows.of(low, op, ahead, lower_op)
+    if low.next_rows is not None:
+        low.next_rows.make_first()
 
     def layer(index: SSAValue, _: list[SSAValue]) -> list[Index]:
         low.layer = index
@@ -40,7 +49,7 @@ def lower_layers(low: Lowering, op: slm.LayersOp, following: Sequence[Operation]
 
     b.loop(0, count, 1, layer)
     b.mark(MARK_LAYER, OUTSIDE)
-    low.layer = None
+    low.layer = low.next_rows = None
     if ahead is not None:
         ahead.behind.hand_over()
     for out, tensor in zip(op.outs, carried, strict=True):
@@ -66,10 +75,10 @@ def lower_kind(
 ) -> None:
     body = op.body(kind)
     low.layers = layers_of(op, kind)
-    for arg, tensor in zip(body.args, carried, strict=True):
-        low.values[arg] = tensor
     if ahead is not None:
         ahead.begin(kind)
+    if low.next_rows is not None:
+        low.next_rows.begin(kind)
     lower_block(low, body, ahead)
     if ahead is not None and not ahead.is_loaded:
         ahead.load()

@@ -10,6 +10,7 @@ from compiler.dialects import slm, slmq, tile
 from compiler.dialects.slm import row_shape
 from compiler.dialects.slm.norms import NormBase
 from compiler.lowering.builder import Index, Place, TileBuilder, place_of
+from compiler.lowering.spilling import blocks_view, staged_view
 from compiler.lowering.tensors import load_vector, vector_place
 from compiler.lowering.values import Lowering, VectorKey
 
@@ -65,18 +66,30 @@ class Norm:
         self.shape = (*outer, *([self.owners] if own else []), self.size)
         result = low.result(op.result, "normed")
         low.values[op.result] = result
-        self.source, self.target = low.view(x, self.shape), low.view(result, self.shape)
+        self.target = low.view(result, self.shape)
+        self.source, self.like_source = self.target, self.target
+        """x, and the result in the same order."""
+        if x.block:
+            blocks = x.columns // x.block
+            self.source = blocks_view(low, x, (0, x.rows), 0, blocks)
+            self.like_source = staged_view(low, result.place, x, x.row_bytes, x.rows, blocks)
+        else:
+            self.source = low.view(x, self.shape)
+        self.x = x
         self._sums = low.new("norm", "f32", (*self.shape[:-1], 1), low.rows)
 
     def inverse_root_mean(self, eps: float) -> SSAValue:
-        """1 / sqrt(sum(target) * (1/d) + eps) for each sum, broadcast over the normalised dimension.
+        """1 / sqrt(sum(target) * (1/d) + eps) for each sum, broadcast over the normalised dimension of x.
 
         eps waits in memory: a product and a sum in one instruction are sooner done than two that wait for each other.
         """
         low, b, r = self.low, self.low.builder, self.low.view(self._sums)
         addends, ones = low.filled(self._sums, eps, "eps"), low.filled(self._sums, 1.0)
         sum_and_root(b, r, self.target, self.size, low.view(addends))
-        return low.stretched(low.divide(ones, self._sums), self.shape)
+        inverse, x = low.divide(ones, self._sums), self.x
+        if x.block:
+            return b.view(inverse.place, "f32", [x.block, x.rows, x.columns // x.block], [0, 4, 0])
+        return low.stretched(inverse, self.shape)
 
     def vector(self, weight: slm.WeightAttr, label: str, offset: float = 0.0) -> SSAValue:
         """A weight in f32, plus a constant, loaded into SRAM and broadcast over the rows."""
@@ -94,9 +107,16 @@ def lower_rms_norm(low: Lowering, op: slmq.RmsNormOp) -> None:
     """y = (x * (1 / sqrt(sum(x*x) * (1/d) + eps))) * w."""
     b, norm = low.builder, Norm(low, op)
     weight = norm.vector(op.weight, "norm_weight", op.offset.value.data)
-    b.vbin("mul", norm.target, norm.source, norm.source)
-    b.vbin("mul", norm.target, norm.source, norm.inverse_root_mean(op.eps.value.data))
+    b.vbin("mul", norm.like_source, norm.source, norm.source)
+    b.vbin("mul", norm.like_source, norm.source, norm.inverse_root_mean(op.eps.value.data))
     b.vbin("mul", norm.target, norm.target, weight)
+
+
+def reads_blocks(value: SSAValue) -> bool:
+    """Whether all that is done to a value of one dimension is a norm that can read it where its columns lie in blocks."""
+    return value.has_one_use() and all(
+        isinstance(use.operation, slmq.RmsNormOp) and len(row_shape(value)) == 1 for use in value.uses
+    )
 
 
 def lower_layer_norm(low: Lowering, op: slmq.LayerNormOp) -> None:

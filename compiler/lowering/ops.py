@@ -81,7 +81,7 @@ def lower_ops(
     beside: slmq.RowsOp | None = None
     for position, op in enumerate(ops):
         rest = ops[position + 1 :]
-        if op is beside:
+        if op is beside or (low.next_rows is not None and low.next_rows.is_done(op)):
             continue
         beside = region_beside(low.plan, op, rest)
         if beside is not None:
@@ -176,7 +176,7 @@ def lower_op(low: Lowering, op: Operation, following: Sequence[Operation] = ()) 
         elif isinstance(op, slm.MixtureOp):
             lower_mixture(low, op, lower_block)
         elif isinstance(op, slm.LayersOp):
-            lower_layers(low, op, following, lower_block)
+            lower_layers(low, op, following, lower_block, lower_op)
         elif type(op) in LOWERINGS:
             LOWERINGS[type(op)](low, op)
         else:

@@ -27,12 +27,21 @@ WORD_BYTES = 4
 INPUT_TILE_SHARE = 4
 K_TILE_UNIT = 64  # a multiple of the sum quantum, and of the lanes of the larger arrays
 
-EARLY_KEYS, EARLY_NARROW, EARLY_ATTENTION, EARLY_LAYERS, EARLY_WIDE, EARLY_BESIDE, EARLY_GROUPS, EARLY_REGIONS = (
-    1 << bit for bit in range(8)
-)
+(
+    EARLY_KEYS,
+    EARLY_NARROW,
+    EARLY_ATTENTION,
+    EARLY_LAYERS,
+    EARLY_WIDE,
+    EARLY_BESIDE,
+    EARLY_GROUPS,
+    EARLY_REGIONS,
+    EARLY_ROWS,
+) = (1 << bit for bit in range(9))
 """What comes early: the first keys of a group of heads; the first strips behind rows that are worked on in tiles of the largest size,
 behind attention, of the next layer, and behind wider rows; rows in front of attention, beside products (rows_beside.py); the first strips
-behind another group of products; those that do not come earlier, in front of the region of rows that makes their input."""
+behind another group of products; those that do not come earlier, in front of the region of rows that makes their input; with those of
+the next layer, the rows that they read (next_rows.py)."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +112,10 @@ class TilePlan:
     @property
     def looks_beyond_layers(self) -> bool:
         return self.ahead > 0 or self.early & EARLY_LAYERS > 0
+
+    @property
+    def passes_rows_on(self) -> bool:
+        return self.early & EARLY_LAYERS > 0 and self.early & EARLY_ROWS > 0
 
     @property
     def spills(self) -> bool:

@@ -18,9 +18,9 @@ from compiler.dialects.slm import row_shape
 from compiler.lowering.attention import appended
 from compiler.lowering.attention_blocks import append_rows
 from compiler.lowering.builder import Index, Place, element_bytes
-from compiler.lowering.norms import load_vectors
+from compiler.lowering.norms import load_vectors, reads_blocks
 from compiler.lowering.plan import ROW_TILES, TilePlan
-from compiler.lowering.spilling import fill_rows, new_spilled, staging, store_rows
+from compiler.lowering.spilling import fill_rows, new_spilled, rows_in_blocks, staging, store_rows
 from compiler.lowering.values import Lowering, Tensor, dies_at, rows_of
 from compiler.sizes import to_granules
 
@@ -84,12 +84,18 @@ class RowTiles:
         self.outs = self.outputs()
         self.vectors = load_vectors(low, op)
         self.pairs: dict[tuple[Tensor, str], SSAValue] = {}
+        pairs = zip(op.body.block.args, self.sources, strict=True)
+        self.direct = [s for arg, s in pairs if s.block and s.place.space == "sram" and reads_blocks(arg)]
+        """Sums that are read where they are."""
+        self.behind = low.next_rows if low.next_rows is not None and low.next_rows.is_last(op) else None
 
     def run(self) -> None:
         b, low = self.b, self.low
         self.start()
         if self.early is not None:
             self.early.begin()
+        if self.behind is not None:
+            self.behind.prepare(self.most)
         if low.plan.buffers == 2 and any(source.block for source in self.sources):
             with b.keeping_buffers():
                 self.hold()
@@ -105,7 +111,8 @@ class RowTiles:
     def hold(self) -> None:
         """Makes the buffers for rows of values in DRAM, in two turns."""
         for label, tensors in ((LOADED, self.sources), (MADE, self.outs)):
-            self.pairs |= {(t, label): self.b.alloc(label, 2 * self.size_bytes(t)) for t in tensors if t.block}
+            moved = [tensor for tensor in tensors if tensor.block and tensor not in self.direct]
+            self.pairs |= {(tensor, label): self.b.alloc(label, 2 * self.size_bytes(tensor)) for tensor in moved}
 
     def one_by_one(self, first: SSAValue, _: list[SSAValue]) -> list[Index]:
         loaded = self.some(self.sources, LOADED, first, None)
@@ -156,6 +163,8 @@ class RowTiles:
         def rows(tensor: Tensor) -> Tensor:
             if not tensor.block:
                 return rows_of(low, tensor, first, count)
+            if tensor in self.direct:
+                return rows_in_blocks(low, tensor, first, count)
             if turn is None:
                 return staging(low, tensor, count, self.most, label)
             place = Place("sram", self.pairs[tensor, label], b.mul(turn, self.size_bytes(tensor)))
@@ -165,7 +174,7 @@ class RowTiles:
 
     def load(self, first: Index, loaded: Sequence[Tensor]) -> None:
         for tensor, rows in zip(self.sources, loaded, strict=True):
-            if tensor.block:
+            if tensor.block and tensor not in self.direct:
                 fill_rows(self.low, tensor, first, rows)
 
     def outputs(self) -> list[Tensor]:
@@ -216,3 +225,5 @@ class RowTiles:
                 append_rows(b, self.caches[result], first, inner.values[value])
             elif out.block:
                 store_rows(low, out, first, inner.values[value])
+        if self.behind is not None:
+            self.behind.work(first, [inner.values[value] for value in results], self.op)

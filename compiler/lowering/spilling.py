@@ -59,6 +59,13 @@ def staged_view(low: Lowering, place: Place, of: Tensor, row_bytes: int, rows: I
     return low.builder.view(place, of.dtype, [of.block, rows, blocks], [size, row_bytes, of.block * size])
 
 
+def rows_in_blocks(low: Lowering, tensor: Tensor, first: Index, count: Index) -> Tensor:
+    """Some rows where they are."""
+    b, row_bytes = low.builder, tensor.block * element_bytes(tensor.dtype)
+    place = replace(tensor.place, offset=b.add(tensor.place.offset, b.mul(first, row_bytes)))
+    return replace(tensor, place=place, rows=count)
+
+
 def staging(low: Lowering, tensor: Tensor, rows: Index, most: int, label: str) -> Tensor:
     """A buffer for at most `most` rows of a tensor in SCRATCH, filled anew in each turn of a loop."""
     place = Place("sram", low.builder.alloc(label, most * tensor.row_bytes, stream=True))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 
 from compiler.dialects import slmq
+from compiler.emit.weight_layout import WORD_BYTES
 from compiler.lowering.matmul import Product
 from compiler.lowering.row_strips import MOST_TURNS, RowStreams, weight_place
 from compiler.lowering.strip_shapes import strip_shapes, wide_product
 from compiler.lowering.values import Lowering
 from compiler.lowering.weight_stream import Room, Strip, Turns, WeightStream
 from compiler.lowering.wide_streams import WideStreams
+from compiler.sizes import to_granules
 
 
 class StripStreams:
@@ -26,23 +27,27 @@ class StripStreams:
         self.turns = 2 if low.plan.buffers == 2 and self.strips > 1 else 1
         self.of = {m: WeightStream(low.builder, m, shape, self.turns) for m, shape in shapes.items()}
         self.is_ahead = False
-        self.before: StripStreams | None = None
-        """The streams of the group in front, whose buffers these share."""
+        self.has_pairs = self.turns == 2
+        self.sums: Sequence[Turns | None] = [None] * len(self.of)
+        self.made: dict[slmq.MatmulOp, Product] = {}
 
-    @cached_property
     def products(self) -> dict[slmq.MatmulOp, Product]:
-        """With their buffers."""
-        sums: list[Turns | None] = [None] * len(self.of)
-        if self.before is not None:
-            sums = [product.sums.behind(self.before.strips) for product in self.before.products.values()]
-        return {
-            m: Product(self.low, stream, weight_place(self.low, stream), self.rows, self.turns, turns)
-            for (m, stream), turns in zip(self.of.items(), sums, strict=True)
-        }
+        """With their buffers, made once."""
+        if not self.made:
+            self.made = {
+                m: Product(self.low, stream, weight_place(self.low, stream), self.rows, self.turns, sums)
+                for (m, stream), sums in zip(self.of.items(), self.sums, strict=True)
+            }
+        return self.made
 
-    @property
-    def has_pairs(self) -> bool:
-        return self.turns == 2 or self.before is not None
+    def take_sums(self, sums: Sequence[Turns]) -> None:
+        """New products, with their sums in these buffers."""
+        self.sums, self.made = sums, {}
+
+    def sum_rooms(self) -> list[Room]:
+        """What the sums of each product take."""
+        turn_bytes = to_granules(self.low.most_rows * self.rows * WORD_BYTES)
+        return [Room("products", turn_bytes, self.turns) for _ in self.of]
 
     def can_take_turns_with(self, before: StripStreams) -> bool:
         """Whether the strips of the group in front are as large, and whole."""
@@ -53,8 +58,8 @@ class StripStreams:
 
     def take_turns_with(self, before: StripStreams) -> None:
         """Goes on in the buffers of the group in front."""
-        assert before.products  # they have their buffers
-        self.before = before
+        self.take_sums([product.sums.behind(before.strips) for product in before.products().values()])
+        self.has_pairs = True
         for mine, others in zip(self.of.values(), before.of.values(), strict=True):
             mine.take_turns_with(others, before.strips)
 

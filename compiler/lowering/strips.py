@@ -82,7 +82,7 @@ class StripLoop:
         self.low, self.b, self.members, self.results, self.streams = low, low.builder, members, results, streams
         self.columns, self.rows, self.turns = streams.columns, streams.rows, streams.turns
         self.done = early.count * self.rows if early is not None else 0
-        self.products = early.products if early is not None else streams.products
+        self.products = early.products if early is not None else streams.products()
         self.end, self.beside = streams.strips * self.rows, beside
 
     def run(self) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from compiler.lowering.ahead import Ahead
     from compiler.lowering.early_strips import EarlyStrips
     from compiler.lowering.late_rows import LateRows
+    from compiler.lowering.next_rows import NextRows
     from compiler.lowering.row_strips import RowStreams
     from compiler.lowering.rows_beside import RowsBeside
     from compiler.lowering.strip_streams import StripStreams
@@ -89,7 +90,7 @@ class Lowering:
     groups whose first weights are on their way already. begun: loads of which the first ones have been issued, the others come while the
     next attention ends. early: groups whose first strips are multiplied already. copies: of rows in DRAM, which a
     region has for itself. late: rows that are quantised beside the product that reads them. beside: what a group of products works on
-    beside them.
+    beside them. next_rows: what the last region of a layer does for the next one.
     """
 
     builder: TileBuilder
@@ -123,6 +124,7 @@ class Lowering:
     early: dict[slmq.StripsOp, EarlyStrips] = field(default_factory=dict[slmq.StripsOp, "EarlyStrips"])
     copies: set[SSAValue] = field(default_factory=set[SSAValue])
     beside: dict[slmq.StripsOp, RowsBeside] = field(default_factory=dict[slmq.StripsOp, "RowsBeside"])
+    next_rows: NextRows | None = None
     late: dict[SSAValue, LateRows] = field(default_factory=dict[SSAValue, "LateRows"])
 
     def __post_init__(self) -> None:

@@ -41,6 +41,7 @@ from compiler.errors import CompileError
 from compiler.images import encoder_of
 from compiler.lowering.attention_blocks import SCORE_BUFFERS
 from compiler.lowering.early_strips import has_groups_in_a_row
+from compiler.lowering.next_rows import has_next_rows
 from compiler.lowering.plan import (
     EARLY_ATTENTION,
     EARLY_BESIDE,
@@ -49,6 +50,7 @@ from compiler.lowering.plan import (
     EARLY_LAYERS,
     EARLY_NARROW,
     EARLY_REGIONS,
+    EARLY_ROWS,
     EARLY_WIDE,
     PLAN_ATTRIBUTE,
     TilePlan,
@@ -73,9 +75,9 @@ MOST_MIXED = 12
 EARLIER = (EARLY_KEYS, EARLY_NARROW, EARLY_BESIDE, EARLY_GROUPS, EARLY_WIDE)
 """What comes early where there is room for it: what gains most first. These have their buffers where few others are in use, and are
 mostly possible all together."""
-EARLIER_IN_ROOM = (EARLY_ATTENTION, EARLY_LAYERS, EARLY_REGIONS)
-"""These have them beside the others. What is tried last must leave a part of the SRAM free, or take nothing of it: what is written to memory
-that is still in use waits, which costs more than is gained."""
+EARLIER_IN_ROOM = (EARLY_ATTENTION, EARLY_LAYERS, EARLY_ROWS, EARLY_REGIONS)
+"""These have them beside the others. What is tried last must leave a part of the SRAM free, or take nothing of it: what is written to
+memory that is still in use waits, which costs more than is gained."""
 ROOM_SHARE = 16
 SMEM_BUFFER_BYTES = SMEM_BYTES // 2  # the rest is for the mailbox, the layer table, descriptors and spilled scalars
 
@@ -300,11 +302,12 @@ class ChooseTilingPass(ModulePass):
         if not is_possible(early=sum(earlier)):
             for early in earlier:
                 is_possible(early=early)
-        for early in EARLIER_IN_ROOM[
-            : 1 if plan.tokens else None
-        ]:  # where each layer takes all tokens, none follows a chunk
-            if early != EARLY_ATTENTION or best.size_bytes <= roomy_bytes:
-                is_possible(early=early)
+        for early in EARLIER_IN_ROOM[:1] if plan.tokens else EARLIER_IN_ROOM:  # then no layer follows a chunk
+            if early == EARLY_ATTENTION and best.size_bytes > roomy_bytes:
+                continue
+            if early == EARLY_ROWS and not (best.plan.early & EARLY_LAYERS and has_next_rows(module)):
+                continue
+            is_possible(early=early)
         return best.plan
 
     def any_fitting(
