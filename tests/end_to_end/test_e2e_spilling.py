@@ -10,59 +10,22 @@ import pytest
 
 from compiler.analysis import tile_plans
 from compiler.dialects import tile
-from compiler.driver import Options, lower
+from compiler.driver import lower
 from compiler.lowering import strips
-from compiler.lowering.plan import (
-    EARLY_ATTENTION,
-    EARLY_BESIDE,
-    EARLY_KEYS,
-    EARLY_LAYERS,
-    EARLY_NARROW,
-    EARLY_WIDE,
-    TilePlan,
-)
+from compiler.lowering.plan import TilePlan
 from compiler.lowering.wide_products import stays_in_sums
-from compiler.program import Program
 from compiler.transforms import choose_tiling
 from compiler.transforms.choose_tiling import ChooseTilingPass
 from frontends import load_program
 from tests.end_to_end.e2e_support import PUBLISHED, SCHEMES, check_bits, options, prompt_of, some_quick, tiny_program
 from tests.end_to_end.mixture_support import program_of
-
-SRAM_BYTES = 40 << 10
-WIDE: dict[str, Any] = {
-    "hidden_size": 64,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 16,
-    "intermediate_size": 160,
-    "num_hidden_layers": 2,
-}
-MANY_HEADS = WIDE | {"num_key_value_heads": 4}
+from tests.end_to_end.spilling_support import MANY_HEADS, SRAM_BYTES, WIDE, check, layered, plan_of, starve
 
 
 @pytest.fixture
 def starved(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
-    """Every plan counts as starved, and one with values in DRAM is taken where there is one."""
-
-    def starved(*_: object) -> bool:
-        return True
-
-    def other_first(_: object, __: object, plan: Any, other: Any) -> Any:
-        return other or plan
-
-    monkeypatch.setattr(ChooseTilingPass, "is_starved", starved)
-    monkeypatch.setattr(ChooseTilingPass, "cheaper", other_first)
+    starve(monkeypatch)
     yield
-
-
-def plan_of(program: Program, chosen: Options) -> TilePlan:
-    return TilePlan.of(lower(program, chosen, "tile"))
-
-
-def check(program: Program, chosen: Options, length: int) -> TilePlan:
-    check_bits(program, chosen, prompt_of(length, 67), 3)
-    return plan_of(program, chosen)
 
 
 @pytest.mark.usefixtures("starved")
@@ -86,21 +49,6 @@ def test_bits(name: str, scheme: str) -> None:
 def test_tails(length: int) -> None:
     chosen = options("tiny", "w8a8", 300, sram_bytes=SRAM_BYTES)
     assert check(tiny_program(4, **MANY_HEADS), chosen, length).spills
-
-
-@pytest.mark.usefixtures("starved")
-@pytest.mark.parametrize(
-    "early", [EARLY_KEYS, EARLY_NARROW, EARLY_NARROW | EARLY_WIDE, EARLY_NARROW | EARLY_ATTENTION | EARLY_LAYERS]
-)
-@pytest.mark.parametrize("length", [33, 140])
-def test_early(monkeypatch: pytest.MonkeyPatch, early: int, length: int) -> None:
-    """What comes before its time, each alone and where there is room for it; whole blocks of keys, as for the first ones."""
-    monkeypatch.setattr(choose_tiling, "EARLIER", (early,))
-    monkeypatch.setattr(choose_tiling, "EARLIER_IN_ROOM", ())
-    monkeypatch.setattr(choose_tiling, "kept_first", lambda *_: [])
-    chosen = options("tiny", "w8a8", 160, sram_bytes=320 << 10)
-    monkeypatch.setattr(ChooseTilingPass, "first_fitting", lambda *_: None)
-    assert check(tiny_program(4, **MANY_HEADS), chosen, length).early == early
 
 
 @pytest.fixture
@@ -144,23 +92,6 @@ def test_tails_of_streamed_inputs(length: int) -> None:
     assert check(program, chosen, length).stream_bytes
 
 
-def layered(weights: str, body: str, heads: int = 4, sizes: str = "") -> str:
-    """A model whose layers have these weights and do this to x. `sizes`: further ones, which the weights use."""
-    return f"""architecture rows for "rows"
-config {{ V = .v ?? 67; d = .d ?? 64; L = .l ?? 2; H = .h ?? {heads}; hd = .hd ?? 16; {sizes}}}
-weights {{
-  embed: embedding(V, d)
-  layers[i < L] {{ {weights} }}
-  head: linear(d -> V)
-}}
-def forward(tokens: [T]) {{
-  x = embed(tokens)
-  for i in layers {{{body}}}
-  return head(x)
-}}
-"""
-
-
 ACTIVATIONS = layered(
     "a, b: rms_norm(d, 1e-5); q, k, v: linear(d -> [H, hd]); o: linear([H, hd] -> d); w: linear(d -> d)",
     """
@@ -196,30 +127,6 @@ def test_parallel_sums(total: str) -> None:
     """A sum of two products in the place of what they are added to, but not where another sum is there."""
     program = program_of(PARALLEL.replace("SUM", total))
     assert check(program, options("tiny", "w8a8", 64, sram_bytes=SRAM_BYTES), 30).spills
-
-
-NORMED = layered(
-    "a: rms_norm(d, 1e-5); qn, kn: rms_norm([H, hd], 1e-5); q, k, v: linear(d -> [H, hd]); o: linear([H, hd] -> d)",
-    """
-    h = a(x)
-    x += o(attention(qn(q(h)), kn(k(h)), v(h)))
-    """,
-    heads=8,
-)
-
-
-@pytest.mark.parametrize("scheme", ["w8a8", "bf16"])
-@pytest.mark.parametrize("length", [33, 140])
-def test_rows_beside_products(monkeypatch: pytest.MonkeyPatch, scheme: str, length: int) -> None:
-    """Norms of queries and keys while values are multiplied; keys go to the cache from there."""
-    monkeypatch.setattr(choose_tiling, "EARLIER", (EARLY_BESIDE,))
-    monkeypatch.setattr(choose_tiling, "EARLIER_IN_ROOM", ())
-    monkeypatch.setattr(choose_tiling, "kept_first", lambda *_: [])
-    monkeypatch.setattr(ChooseTilingPass, "is_starved", lambda *_: True)
-    monkeypatch.setattr(ChooseTilingPass, "first_fitting", lambda *_: None)
-    monkeypatch.setattr(choose_tiling, "SPILL_SHARES", ((64, 64, 4),))
-    chosen = options("tiny", scheme, 160, chunk=24, sram_bytes=128 << 10)
-    assert check(program_of(NORMED), chosen, length).early == EARLY_BESIDE
 
 
 FAMILIES = [

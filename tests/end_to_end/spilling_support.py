@@ -1,0 +1,73 @@
+"""Plans with values in DRAM for models so small that no machine would need them, and models whose layers are given as text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from compiler.driver import Options, lower
+from compiler.lowering.plan import TilePlan
+from compiler.program import Program
+from compiler.transforms import choose_tiling
+from compiler.transforms.choose_tiling import ChooseTilingPass
+from tests.end_to_end.e2e_support import check_bits, prompt_of
+
+SRAM_BYTES = 40 << 10
+WIDE: dict[str, Any] = {
+    "hidden_size": 64,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "intermediate_size": 160,
+    "num_hidden_layers": 2,
+}
+MANY_HEADS = WIDE | {"num_key_value_heads": 4}
+
+
+def starve(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every plan counts as starved, and one with values in DRAM is taken where there is one."""
+
+    def starved(*_: object) -> bool:
+        return True
+
+    def other_first(_: object, __: object, plan: Any, other: Any) -> Any:
+        return other or plan
+
+    monkeypatch.setattr(ChooseTilingPass, "is_starved", starved)
+    monkeypatch.setattr(ChooseTilingPass, "cheaper", other_first)
+
+
+def only_early(monkeypatch: pytest.MonkeyPatch, early: int) -> None:
+    """Values lie in DRAM wherever they can, and this comes before its time."""
+    starve(monkeypatch)
+    monkeypatch.setattr(choose_tiling, "EARLIER", (early,))
+    monkeypatch.setattr(choose_tiling, "EARLIER_IN_ROOM", ())
+    monkeypatch.setattr(choose_tiling, "kept_first", lambda *_: [])
+    monkeypatch.setattr(ChooseTilingPass, "first_fitting", lambda *_: None)
+
+
+def plan_of(program: Program, chosen: Options) -> TilePlan:
+    return TilePlan.of(lower(program, chosen, "tile"))
+
+
+def check(program: Program, chosen: Options, length: int) -> TilePlan:
+    check_bits(program, chosen, prompt_of(length, 67), 3)
+    return plan_of(program, chosen)
+
+
+def layered(weights: str, body: str, heads: int = 4, sizes: str = "") -> str:
+    """A model whose layers have these weights and do this to x. `sizes`: further ones, which the weights use."""
+    return f"""architecture rows for "rows"
+config {{ V = .v ?? 67; d = .d ?? 64; L = .l ?? 2; H = .h ?? {heads}; hd = .hd ?? 16; {sizes}}}
+weights {{
+  embed: embedding(V, d)
+  layers[i < L] {{ {weights} }}
+  head: linear(d -> V)
+}}
+def forward(tokens: [T]) {{
+  x = embed(tokens)
+  for i in layers {{{body}}}
+  return head(x)
+}}
+"""
