@@ -11,6 +11,7 @@ from xdsl.dialects import arith, scf
 from xdsl.dialects.builtin import IndexType, IntegerAttr, UnknownLoc
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Operation, Region, SSAValue
+from xdsl.utils.exceptions import VerifyException
 
 from compiler.analysis.buffer_lifetimes import Lifetime, buffer_lifetimes
 from compiler.analysis.sram_solver import GRANULE_BYTES, check, kept_longer, lower_bound, solve
@@ -26,8 +27,32 @@ def lifetimes(draw: st.DrawFn) -> list[Lifetime]:
     for index in range(draw(st.integers(0, 14))):
         first = draw(st.integers(0, 30))
         size_bytes = draw(st.one_of(st.integers(1, 5000), st.sampled_from([1, 63, 64, 65, 128])))
-        found.append(Lifetime(index, f"b{index}", size_bytes, first, first + draw(st.integers(0, 12))))
+        last = first + draw(st.integers(0, 12))
+        inside = draw(st.lists(st.integers(first + 1, last - 1), max_size=4, unique=True)) if last - first > 1 else []
+        gaps = [(start, end) for start, end in batched(sorted(inside)) if start > first and end < last]
+        apart = tuple(gap for number, gap in enumerate(gaps) if not number or gaps[number - 1][1] + 1 < gap[0])
+        found.append(Lifetime(index, f"b{index}", size_bytes, first, last, apart))
     return found
+
+
+def batched(ops: list[int]) -> list[tuple[int, int]]:
+    """Pairs of them, in order."""
+    return list(zip(ops[::2], ops[1::2], strict=False))
+
+
+def used_at(life: Lifetime) -> set[int]:
+    """The ops at which a buffer is in use."""
+    return set(range(life.first, life.last + 1)) - {op for start, end in life.gaps for op in range(start, end + 1)}
+
+
+@SETTINGS
+@given(lifetimes())
+def test_spans_and_overlaps_are_those_of_the_ops(given_lifetimes: list[Lifetime]) -> None:
+    for life in given_lifetimes:
+        assert {op for first, last in life.spans for op in range(first, last + 1)} == used_at(life)
+        assert all(first <= last for first, last in life.spans)
+        for other in given_lifetimes:
+            assert life.overlaps(other) == bool(used_at(life) & used_at(other))
 
 
 @SETTINGS
@@ -39,7 +64,7 @@ def test_placements_are_sound(given_lifetimes: list[Lifetime]) -> None:
         assert offset >= 0
         assert offset % GRANULE_BYTES == 0
         assert offset + life.size_bytes <= placement.size_bytes
-        for time in range(life.first, life.last + 1):
+        for time in used_at(life):
             for granule in range(offset // GRANULE_BYTES, (offset + life.size_bytes - 1) // GRANULE_BYTES + 1):
                 assert occupied.setdefault((time, granule), life.index) == life.index
     check(given_lifetimes, placement)
@@ -59,7 +84,7 @@ def test_buffers_are_kept_only_where_there_is_room(given_lifetimes: list[Lifetim
             sum(
                 other.size_bytes + -other.size_bytes % GRANULE_BYTES
                 for other in given_lifetimes
-                if other.first <= at <= other.last
+                if at in used_at(other)
             )
             for at in range(life.last + 1, life.last + 1 + ops)
         ]
@@ -70,6 +95,29 @@ def test_buffers_are_kept_only_where_there_is_room(given_lifetimes: list[Lifetim
 def test_buffers_that_take_turns_share_their_place() -> None:
     turns = [Lifetime(index, "turn", 1000, 2 * index, 2 * index + 1) for index in range(5)]
     assert solve(turns).size_bytes == 1024
+
+
+@SETTINGS
+@given(lifetimes(), st.integers(0, 6000))
+def test_more_orders_are_tried_where_there_is_too_little_room(given_lifetimes: list[Lifetime], missing: int) -> None:
+    """Never a worse placement, and a sound one."""
+    first = solve(given_lifetimes)
+    room = max(first.size_bytes - missing, 0)
+    placement = solve(given_lifetimes, room)
+    check(given_lifetimes, placement)
+    assert placement.lower_bound_bytes <= placement.size_bytes <= first.size_bytes
+    assert placement.lower_bound_bytes == first.lower_bound_bytes
+
+
+def test_what_ends_highest_is_placed_first_where_that_helps() -> None:
+    lives = [
+        Lifetime(0, "a", 320, 6, 10),
+        Lifetime(1, "b", 192, 2, 7),
+        Lifetime(2, "c", 256, 3, 5),
+        Lifetime(3, "d", 384, 0, 3),
+    ]
+    bound = lower_bound(lives)
+    assert solve(lives, bound).size_bytes <= solve(lives).size_bytes
 
 
 def test_the_check_finds_overlaps_and_crooked_places() -> None:
@@ -161,6 +209,52 @@ def test_the_outermost_loop_counts() -> None:
     f.builder.loop(0, 2, 1, body)
     _, lives = buffer_lifetimes(f.finish(), "sram")
     assert lives[0].overlaps(lives[1])
+
+
+def carried_function(place: str) -> FuncOp:
+    """A loop whose iterations fill a buffer for the next one, renewed in the loop itself or in one inside of it."""
+    f = Function()
+    b = f.builder
+    carried = b.alloc("carried", 256, carried=True)
+    f.use(carried)
+
+    def body(_: SSAValue, __: list[SSAValue]) -> list[SSAValue]:
+        f.use(carried)
+        f.use(f.buffer(label="between"))
+
+        def fill(*_: object) -> list[SSAValue]:
+            b.renew(carried)
+            f.use(f.buffer(label="beside"))
+            f.use(carried)
+            return []
+
+        if place == "inside":
+            b.loop(0, 2, 1, fill)
+        else:
+            fill()
+        f.use(f.buffer(label="behind"))
+        return []
+
+    b.loop(0, 4, 1, body)
+    f.use(f.buffer(label="end"))
+    return f.finish()
+
+
+@pytest.mark.parametrize("place", ["here", "inside"])
+def test_a_carried_buffer_is_free_until_it_is_renewed(place: str) -> None:
+    _, lives = buffer_lifetimes(carried_function(place), "sram")
+    by_label = {life.label: life for life in lives}
+    carried = by_label["carried"]
+    overlapping = {label for label, life in by_label.items() if label != "carried" and carried.overlaps(life)}
+    assert overlapping == {"beside", "behind"}
+    assert len(carried.spans) == 2
+
+
+def test_only_carried_buffers_are_renewed() -> None:
+    f = Function()
+    f.builder.renew(f.buffer())
+    with pytest.raises(VerifyException, match="only a carried buffer is renewed"):
+        f.finish().verify()
 
 
 def test_branches_do_not_stretch() -> None:

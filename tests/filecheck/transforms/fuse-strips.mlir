@@ -36,3 +36,22 @@ func.func @forward(%x: tensor<?x32xf32>) -> tensor<?x64xf32> {
   %m = slmq.mul %g, %s : tensor<?x64xf32>, tensor<?x1xf32> -> tensor<?x64xf32>
   func.return %m : tensor<?x64xf32>
 }
+// -----
+// Norms of heads join, with the rotary embedding behind them; a norm of whole rows does not.
+// CHECK: slmq.strips 64 {
+// CHECK-NEXT: slmq.matmul
+// CHECK-NEXT: slmq.rms_norm
+// CHECK-NEXT: slmq.round
+// CHECK-NEXT: slmq.yield
+// CHECK: slmq.strips 64 {
+// CHECK-NEXT: slmq.matmul
+// CHECK-NEXT: slmq.yield
+// CHECK: slmq.rms_norm
+func.func @forward(%x: tensor<?x32xf32>) -> (tensor<?x4x16xbf16>, tensor<?x64xf32>) {
+  %q = slmq.matmul %x, #slm.weight<"q", tensor<4x16x32xf32>> as "f32" : tensor<?x32xf32> -> tensor<?x4x16xf32>
+  %n = slmq.rms_norm %q, #slm.weight<"qn", tensor<16xf32>> eps 1.000000e-05 offset 0.0 axes 1 : tensor<?x4x16xf32>
+  %r = slmq.round %n : tensor<?x4x16xf32> -> tensor<?x4x16xbf16>
+  %w = slmq.matmul %x, #slm.weight<"w", tensor<64x32xf32>> as "f32" : tensor<?x32xf32> -> tensor<?x64xf32>
+  %m = slmq.rms_norm %w, #slm.weight<"wn", tensor<64xf32>> eps 1.000000e-05 offset 0.0 axes 1 : tensor<?x64xf32>
+  func.return %r, %m : tensor<?x4x16xbf16>, tensor<?x64xf32>
+}
