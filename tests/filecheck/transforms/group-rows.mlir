@@ -1,7 +1,7 @@
 // RUN: slmc opt --no-locations %s -p fuse-strips,group-rows
 // RUN: slmc opt %s -p fuse-strips,group-rows | slmc opt --no-locations -
-// The embedding is a region of its own, as nothing is between it and the layers; the scaling of queries moves down to attention, past
-// the strips of k; rotary embedding and rounding behind a product are part of its strips.
+// The embedding is a region of its own, as nothing is between it and the layers; the norm of whole rows of queries moves down to attention,
+// past the strips of k; rotary embedding and rounding behind a product are part of its strips.
 // CHECK: func.func @forward(%tokens: tensor<?xi32>) -> tensor<?x16xf32> {
 // CHECK-NEXT: %0 = slmq.rows() {
 // CHECK-NEXT: %x = slmq.embed %tokens
@@ -33,7 +33,7 @@ func.func @forward(%tokens: tensor<?xi32>) -> tensor<?x16xf32> {
     %n = slmq.rms_norm %h, #slm.weight<"n", tensor<16xf32>> eps 1.000000e-05 offset 0.000000e+00 axes 1 : tensor<?x16xf32>
     %q8, %s = slmq.quantize %n axes 1 : tensor<?x16xf32> -> tensor<?x16xi8>, tensor<?x1xf32>
     %a = slmq.matmul %q8 scale %s, #slm.weight<"q", tensor<16x16xf32>> as "i8" : tensor<?x16xi8> scale tensor<?x1xf32> -> tensor<?x2x8xf32>
-    %qn = slmq.rms_norm %a, #slm.weight<"qn", tensor<8xf32>> eps 1.000000e-05 offset 0.000000e+00 axes 1 : tensor<?x2x8xf32>
+    %qn = slmq.rms_norm %a, #slm.weight<"qn", tensor<2x8xf32>> eps 1.000000e-05 offset 0.000000e+00 axes 2 : tensor<?x2x8xf32>
     %qb = slmq.round %qn : tensor<?x2x8xf32> -> tensor<?x2x8xbf16>
     %k = slmq.matmul %q8 scale %s, #slm.weight<"k", tensor<16x16xf32>> as "i8" : tensor<?x16xi8> scale tensor<?x1xf32> -> tensor<?x2x8xf32>
     %kr = slmq.rope %k, #slm.rotary<8, 10000.0, 64, 0, {}> : tensor<?x2x8xf32>
