@@ -94,11 +94,6 @@ class Product:
         else:
             self.stream.load_numbers(self.base, strip)
 
-    def header(self, strip: Strip) -> Place:
-        """Without groups nothing is read there."""
-        place = self.stream.held_place(strip.turn)
-        return self.sums.place(self.b, 0) if place is None else place
-
     def products(self, part: Strip, inside: Index = 0, count: Index | None = None) -> SSAValue:
         """The sums of a part, [columns, tokens]; those of `count` columns from one of them on."""
         strides: list[Index] = [WORD_BYTES, part.rows * WORD_BYTES]
@@ -162,7 +157,7 @@ class Product:
         format with groups is a group."""
         b, rows = self.b, self.rows(tile)
         weights = self.weights(tile, strip)
-        scales = self.group_scales(strip, unit or 0, tile.groups) if self.form.group else None
+        scales = self.group_scales(strip, tile, unit or 0) if self.form.group else None
 
         def multiply(products: SSAValue, rows: SSAValue, accumulate: bool) -> None:
             if scales is None:
@@ -212,19 +207,19 @@ class Product:
             group=form.group, sparse=form.sparse, blocked=blocked,
         )  # fmt: skip
 
-    def group_scales(self, strip: Strip, first: Index, count: Index) -> SSAValue:
-        """The blocked scales of `count` groups from the first, [groups, rows of the strip]."""
-        b, offset = self.b, self.b.mul(first, BLOCK_ROWS * self.form.scale_size_bytes)
-        strides: list[Index] = [0, self.stream.numbers_stride]
-        return b.view(
-            self.header(strip), self.form.scale_element, [count, strip.count], strides, offset, blocked=True
-        )  # fmt: skip
+    def group_scales(self, strip: Strip, tile: Tile, first: Index) -> SSAValue:
+        """The blocked scales of a tile's groups, [groups, rows of the strip]; the first of them is the group `first` of the rows."""
+        place, offset, stride = self.stream.scales(strip, tile, first)
+        extents: list[Index] = [tile.groups, strip.count]
+        return self.b.view(place, self.form.scale_element, extents, [0, stride], offset, blocked=True)
 
     def add_offsets(self, strip: Strip, target: SSAValue) -> None:
         """Products of a strip += sums of the groups * (scale * 8 + offset)."""
         if self.op.sums is None:
             return
-        b, layout, sums, header = self.b, self.layout, self.low.values[self.op.sums], self.header(strip)
+        b, layout, sums = self.b, self.layout, self.low.values[self.op.sums]
+        header = self.stream.held_place(strip.turn)
+        assert header is not None
         block, stride = BLOCK_ROWS * layout.groups, self.stream.numbers_stride
         place = Place("sram", b.alloc("group_offsets", self.stream.blocks * block * WORD_BYTES))
         extents: list[Index] = [block, self.stream.blocks_of(strip)]

@@ -1,4 +1,5 @@
-"""How the strips of a weight come to SRAM: with the numbers of their groups at once, or these and then k-tiles.
+"""How the strips of a weight come to SRAM: with the numbers of their groups at once, or these and then k-tiles, or k-tiles each with
+its own.
 
 In a loop over strips they come when the loop asks for them. The first ones can also be on their way before it begins (`load_ahead`): as
 many strips, or k-tiles of the first strip, as there are turns.
@@ -87,7 +88,7 @@ def layout_of(op: slmq.MatmulOp, stored_tile: int) -> WeightLayout:
 class WeightStream:
     """The weight of one matmul of a loop over strips. `turns`: how many strips are worked on at once, 1 or 2.
 
-    `held` is the room for what stays as long as the strip: all of it, or the numbers of its groups (None: it has none). `tiles` is that
+    `held` is the room for what stays as long as the strip: all of it, or the numbers of its groups (None: nothing). `tiles` is that
     for k-tiles; None: a stream that double-buffer makes a pair of.
     """
 
@@ -131,17 +132,38 @@ class WeightStream:
         return self.layout.block_bytes if self.has_blocks_of_all else self.layout.block_numbers_bytes
 
     @property
+    def has_numbers_by_tile(self) -> bool:
+        """Whether the numbers of groups come with each k-tile: those of all groups, for as many strips as are worked on, would take more
+        room than the tiles. Offsets are needed when all products are there."""
+        if self.is_whole or self.form.sparse or self.op.sums is not None:
+            return False
+        return self.turns * self.numbers_bytes > TILE_TURNS * self.tile_rows_bytes
+
+    @property
+    def unit_numbers_bytes(self) -> int:
+        """Of the scales of one group in a block."""
+        return BLOCK_ROWS * self.form.scale_size_bytes
+
+    @property
     def held_room(self) -> Room:
-        """0 bytes for k-tiles without groups."""
+        """0 bytes for k-tiles without groups, or with the numbers of theirs."""
         if self.has_blocks_of_all:
             return Room("weights", to_granules(self.strip_bytes), self.turns)
         if self.is_whole:
             return Room("weights", to_granules(self.numbers_bytes + self.strip_bytes), self.turns)
-        return Room("strip_header", to_granules(self.numbers_bytes), self.turns)
+        return Room("strip_header", 0 if self.has_numbers_by_tile else to_granules(self.numbers_bytes), self.turns)
+
+    @property
+    def tile_rows_bytes(self) -> int:
+        """Of the rows of a k-tile."""
+        return self.shape.rows * self.most * self.form.row_bytes(self.unit)
 
     @property
     def tile_bytes(self) -> int:
-        return self.shape.rows * self.most * self.form.row_bytes(self.unit)
+        """Of a k-tile: its rows, then the numbers that come with it."""
+        if not self.has_numbers_by_tile:
+            return self.tile_rows_bytes
+        return to_granules(self.tile_rows_bytes) + self.blocks * self.most * self.unit_numbers_bytes
 
     def hold(self) -> None:
         """A buffer for what comes when the loop asks for it."""
@@ -259,7 +281,7 @@ class WeightStream:
         self.load(rows, offset, b.mul(self.stored(strip), stored_row_bytes(self.form, self.op.columns)))
 
     def load_numbers(self, base: Index, strip: Strip) -> None:
-        """Of the groups of a strip."""
+        """Of the groups of a strip, unless they come with its k-tiles."""
         b, layout, place = self.b, self.layout, self.held_place(strip.turn)
         if place is None or not self.numbers_bytes:
             return
@@ -279,9 +301,31 @@ class WeightStream:
             offset = b.add(base, b.add(b.add(before, inside), self.layout.blocks_start))
             self.load(target, offset, b.mul(b.mul(units, unit_bytes), self.stored(strip)))
             return
+        if self.has_numbers_by_tile:
+            self.load_tile_numbers(target, base, first, strip)
         offset = b.add(self.block_offset(base, strip), self.layout.block_numbers_bytes)
         offset = b.add(offset, b.mul(first, unit_bytes * BLOCK_ROWS))
         self.load_parts(target, offset, b.mul(units, unit_bytes * BLOCK_ROWS), self.blocks_of(strip))
+
+    def load_tile_numbers(self, target: Place, base: Index, first: Index, strip: Strip) -> None:
+        """Of the groups of a k-tile, from a group on."""
+        b, size_bytes = self.b, self.unit_numbers_bytes
+        offset = b.add(self.block_offset(base, strip), b.mul(first, size_bytes))
+        self.load_parts(self.tile_numbers(target), offset, b.mul(self.units(first), size_bytes), self.blocks_of(strip))
+
+    def tile_numbers(self, place: Place) -> Place:
+        """Where the numbers are that come with a k-tile."""
+        return Place(place.space, place.buffer, self.b.add(place.offset, to_granules(self.tile_rows_bytes)))
+
+    def scales(self, strip: Strip, tile: Tile, first: Index) -> tuple[Place, Index, Index]:
+        """Those of a tile's groups: a place, the bytes behind it where they begin, and from those of a block to those of the next one.
+        `first`: the tile's first group."""
+        size_bytes = self.unit_numbers_bytes
+        if self.has_numbers_by_tile:
+            return self.tile_numbers(tile.place), 0, self.b.mul(tile.groups, size_bytes)
+        place = self.held_place(strip.turn)
+        assert place is not None
+        return place, self.b.mul(first, size_bytes), self.numbers_stride
 
     def whole(self, strip: Strip) -> Tile:
         """All columns of a strip that has been loaded."""
