@@ -1,21 +1,21 @@
-"""How long a transfer takes in the DRAM: docs/timing.md, section 6, as the largest of five bounds of the busiest channel.
+"""How long a transfer takes in the DRAM: docs/timing.md, section 6, as the largest of five bounds.
 
-    data bus     bursts x burst
+    data bus     bursts x burst, of the busiest channel
     bank group   (its bursts - 1) x tCCD_L + those of other groups x max(0, 2 burst - tCCD_L) + burst
     activates    rows opened x max(tRRD, tFAW / 4)
-    row cycle    rows opened in one bank x tRC, or what the last burst before needs
+    rows         one change of rows after the other, in the order of the requests (predict_rows.py)
     in flight    (bursts x respond + activates x tRCD) / bursts in flight - respond
-times tREFI / (tREFI - R). Exact for a dense run; runs in many places lose the waits that overlap only in part.
+times tREFI / (tREFI - R). Exact for a dense run.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 
 from compiler.analysis.predict_accesses import Pieces, pieces_of
+from compiler.analysis.predict_rows import RowsInOrder, RowTimes
 from compiler.sizes import ceil_div
 from isa.descriptor import Descriptor
 from isa.machine import Machine
@@ -35,10 +35,10 @@ class Moved:
 
 @dataclass(frozen=True)
 class Direction:
-    """Nanoseconds of reads or of writes: a request's data in an open row; a bank's change of rows; a refresh."""
+    """Nanoseconds of reads or of writes: a request's data in an open row; a refresh. How many bursts may be in flight."""
 
+    rows: RowTimes
     respond: float
-    reopen: float
     refresh: float
     limit: int
 
@@ -55,15 +55,24 @@ class DramForm:
         self.groups = memory.address_map.bank_group_interleave.value
         self.banks_per_group = memory.banks.value // self.groups
         self.row_bursts = memory.row_bytes.value // self.burst_bytes * self.groups
-        self.burst, self.open, self.row_cycle = t.burst.value, t.tRCD.value, t.tRC.value
+        self.burst, self.open = t.burst.value, t.tRCD.value
         self.same_group = max(t.burst.value, t.tCCD_L.value)
         self.other_group = max(0.0, 2 * t.burst.value - self.same_group)
         self.activate = max(t.tRRD.value, t.tFAW.value / 4)
         self.interval = t.tREFI.value
         self.directions = {
             write: Direction(
+                RowTimes(
+                    burst=self.burst,
+                    same_group=self.same_group,
+                    open=self.open,
+                    close=t.tRP.value,
+                    activate=self.activate,
+                    row_cycle=t.tRC.value,
+                    reopen=t.burst.value + recovery + t.tRP.value + t.tRCD.value,
+                    groups=self.groups,
+                ),
                 t.controller.value + column + t.burst.value,
-                t.burst.value + recovery + t.tRP.value + t.tRCD.value,
                 recovery + t.tRP.value + t.tRFC.value + t.tRCD.value,
                 max(1, dma.outstanding_bytes.value // (self.burst_bytes * self.channels)),
             )
@@ -93,47 +102,31 @@ class DramForm:
         """The cost of all elements of a tensor; what counts of the base is its place in `period_bytes`."""
         pieces, use = pieces_of(td), self.directions[write]
         counted = min(pieces.count, MOST_COUNTED)
-        bursts, in_group, activates, in_bank = self._counts(td, pieces, counted)
-        busiest = max(bursts.values())
-        rows = max(activates.values())
-        bus = max(busiest * self.burst, *(self._grouped(bursts[key[0]], own) for key, own in in_group.items()))
-        waited = (busiest * use.respond + rows * self.open) / use.limit - use.respond
-        visits = max(in_bank.values())
-        reopened = (visits - 1) * max(self.row_cycle, use.reopen) + self.burst
-        time = max(bus, (rows - 1) * self.activate + self.burst, waited, reopened)
+        rows = self._rows(td, pieces, counted, use)
+        busiest, activates = max(rows.bursts.values()), max(rows.activates.values())
+        grouped = [self._grouped(rows.bursts[channel], own) for (channel, _), own in rows.in_group.items()]
+        bus = max(busiest * self.burst, *grouped)
+        waited = (busiest * use.respond + activates * self.open) / use.limit - use.respond
+        time = max(bus, (activates - 1) * self.activate + self.burst, rows.end, waited)
         scale = pieces.count / counted * self.interval / (self.interval - use.refresh)
-        size = round(sum(bursts.values()) * pieces.count / counted) * self.burst_bytes
+        size = round(rows.bursts.total() * pieces.count / counted) * self.burst_bytes
         return Moved(max(1, self.cycles(time * scale)), max(1, self.cycles(bus * scale)), size)
 
     def _grouped(self, bursts: int, own: int) -> float:
         """For how long a bank group is taken by its own bursts, with those of the others of its channel in between."""
         return (own - 1) * self.same_group + (bursts - own) * self.other_group + self.burst
 
-    def _counts(
-        self, td: Descriptor, pieces: Pieces, counted: int
-    ) -> tuple[Counter[int], Counter[tuple[int, int]], Counter[int], Counter[tuple[int, int, int]]]:
-        """Bursts by channel and by bank group, activates by channel and by bank."""
-        bursts: Counter[int] = Counter()
-        in_group: Counter[tuple[int, int]] = Counter()
-        activates: Counter[int] = Counter()
-        in_bank: Counter[tuple[int, int, int]] = Counter()
-        is_open: dict[tuple[int, int, int], int] = {}
+    def _rows(self, td: Descriptor, pieces: Pieces, counted: int, use: Direction) -> RowsInOrder:
+        """The first runs of a transfer."""
+        rows = RowsInOrder(use.rows)
         for start in starts_of(td, pieces, counted):
             for channel, first, end in self._shares(start, pieces.run_bytes):
-                bursts[channel] += end - first
-                for row in range(first // self.row_bursts, (end - 1) // self.row_bursts + 1):
-                    held, place = divmod(row, self.banks_per_group)
-                    begin = max(first, row * self.row_bursts)
-                    touched = min(end, (row + 1) * self.row_bursts) - begin
-                    for i in range(min(self.groups, touched)):
-                        group = (begin + i) % self.groups
-                        bank = channel, group, place
-                        in_group[channel, group] += (touched - i - 1) // self.groups + 1
-                        if is_open.get(bank) != held:
-                            is_open[bank] = held
-                            activates[channel] += 1
-                            in_bank[bank] += 1
-        return bursts, in_group, activates, in_bank
+                for number in range(first // self.row_bursts, (end - 1) // self.row_bursts + 1):
+                    row, place = divmod(number, self.banks_per_group)
+                    begin = max(first, number * self.row_bursts)
+                    rows.add(channel, place, row, begin, min(end, (number + 1) * self.row_bursts) - begin)
+            rows.next_run()
+        return rows
 
     def _shares(self, start: int, size: int) -> Iterator[tuple[int, int, int]]:
         """(channel, first burst, end) of each channel's part of a run, in the channel's own addresses."""

@@ -9,11 +9,15 @@ import pytest
 from click.testing import CliRunner
 
 from compiler.analysis.predict import Predictor, Step
+from compiler.analysis.predict_dram import DramForm
 from compiler.driver import lower
 from frontends import load_program
+from isa.descriptor import Descriptor
+from isa.spec import Dtype, Region
 from simulator.report import build_report
 from simulator.session import Session
 from simulator.timing import TimingModel
+from simulator.timing.dram import Dram
 from slmc.cli import main
 from tests.end_to_end.e2e_support import PUBLISHED, build, machine, options
 
@@ -34,6 +38,26 @@ def test_predicted_cycles_are_near_to_simulated_ones(model: str, name: str) -> N
     assert [one.phase for one in report.predictions] == ["prefill", "decode"]
     for one in report.predictions:
         assert abs(one.error) <= BOUND, one
+
+
+@pytest.mark.parametrize("name", ["edge", "tiny"])
+@pytest.mark.parametrize(
+    ("run_bytes", "count", "stride"),
+    [
+        (512, 32, 129024),
+        (896, 32, 129024),
+        (7168, 32, 129024),
+        (512, 140, 33024),
+        (20480, 4, 143360),
+        (256, 16, 262144),
+    ],
+)
+def test_runs_that_meet_in_few_banks(name: str, run_bytes: int, count: int, stride: int) -> None:
+    """Parts of blocks of weights, and of a few rows of values in DRAM: the bus and each bank for itself would be done sooner."""
+    td = Descriptor(0, Region.WEIGHT, Dtype.U8, (run_bytes, count, 1, 1), (1, stride, 0, 0))
+    forms, memory = DramForm(machine(name)), Dram(machine(name))
+    predicted, simulated = (found.cycles for found in (forms.moved(td, write=False), memory.transfer(td, write=False)))
+    assert abs(predicted / simulated - 1) <= BOUND
 
 
 def test_progress_of_operators_adds_up() -> None:

@@ -12,6 +12,7 @@ from xdsl.ir import Block
 from compiler.analysis.predict_accesses import Pieces, pieces_of, port_use
 from compiler.analysis.predict_engines import EngineCost, EngineForms, vector_kind
 from compiler.analysis.predict_operations import EngineForm, OperationCosts
+from compiler.analysis.predict_rows import Bus
 from compiler.analysis.predict_sharing import Shared, run_shared
 from compiler.analysis.predict_timeline import Timeline
 from compiler.dialects import tile
@@ -60,6 +61,20 @@ def test_small_transfer_is_one_burst() -> None:
     moved = FORMS.dram.moved(dense(Region.IO, Dtype.I32, 1, base=4), write=False)
     assert moved.size_bytes == 32
     assert moved.cycles <= ceil(5 * REFRESHED)
+
+
+def test_rows_change_in_the_order_of_requests() -> None:
+    """A burst of two rows of a bank, then of two rows of another bank."""
+    moved = FORMS.dram.moved(
+        Descriptor(0, Region.WEIGHT, Dtype.U8, (32, 2, 2, 1), (1, 128 << 10, 16 << 10, 0)), write=False
+    )
+    # The second one is asked for tRCD 18.75 after the first, and the third behind it; the last one's row opens tRC 61.25 later.
+    assert moved.cycles == ceil((18.75 + 61.25 + 2.5) * REFRESHED)
+
+
+def test_what_comes_in_time_fills_a_gap_of_the_bus() -> None:
+    bus = Bus()
+    assert [bus.take(20, 5), bus.take(0, 10), bus.take(5, 5), bus.take(0, 10)] == [20, 0, 10, 25]
 
 
 def test_latency_of_a_load() -> None:
