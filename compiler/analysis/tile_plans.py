@@ -12,7 +12,7 @@ from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, Operation, SSAValue
 
-from compiler.analysis.spills import spill_classes
+from compiler.analysis.spills import spill_classes, spilled_values
 from compiler.dialects import slm, slmq
 from compiler.dialects.slm import row_shape
 from compiler.images import encoder_of
@@ -22,6 +22,7 @@ from compiler.lowering.row_regions import widest_bytes
 from compiler.lowering.segments import is_sparse
 from compiler.lowering.strip_shapes import (
     can_stay_in_sums,
+    is_late,
     is_streamed,
     late_input,
     late_reader,
@@ -58,6 +59,8 @@ KEPT_SHARE = 7 / 8
 KEY_SHARE = 8  # of the SRAM, for the keys at once, or half of what scores take
 ROW_SHARE, LARGEST_ROW_SHARE = 16, 8
 """Of the SRAM, for the widest rows of a tile; at most, where those of the layers' own values need more."""
+RUN_ROWS = 4
+"""Rows of a region of values in DRAM, where there is room for so many: of fewer, runs are so short that each waits for a row of DRAM."""
 SHORT_HEAD = 128
 WIDE_SHARE = 7 / 8
 """Of the SRAM: what sums of all columns, tiles of the input and weights take. The rest is for results and rotary embedding."""
@@ -260,6 +263,17 @@ def wide_tiles(module: ModuleOp, plan: TilePlan, sram_bytes: int) -> list[int]:
     most = (sram_bytes * WIDE_SHARE - plan.chunk * sums - beside) / (TILE_TURNS * (plan.chunk + strip))
     sizes = [columns / (count + TAIL_PART) for count in range(1, MOST_WIDE_TILES + 1)]
     return [padded(round(size), strip) for size in sizes if size <= most][:2]
+
+
+def longer_runs(module: ModuleOp, plan: TilePlan) -> int:
+    """Bytes of rows worked on at once such that regions of rows take RUN_ROWS of their widest values in DRAM, or those of the plan."""
+    most = plan.row_bytes
+    for function in [op for op in module.walk() if isinstance(op, FuncOp)]:
+        spilled = spilled_values(function, plan)
+        for region in [op for op in function.walk() if isinstance(op, slmq.RowsOp) and not is_late(plan, op)]:
+            if any(value in spilled for value in (*region.operands_read, *region.outs)):
+                most = max(most, min(RUN_ROWS, plan.chunk) * widest_bytes(region))
+    return most
 
 
 def staying_bytes(module: ModuleOp, plan: TilePlan) -> int:

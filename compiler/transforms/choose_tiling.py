@@ -30,6 +30,7 @@ from compiler.analysis.tile_plans import (
     has_long_softmax,
     input_bytes,
     kept_first,
+    longer_runs,
     mixing_plans,
     spilling_plan,
     staying_bytes,
@@ -272,15 +273,18 @@ class ChooseTilingPass(ModulePass):
 
     def refined(self, ctx: Context, module: ModuleOp, plan: TilePlan, tried: list[Need]) -> TilePlan:
         """A plan with values in DRAM, such that less is moved, and the matrix unit has work while rows are normalised, as far as there is
-        room: values that need not lie in DRAM stay in SRAM, and first strips come early."""
+        room: values that need not lie in DRAM stay in SRAM, first strips come early, and wide rows are worked on by four."""
         best = next(need for need in reversed(tried) if need.plan == plan)
         roomy_bytes = self.sram_bytes - self.sram_bytes // ROOM_SHARE
         module = without_encoder(module)
 
-        def is_possible(*, kept: int = 0, early: int = 0, wide_tile: int = 0, staying: int = 0) -> bool:
+        def is_possible(
+            *, kept: int = 0, early: int = 0, row_bytes: int = 0, wide_tile: int = 0, staying: int = 0
+        ) -> bool:
             nonlocal best
             plan = replace(best.plan, kept=best.plan.kept | kept, early=best.plan.early | early)
             plan = replace(plan, wide_tile=wide_tile or plan.wide_tile, staying=staying or plan.staying)
+            plan = replace(plan, row_bytes=row_bytes or plan.row_bytes)
             if any(need.plan == plan for need in tried):
                 return False
             tried.append(need_of(ctx, module, plan, self.sram_bytes, clean=True))
@@ -308,6 +312,7 @@ class ChooseTilingPass(ModulePass):
             if early == EARLY_ROWS and not (best.plan.early & EARLY_LAYERS and has_next_rows(module)):
                 continue
             is_possible(early=early)
+        is_possible(row_bytes=longer_runs(module, best.plan))
         return best.plan
 
     def any_fitting(

@@ -51,6 +51,17 @@ def test_tails(length: int) -> None:
     assert check(tiny_program(4, **MANY_HEADS), chosen, length).spills
 
 
+@pytest.mark.usefixtures("starved")
+def test_rows_of_wide_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four rows at once where there is room, not as many as a part of the SRAM has."""
+    monkeypatch.setattr(ChooseTilingPass, "first_fitting", lambda *_: None)
+    program = tiny_program(3, **WIDE | {"intermediate_size": 672})
+    chosen = options("tiny", "w4a8-g32", 64, sram_bytes=96 << 10)
+    assert check(program, chosen, 50).row_tile(4 * 672) == 4
+    monkeypatch.setattr(choose_tiling, "longer_runs", lambda *_: 0)
+    assert plan_of(program, chosen).row_tile(4 * 672) == 2
+
+
 @pytest.fixture
 def streaming(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
     """Every plan has values in DRAM, and all inputs of products that can be there."""
