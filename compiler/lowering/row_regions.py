@@ -105,7 +105,9 @@ class RowTiles:
         """Makes the buffers for rows of values in DRAM, in turns."""
         for label, tensors in ((LOADED, self.sources), (MADE, self.outs)):
             moved = [tensor for tensor in tensors if tensor.block and tensor not in self.direct]
-            self.pairs |= {(tensor, label): self.b.alloc(label, self.turns * self.size_bytes(tensor)) for tensor in moved}
+            self.pairs |= {
+                (tensor, label): self.b.alloc(label, self.turns * self.size_bytes(tensor)) for tensor in moved
+            }
 
     def one_by_one(self, first: SSAValue, _: list[SSAValue]) -> list[Index]:
         loaded = self.some(self.sources, LOADED, first, None)
