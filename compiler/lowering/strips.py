@@ -140,7 +140,7 @@ class StripLoop:
         if self.loaded:
             b.when(b.compare("ne", first, 0), lambda: self.load_columns(self.strip(b.sub(first, self.rows), other)))
         following = b.value(b.add(first, self.rows))
-        if not self.keeps_weights:
+        if not self.loads_behind:
             self.load_next(following, other)
         if self.low.upcoming is not None:
             turn_of_loads = self.end + (self.rows if self.low.upcoming.waits else 0)
@@ -148,10 +148,8 @@ class StripLoop:
         if self.beside is not None:
             self.beside.turn(b.div(first, self.rows))
         b.when(b.compare("ne", first, 0), lambda: self.finish(self.strip(b.sub(first, self.rows), other)))
-        if self.keeps_weights:
+        if self.loads_behind:
             self.load_next(following, other)
-        elif self.waits_for_results:
-            b.when(b.compare("eq", following, self.ahead), lambda: self.load_whole(self.strip(following, other)))
         return [other]
 
     def multiply(self, strip: Strip) -> None:
@@ -197,27 +195,22 @@ class StripLoop:
         return self.ahead < self.end and any(product.stream.is_whole for product in self.products.values())
 
     @property
-    def keeps_weights(self) -> bool:
-        """Whether a strip is finished with numbers that came with its weights: its buffer is not free before."""
-        return any(product.op.sums is not None for product in self.products.values())
-
-    @property
-    def waits_for_results(self) -> bool:
-        """Whether the first strip that is loaded in the loop comes behind the results of one that was multiplied early: they would be
-        held up by the weights of several products, and with them the buffer of the next product."""
-        return self.has_loads and self.done > 0 and len(self.products) > 1 and not self.keeps_weights
+    def loads_behind(self) -> bool:
+        """Whether the next strip is loaded behind what finishes the one before: that may read numbers that came with its weights; and the
+        weights of several products would hold up its results, and with them the buffers of the next products."""
+        return len(self.products) > 1 or any(product.op.sums is not None for product in self.products.values())
 
     def load_next(self, first: SSAValue, turn: Index) -> None:
         """The strip from `first` on, in front of its turn: its buffer is free when the product before the last one is made, and the vector
-        instructions that wait for the last one come behind the load."""
-        b, start = self.b, self.ahead + (self.rows if self.waits_for_results else 0)
+        instructions that wait for the last one come behind the load, if they can."""
+        b = self.b
         if not self.has_loads:
             return
 
         def load() -> None:
             self.load_whole(self.strip(first, turn))
 
-        b.when(b.compare("slt", first, self.end), lambda: b.when(b.compare("sge", first, start), load))
+        b.when(b.compare("slt", first, self.end), lambda: b.when(b.compare("sge", first, self.ahead), load))
 
     def final(self, product: Product, strip: Strip) -> SSAValue | None:
         """The columns of the result, if it is in SRAM whole."""
