@@ -86,6 +86,11 @@ class Ahead:
     def is_empty(self) -> bool:
         return not self.rooms() and self.then is None and self.beyond is None
 
+    @property
+    def waits(self) -> bool:
+        """Products that are made at once may have the buffers of the group in front."""
+        return self.multiply is not None
+
     def allocate(self) -> None:
         """Buffers of its own."""
         if self.beyond is not None:
@@ -159,6 +164,10 @@ class NextLayer:
         self.alloc = self.b.alloc("ahead", self.size_bytes, carried=True)
         for ahead in every:
             ahead.share(self.alloc)
+
+    @property
+    def waits(self) -> bool:
+        return False
 
     @staticmethod
     def of(low: Lowering, op: slm.LayersOp, following: Sequence[Operation]) -> NextLayer | None:

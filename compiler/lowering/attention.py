@@ -6,7 +6,6 @@ window it is a ring of blocks. Scales of int8 entries are [kv head][position] f3
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from xdsl.dialects.builtin import IntegerAttr, StringAttr, i64
@@ -15,19 +14,19 @@ from xdsl.ir import SSAValue
 from compiler.dialects import slm, slmq, tile
 from compiler.lowering.attention_blocks import Cache, CacheRows, HeadRows, QueryRows, Shape, append_rows
 from compiler.lowering.attention_int4 import AttendInt4
-from compiler.lowering.attention_loops import Attend, FirstKeys, load_first_keys
+from compiler.lowering.attention_loops import Attend, FirstKeys
 from compiler.lowering.attention_single import AttendSingle
-from compiler.lowering.builder import Index, Place, element_bytes, place_of
+from compiler.lowering.builder import Index, Place
 from compiler.lowering.int4_cache import Int4Cache, Int4Layout
-from compiler.lowering.plan import EARLY_KEYS
-from compiler.lowering.spilling import blocks_view, load_rows, new_spilled, staging
+from compiler.lowering.query_tiles import QueryTiles, for_heads, has_first_keys
+from compiler.lowering.spilling import load_rows, new_spilled
 from compiler.lowering.strip_shapes import strip_shapes
-from compiler.lowering.values import Lowering, Tensor, rows_of
+from compiler.lowering.values import Lowering, Tensor
 from compiler.sizes import padded
 from isa.spec import KV_BLOCK
 
-MakeAttend = Callable[[Lowering, Shape, QueryRows, FirstKeys | None], Attend]
-"""The attention of tokens to a group of key-value heads: what is known of them, sizes, their rows, and where the first keys are."""
+GROUPS_WITH_LOADS = 2
+"""Of key-value heads: while they end, what comes behind an attention is loaded (QueryTiles.load_between). Another one must follow."""
 
 
 def shape_of(low: Lowering, op: slmq.AttentionOp) -> Shape:
@@ -109,19 +108,6 @@ def lower_int4(low: Lowering, op: slmq.AttentionOp, shape: Shape) -> None:
     for_heads(low, shape, attend)
 
 
-def for_heads(low: Lowering, shape: Shape, attend: Callable[[Index], None]) -> None:
-    """Runs attend(first head) for each group of key-value heads."""
-
-    def heads(head: SSAValue, _: list[SSAValue]) -> list[Index]:
-        attend(head)
-        return []
-
-    if shape.group == shape.kv_heads:
-        attend(0)
-    else:
-        low.builder.loop(0, shape.kv_heads, shape.group, heads)
-
-
 def softcap_of(op: slmq.AttentionOp | slmq.FullAttentionOp) -> float | None:
     return None if op.softcap is None else op.softcap.value.data
 
@@ -191,92 +177,7 @@ def append_spilled(low: Lowering, tensor: Tensor, cache: CacheRows) -> None:
     b.loop(0, low.rows, most, some)
 
 
-class QueryTiles:
-    """Attention of some tokens at a time, for a group of heads: what is in SCRATCH is loaded and stored by head."""
-
-    def __init__(self, low: Lowering, shape: Shape, q: Tensor, out: Tensor, attend: MakeAttend, keys: SSAValue):
-        self.low, self.b, self.shape, self.q, self.out, self.attend = low, low.builder, shape, q, out, attend
-        self.most = min(low.plan.query_tile, low.plan.chunk)
-        self.keys = keys
-        self.first_keys: Place | None = None
-
-    def run(self) -> None:
-        if self.low.plan.early & EARLY_KEYS and self.shape.key_tile >= KV_BLOCK and self.shape.dtype != "f32":
-            size_bytes = self.shape.group * self.shape.tile_keys * self.shape.entry_bytes
-            self.first_keys = Place("sram", self.b.alloc("first_entries", size_bytes))
-            self.load_first(0, 0)
-
-        def tokens(first: SSAValue, _: list[SSAValue]) -> list[Index]:
-            part = self.low.some_rows(first, self.b.least(self.b.sub(self.low.rows, first), self.most), self.most)
-            for_heads(part, self.shape, lambda head: self.turn(part, first, head))
-            return []
-
-        self.b.loop(0, self.low.rows, self.most, tokens)
-
-    def turn(self, part: Lowering, first: Index, head: Index) -> None:
-        """The queries of the key-value heads from `head` on."""
-        b, own = self.b, self.b.mul(head, self.shape.queries)
-        q, out = (self.heads(tensor, part, first, head) for tensor in (self.q, self.out))
-        if self.q.block:
-            b.load(self.inside(q.tensor), self.outside(self.q, first, part.rows, own))
-        rows = QueryRows(part, self.shape, q, replace(out, by_part=bool(self.out.block)), head, self.sums(part))
-        place = self.first_keys
-        ahead = None if place is None else FirstKeys(place, lambda: self.load_next(first, head))
-        attention = self.attend(part, self.shape, rows, ahead)
-        attention.run()
-        for rows in attention.parts:
-            if self.out.block:
-                self.store(rows, first, part.rows)
-
-    def sums(self, part: Lowering) -> HeadRows | None:
-        """Where weighted values are added up, if not where they go: there the rows of parts lie between each other, and hardware that
-        compares intervals lets one part wait for the other. Large ones have no room of their own."""
-        s = self.shape
-        rows = Tensor(Place("sram"), "f32", (s.group * s.queries, s.head_dim), part.rows)
-        if self.out.block or self.most * rows.row_bytes > self.low.plan.row_bytes:
-            return None
-        place = Place("sram", self.b.alloc("attended_rows", self.most * rows.row_bytes))
-        return HeadRows(replace(rows, place=place), 0, by_part=True)
-
-    def load_next(self, first: Index, head: Index) -> None:
-        """The first keys of the next turn: of the next heads, or of the next tokens, if there are some."""
-        b, heads, tokens = self.b, self.b.add(head, self.shape.group), self.b.add(first, self.most)
-
-        def more() -> None:
-            b.when(b.compare("slt", tokens, self.low.rows), lambda: self.load_first(tokens, 0))
-
-        if self.shape.group == self.shape.kv_heads:
-            more()
-        else:
-            b.when(b.compare("slt", heads, self.shape.kv_heads), lambda: self.load_first(first, heads), more)
-
-    def load_first(self, first: Index, head: Index) -> None:
-        """The first keys of the tokens from `first` on, and of the key-value heads from `head` on."""
-        assert self.first_keys is not None
-        part = self.low.some_rows(first, self.b.least(self.b.sub(self.low.rows, first), self.most), self.most)
-        load_first_keys(part, self.shape, self.keys, head, self.first_keys)
-
-    def store(self, rows: QueryRows, first: Index, count: Index) -> None:
-        """A part's results to SCRATCH, [head_dim, tokens, heads]."""
-        b, heads, row_bytes = self.b, rows.part.heads * rows.part.queries, self.shape.head_dim * 4
-        place = place_of(b, rows.acc)
-        source = b.view(place, "f32", [self.shape.head_dim, count, heads], [4, heads * row_bytes, row_bytes])
-        b.store(blocks_view(self.low, self.out, (first, count), rows.first_query_head(), heads), source)
-
-    def heads(self, tensor: Tensor, part: Lowering, first: Index, head: Index) -> HeadRows:
-        """The turn's tokens: of all heads in SRAM, or a buffer for those of the group."""
-        if not tensor.block:
-            return HeadRows(rows_of(self.low, tensor, first, part.rows), head)
-        s = self.shape
-        few = replace(tensor, shape=(s.group * s.queries, s.head_dim))
-        return HeadRows(staging(self.low, few, part.rows, self.most, "query_rows"), 0)
-
-    def inside(self, staged: Tensor) -> SSAValue:
-        heads, head_dim = staged.shape
-        size = element_bytes(staged.dtype)
-        strides: list[Index] = [size, staged.row_bytes, head_dim * size]
-        return self.b.view(staged.place, staged.dtype, [head_dim, staged.rows, heads], strides)
-
-    def outside(self, tensor: Tensor, first: Index, count: Index, head: Index) -> SSAValue:
-        s = self.shape
-        return blocks_view(self.low, tensor, (first, count), head, s.group * s.queries)
+def loads_between_groups(low: Lowering, op: slmq.AttentionOp) -> bool:
+    """Whether what comes behind an attention can be loaded in it: while its first groups of heads end, and more follow."""
+    shape = shape_of(low, op)
+    return op.int4 is None and has_first_keys(low.plan, shape) and shape.kv_heads > GROUPS_WITH_LOADS * shape.group

@@ -22,6 +22,7 @@ from compiler.lowering.plan import EARLY_GROUPS
 from compiler.lowering.strip_streams import StripStreams, streams_of
 from compiler.lowering.values import Lowering
 from compiler.lowering.weight_stream import TILE_TURNS
+from compiler.sizes import ceil_div
 
 
 class EarlyStrips:
@@ -59,11 +60,12 @@ class EarlyStrips:
         self.products = self.streams.products()
         self.low.early[self.op] = self
 
-    def multiply(self, first: Index, rows: Index, most: int) -> None:
-        """The early strips of some rows of the input, at most `most`."""
-        part = self.low.some_rows(first, rows, most)
+    def multiply(self, first: Index, rows: Index, most: int, half: int | None = None) -> None:
+        """The early strips of some rows of the input, at most `most`; `half`: of the strips, the first ones or the others."""
+        part, middle = self.low.some_rows(first, rows, most), ceil_div(self.count, 2)
+        numbers = (range(middle), range(middle, self.count), range(self.count))[2 if half is None else half]
         with located(self.low, self.op):
-            for number in range(self.count):
+            for number in numbers:
                 for product in self.products.values():
                     product.of_rows(part, first).multiply_ahead(self.streams.strip(number))
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from xdsl.ir import SSAValue
 
 from compiler.dialects import slm, slmq
-from compiler.lowering.attention import for_heads, softcap_of
+from compiler.lowering.attention import softcap_of
 from compiler.lowering.attention_blocks import UNLIMITED, Cache, HeadRows, QueryRows, Shape
 from compiler.lowering.attention_loops import Attend
 from compiler.lowering.builder import Index, Place, element_bytes
+from compiler.lowering.query_tiles import for_heads
 from compiler.lowering.values import Lowering, Tensor
 from isa.spec import KV_BLOCK
 

@@ -12,7 +12,7 @@ from compiler.dialects.slm.norms import NormBase
 from compiler.lowering.builder import Index, Place, TileBuilder, place_of
 from compiler.lowering.spilling import blocks_view, staged_view
 from compiler.lowering.tensors import load_vector, vector_place
-from compiler.lowering.values import Lowering, VectorKey
+from compiler.lowering.values import Lowering, Tensor, VectorKey
 
 Vectors = dict[VectorKey, Place]
 
@@ -45,9 +45,10 @@ def norm_vectors(op: NormBase) -> list[tuple[slm.WeightAttr, float, str]]:
     return weights if op.bias is None else [*weights, (op.bias, 0.0, "norm_bias")]
 
 
-def sum_and_root(b: TileBuilder, sums: SSAValue, squares: SSAValue, size: int, eps: SSAValue) -> None:
-    """sqrt(sum(squares) * (1/size) + eps)."""
-    b.vred("sum", sums, squares)
+def sum_and_root(b: TileBuilder, sums: SSAValue, squares: SSAValue | None, size: int, eps: SSAValue) -> None:
+    """sqrt(sum(squares) * (1/size) + eps); None: they are summed up."""
+    if squares is not None:
+        b.vred("sum", sums, squares)
     b.vmad("mad", sums, sums, 1 / size, eps)
     b.vun("sqrt", sums, sums)
 
@@ -76,16 +77,18 @@ class Norm:
         else:
             self.source = low.view(x, self.shape)
         self.x = x
-        self._sums = low.new("norm", "f32", (*self.shape[:-1], 1), low.rows)
+        self.begun = low.squares.get(op)
+        self._sums = self.begun or low.new("norm", "f32", (*self.shape[:-1], 1), low.rows)
 
     def inverse_root_mean(self, eps: float) -> SSAValue:
-        """1 / sqrt(sum(target) * (1/d) + eps) for each sum, broadcast over the normalised dimension of x.
+        """1 / sqrt(sum(target) * (1/d) + eps) for each sum, broadcast over the normalised dimension of x. The
+        sums may be there.
 
         eps waits in memory: a product and a sum in one instruction are sooner done than two that wait for each other.
         """
         low, b, r = self.low, self.low.builder, self.low.view(self._sums)
         addends, ones = low.filled(self._sums, eps, "eps"), low.filled(self._sums, 1.0)
-        sum_and_root(b, r, self.target, self.size, low.view(addends))
+        sum_and_root(b, r, self.target if self.begun is None else None, self.size, low.view(addends))
         inverse, x = low.divide(ones, self._sums), self.x
         if x.block:
             return b.view(inverse.place, "f32", [x.block, x.rows, x.columns // x.block], [0, 4, 0])
@@ -128,20 +131,42 @@ def lower_layer_norm(low: Lowering, op: slmq.LayerNormOp) -> None:
     b, norm = low.builder, Norm(low, op)
     weight = norm.vector(op.weight, "norm_weight")
     bias = None if op.bias is None else norm.vector(op.bias, "norm_bias")
-    mean = low.new("mean", "f32", (*norm.shape[:-1], 1), low.rows)
-    b.vred("sum", low.view(mean), norm.source)
-    b.vbin("mul", low.view(mean), low.view(mean), 1 / norm.size)
-    centred = norm.source if op.x in low.copies and len(list(op.x.uses)) == 1 else norm.target
-    b.vbin("sub", centred, norm.source, low.stretched(mean, norm.shape))
-    b.vbin("mul", norm.target, centred, centred)
+    mean = None if norm.begun is not None else mean_of(low, norm.source, norm.shape)
+    centred = norm.source if mean is None or is_copy(low, op) else norm.target
+    if mean is not None:
+        b.vbin("sub", centred, norm.source, mean)
+        b.vbin("mul", norm.target, centred, centred)
     inverse = norm.inverse_root_mean(op.eps.value.data)
-    if centred is norm.target:
-        b.vbin("sub", centred, norm.source, low.stretched(mean, norm.shape))
+    if mean is not None and centred is norm.target:
+        b.vbin("sub", centred, norm.source, mean)
     b.vbin("mul", norm.target, centred, inverse)
     if bias is None:
         b.vbin("mul", norm.target, norm.target, weight)
     else:
         b.vmad("mad", norm.target, norm.target, weight, bias)
+
+
+def is_copy(low: Lowering, op: slmq.LayerNormOp) -> bool:
+    """Whether the rows are there for the norm alone."""
+    return op.x in low.copies and len(list(op.x.uses)) == 1
+
+
+def mean_of(low: Lowering, rows: SSAValue, shape: tuple[int, ...]) -> SSAValue:
+    """sum(x) * (1/d) of each row, broadcast over the normalised dimension."""
+    mean = low.new("mean", "f32", (*shape[:-1], 1), low.rows)
+    low.builder.vred("sum", low.view(mean), rows)
+    low.builder.vbin("mul", low.view(mean), low.view(mean), 1 / shape[-1])
+    return low.stretched(mean, shape)
+
+
+def centre_rows(low: Lowering, op: slmq.LayerNormOp, sums: Tensor, mean: Tensor | None) -> None:
+    """The first half of a layer norm of whole rows, in place: c = x - m, and sum(c*c), which is the product of c with itself. The mean
+    may be known."""
+    b, x = low.builder, low.values[op.x]
+    rows, shape = low.view(x, (x.columns,)), (x.columns,)
+    b.vbin("sub", rows, rows, mean_of(low, rows, shape) if mean is None else low.stretched(mean, shape))
+    each = b.view(x.place, "f32", [x.columns, 1, low.rows], [4, x.row_bytes, x.row_bytes])
+    b.mm(b.view(sums.place, "f32", [1, 1, low.rows], [4, 4, 4]), each, each)
 
 
 def is_head_norm(op: Operation) -> bool:

@@ -12,7 +12,7 @@ from compiler.dialects import slm, slmq
 from compiler.errors import CompileError
 from compiler.locations import named, source_of
 from compiler.lowering.ahead import Ahead, located
-from compiler.lowering.attention import lower_attention
+from compiler.lowering.attention import loads_between_groups, lower_attention
 from compiler.lowering.builder import Index
 from compiler.lowering.early_strips import EarlyStrips, can_come_early, follows
 from compiler.lowering.elementwise import lower_elementwise, lower_group_sums, lower_quantize, lower_round
@@ -26,7 +26,8 @@ from compiler.lowering.plan import EARLY_ATTENTION, EARLY_GROUPS, EARLY_NARROW, 
 from compiler.lowering.positions import lower_position_rows, lower_sinusoid
 from compiler.lowering.recurrent import lower_causal_conv, lower_selective_scan
 from compiler.lowering.routing import lower_column, lower_reduce_sum, lower_softmax, lower_top_k
-from compiler.lowering.row_regions import is_wide, lower_rows
+from compiler.lowering.row_regions import is_wide
+from compiler.lowering.row_stages import lower_rows
 from compiler.lowering.rows import lower_embed, lower_rope, lower_select_rows
 from compiler.lowering.rows_beside import RowsBeside, region_beside
 from compiler.lowering.sampling import chosen_rows, lower_sample
@@ -103,8 +104,9 @@ def lower_ops(
                 lower_rows(low, op, lower_op, EarlyStrips.of(low, op, rest))
         elif isinstance(op, slmq.AttentionOp) and low.plan.spills:
             if low.plan.early & EARLY_ATTENTION:
-                load_before(low, Ahead(low, rest, then))
-            lower_op(low, op)
+                load_around(low, op, Ahead(low, rest, then))
+            else:
+                lower_op(low, op)
         elif low.plan.looks_ahead and isinstance(op, LOOKING_AHEAD) and (low.plan.ahead or comes_early(low, op, rest)):
             look_ahead(low, op, rest, then)
         else:
@@ -165,6 +167,18 @@ def load_before(low: Lowering, ahead: Ahead) -> None:
     """Issues loads in front of an op that has no place for them."""
     ahead.allocate()
     ahead.load()
+    ahead.hand_over()
+
+
+def load_around(low: Lowering, op: slmq.AttentionOp, ahead: Ahead) -> None:
+    """An attention with the loads of what comes behind it: between its groups of heads if there are enough, else in front of it."""
+    ahead.allocate()
+    if loads_between_groups(low, op):
+        low.between = ahead
+    else:
+        ahead.load()
+    lower_op(low, op)
+    low.between = None
     ahead.hand_over()
 
 

@@ -1,4 +1,4 @@
-"""Regions that work row by row: at once where all their values are in SRAM, else on a few rows at a time.
+"""Regions that work row by row, on a few rows at a time where values lie in DRAM.
 
 With values in DRAM a turn of the loop loads some rows and works on those that the turn before has loaded: the vector instructions of a
 turn are more than a queue takes, and a load behind them would not be issued before they are nearly done.
@@ -31,24 +31,12 @@ LowerOp = Callable[[Lowering, Operation], None]
 
 
 class Early(Protocol):
-    """What works on rows of a region's results as soon as they are there: compiler/lowering/early_strips.py."""
+    """What works on rows of a region's results as soon as they are there: compiler/lowering/early_strips.py. `half`: 0 or 1, one half of
+    that work; None: all of it."""
 
     def begin(self) -> None: ...
 
-    def multiply(self, first: Index, rows: Index, most: int) -> None: ...
-
-
-def lower_rows(low: Lowering, op: slmq.RowsOp, lower_op: LowerOp, early: Early | None = None) -> None:
-    """See the module docstring."""
-    if low.plan.spills:
-        RowTiles(low, op, lower_op, early).run()
-        return
-    body = op.body.block
-    for argument, value in zip(body.args, op.operands_read, strict=True):
-        low.values[argument] = low.values[value]
-    lower_members(low, op, lower_op)
-    for out, value in zip(op.outs, yielded(op), strict=True):
-        low.values[out] = low.values[value]
+    def multiply(self, first: Index, rows: Index, most: int, half: int | None = None) -> None: ...
 
 
 def widest_bytes(op: slmq.RowsOp) -> int:
@@ -88,6 +76,7 @@ class RowTiles:
         self.direct = [s for arg, s in pairs if s.block and s.place.space == "sram" and reads_blocks(arg)]
         """Sums that are read where they are."""
         self.behind = low.next_rows if low.next_rows is not None and low.next_rows.is_last(op) else None
+        self.turns = 2
 
     def run(self) -> None:
         b, low = self.b, self.low
@@ -99,9 +88,13 @@ class RowTiles:
         if low.plan.buffers == 2 and any(source.block for source in self.sources):
             with b.keeping_buffers():
                 self.hold()
-                b.loop(0, b.add(low.rows, self.most), self.most, self.overlapped, [0])
+                self.loop()
         else:
             b.loop(0, low.rows, self.most, self.one_by_one)
+
+    def loop(self) -> None:
+        """With some rows loaded while those before them are worked on."""
+        self.b.loop(0, self.b.add(self.low.rows, self.most), self.most, self.overlapped, [0])
 
     def start(self) -> None:
         """From here on the results have their places."""
@@ -109,10 +102,12 @@ class RowTiles:
         self.low.appended.update(self.caches)
 
     def hold(self) -> None:
-        """Makes the buffers for rows of values in DRAM, in two turns."""
+        """Makes the buffers for rows of values in DRAM, in turns."""
         for label, tensors in ((LOADED, self.sources), (MADE, self.outs)):
             moved = [tensor for tensor in tensors if tensor.block and tensor not in self.direct]
-            self.pairs |= {(tensor, label): self.b.alloc(label, 2 * self.size_bytes(tensor)) for tensor in moved}
+            self.pairs |= {
+                (tensor, label): self.b.alloc(label, self.turns * self.size_bytes(tensor)) for tensor in moved
+            }
 
     def one_by_one(self, first: SSAValue, _: list[SSAValue]) -> list[Index]:
         loaded = self.some(self.sources, LOADED, first, None)
@@ -128,18 +123,22 @@ class RowTiles:
     def turn(self, first: SSAValue, turn: SSAValue) -> None:
         """Loads the rows from `first` on and works on those before them."""
         b = self.b
+        self.load_some(first, turn)
+        other = b.sub(1, turn)
+        b.when(b.compare("ne", first, 0), lambda: self.work_some(b.sub(first, self.most), other))
+
+    def load_some(self, first: SSAValue, turn: SSAValue) -> None:
+        """The rows from `first` on, if there are any."""
+        b = self.b
         b.when(
             b.compare("slt", first, self.low.rows),
             lambda: self.load(first, self.some(self.sources, LOADED, first, turn)),
         )
-        other = b.sub(1, turn)
 
-        def work() -> None:
-            before = b.sub(first, self.most)
-            self.work(before, self.some(self.sources, LOADED, before, other), other)
-            self.multiply_early(before)
-
-        b.when(b.compare("ne", first, 0), work)
+    def work_some(self, first: Index, turn: Index) -> None:
+        """What is done to the rows from `first` on."""
+        self.work(first, self.some(self.sources, LOADED, first, turn), turn)
+        self.multiply_early(first)
 
     def multiply_early(self, first: Index) -> None:
         """Behind the rows from `first` on: where they fill a part of EARLY_ROWS, and behind the last ones, that part is multiplied."""
@@ -211,14 +210,8 @@ class RowTiles:
 
     def work(self, first: Index, loaded: Sequence[Tensor], turn: Index | None) -> None:
         """The ops on the rows from `first` on."""
-        b, low = self.b, self.low
-        inner = low.some_rows(first, b.least(b.sub(low.rows, first), self.most), self.most)
-        inner.vectors = self.vectors
-        arguments = self.op.body.block.args
-        inner.values |= dict(zip(arguments, loaded, strict=True))
-        inner.copies = {arg for arg, source in zip(arguments, self.sources, strict=True) if source.block}
+        b, low, inner = self.b, self.low, self.prepared(first, loaded, turn)
         results = yielded(self.op)
-        inner.targets = dict(zip(results, self.some(self.outs, MADE, first, turn), strict=True))
         lower_members(inner, self.op, self.lower_op)
         for value, result, out in zip(results, self.op.outs, self.outs, strict=True):
             if result in self.caches:
@@ -227,3 +220,18 @@ class RowTiles:
                 store_rows(low, out, first, inner.values[value])
         if self.behind is not None:
             self.behind.work(first, [inner.values[value] for value in results], self.op)
+
+    def prepared(self, first: Index, loaded: Sequence[Tensor], turn: Index | None) -> Lowering:
+        """For the ops on the rows from `first` on, their results wanted where they are stored from."""
+        inner = self.part(first, loaded)
+        inner.targets = dict(zip(yielded(self.op), self.some(self.outs, MADE, first, turn), strict=True))
+        return inner
+
+    def part(self, first: Index, loaded: Sequence[Tensor]) -> Lowering:
+        """For the rows from `first` on, as the region's arguments."""
+        b, low, arguments = self.b, self.low, self.op.body.block.args
+        inner = low.some_rows(first, b.least(b.sub(low.rows, first), self.most), self.most)
+        inner.vectors = self.vectors
+        inner.values |= dict(zip(arguments, loaded, strict=True))
+        inner.copies = {arg for arg, source in zip(arguments, self.sources, strict=True) if source.block}
+        return inner

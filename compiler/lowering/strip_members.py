@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from compiler.lowering.weight_stream import Strip
 
 if TYPE_CHECKING:
     from compiler.lowering.late_rows import LateRows
+    from compiler.lowering.strip_means import StripMeans
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Results:
     """Values that are quantised late."""
     vectors: Vectors = field(default_factory=dict[VectorKey, Place])
     """Weights of norms of heads, in SRAM."""
+    means: dict[SSAValue, StripMeans] = field(default_factory=dict[SSAValue, "StripMeans"])
+    """Values whose rows are summed up."""
 
     def view(self, value: SSAValue, strip: Strip) -> SSAValue | None:
         """The strip's columns of a result that is in SRAM whole."""
@@ -50,16 +53,24 @@ class Results:
         elif place is not None and place.block and place.place.space == "scratch":
             outside, inside = blocks_of(self.low, place, strip)
             self.low.builder.store(outside, inside(place_of(self.low.builder, columns)))
+        if value in self.means:
+            self.means[value].add(columns, strip)
 
 
 class StripMembers:
-    """One turn of a loop over strips, behind the products."""
+    """One turn of a loop over strips, behind the products. `loaded`: the strip's columns of values in DRAM that are there already."""
 
     def __init__(
-        self, low: Lowering, results: Results, strip: Strip, finished: Callable[[slmq.MatmulOp, Strip], SSAValue]
+        self,
+        low: Lowering,
+        results: Results,
+        strip: Strip,
+        finished: Callable[[slmq.MatmulOp, Strip], SSAValue],
+        loaded: Mapping[SSAValue, Place] | None = None,
     ):
         self.low, self.b, self.results, self.strip, self.finished = low, low.builder, results, strip, finished
         self.local: dict[SSAValue, SSAValue] = {}
+        self.loaded: Mapping[SSAValue, Place] = loaded or {}
 
     def run(self, members: list[Operation]) -> None:
         for member in members:
@@ -100,6 +111,8 @@ class StripMembers:
         return self.b.view(place, dtype, [strip.count, low.rows], [size, strip.rows * size])
 
     def source(self, value: SSAValue) -> SSAValue:
+        if value in self.loaded:
+            return loaded_view(self.low, self.loaded[value], self.strip)
         return self.local[value] if value in self.local else column_view(self.low, self.low.values[value], self.strip)
 
     def own(self, value: SSAValue, reader: Operation) -> SSAValue:
@@ -146,12 +159,26 @@ def blocks_of(low: Lowering, tensor: Tensor, strip: Strip) -> tuple[SSAValue, Ca
     return outside, lambda place: staged_view(low, place, tensor, row_bytes, low.rows, count)
 
 
-def load_columns(low: Lowering, tensor: Tensor, strip: Strip) -> SSAValue:
+def place_for_columns(low: Lowering, strip_rows: int) -> Place:
+    """A buffer for a strip's columns of a tensor in SCRATCH."""
+    return Place("sram", low.builder.alloc("loaded_columns", low.most_rows * strip_rows * 4))
+
+
+def load_columns(low: Lowering, tensor: Tensor, strip: Strip, place: Place) -> None:
     """The strip's columns of a tensor in SCRATCH."""
-    b, (outside, inside) = low.builder, blocks_of(low, tensor, strip)
-    place = Place("sram", b.alloc("loaded_columns", low.most_rows * strip.rows * 4))
-    b.load(inside(place), outside)
-    return b.view(place, "f32", [strip.count, low.rows], [4, strip.rows * 4])
+    outside, inside = blocks_of(low, tensor, strip)
+    low.builder.load(inside(place), outside)
+
+
+def loaded_view(low: Lowering, place: Place, strip: Strip) -> SSAValue:
+    """Columns that have been loaded."""
+    return low.builder.view(place, "f32", [strip.count, low.rows], [4, strip.rows * 4])
+
+
+def columns_in_dram(low: Lowering, members: Sequence[Operation]) -> list[SSAValue]:
+    """What comes into the columns of a group from DRAM."""
+    values = [value for op in members if not isinstance(op, slmq.MatmulOp) for value in op.operands]
+    return [value for value in dict.fromkeys(values) if value in low.values and low.values[value].block]
 
 
 def store_heads(low: Lowering, cache: CacheRows, columns: SSAValue, strip: Strip) -> None:
@@ -169,7 +196,9 @@ def store_heads(low: Lowering, cache: CacheRows, columns: SSAValue, strip: Strip
 def column_view(low: Lowering, tensor: Tensor, strip: Strip) -> SSAValue:
     """The strip's columns of a whole tensor; one in SCRATCH is loaded."""
     if tensor.block:
-        return load_columns(low, tensor, strip)
+        place = place_for_columns(low, strip.rows)
+        load_columns(low, tensor, strip, place)
+        return loaded_view(low, place, strip)
     place, offset = columns_on_chip(low, tensor, strip.first, strip.count, strip.rows)
     size = element_bytes(tensor.dtype)
     return low.builder.view(place, tensor.dtype, [strip.count, low.rows], [size, tensor.row_stride], offset)

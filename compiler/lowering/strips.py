@@ -9,15 +9,16 @@ from xdsl.ir import Operation, SSAValue
 
 from compiler.dialects import slmq
 from compiler.lowering.attention import appended
-from compiler.lowering.builder import Index
+from compiler.lowering.builder import Index, Place
 from compiler.lowering.late_rows import LateRows
 from compiler.lowering.matmul import Product, steps_of
 from compiler.lowering.norms import load_vectors
 from compiler.lowering.row_strips import RowLoop, RowStreams
 from compiler.lowering.sampling import finish_sampling, start_sampling
 from compiler.lowering.spilling import new_spilled
-from compiler.lowering.strip_members import Results, StripMembers
-from compiler.lowering.strip_shapes import late_reader
+from compiler.lowering.strip_means import StripMeans, has_mean
+from compiler.lowering.strip_members import Results, StripMembers, columns_in_dram, load_columns, place_for_columns
+from compiler.lowering.strip_shapes import late_reader, strip_shapes
 from compiler.lowering.strip_streams import StripStreams, streams_of
 from compiler.lowering.values import Lowering, Tensor, dies_at
 from compiler.lowering.weight_stream import Strip
@@ -41,6 +42,8 @@ def lower_strips(low: Lowering, op: slmq.StripsOp) -> None:
             reader = late_reader(low.plan, out)
             if reader is not None and isinstance(place, Tensor):
                 results.late[value] = low.late[out] = LateRows(low, place, reader)
+            if has_mean(low, op, out):
+                results.means[value] = StripMeans(low, out, next(iter(strip_shapes(low.plan, op).values())).rows)
     for member in members:
         if isinstance(member, slmq.SampleOp):
             start_sampling(low)
@@ -55,6 +58,9 @@ def lower_strips(low: Lowering, op: slmq.StripsOp) -> None:
         if isinstance(member, slmq.SampleOp):
             finish_sampling(low)
     for value, out in zip(yielded, op.outs, strict=True):
+        if value in results.means:
+            results.means[value].end()
+            low.means[out] = results.means[value].means
         place = results.places.get(value)
         if isinstance(place, Tensor):
             low.values[out] = place
@@ -84,6 +90,7 @@ class StripLoop:
         self.done = early.count * self.rows if early is not None else 0
         self.products = early.products if early is not None else streams.products()
         self.end, self.beside = streams.strips * self.rows, beside
+        self.loaded: dict[SSAValue, Place] = {}
 
     def run(self) -> None:
         for product in self.products.values():
@@ -96,6 +103,10 @@ class StripLoop:
             with self.b.keeping_buffers():
                 if self.beside is not None:
                     self.beside.hold()
+                for value in columns_in_dram(self.low, self.members):
+                    self.loaded[value] = place_for_columns(self.low, self.rows)
+                if not self.streams.is_ahead:
+                    self.load_whole(self.strip(0, 0))
                 self.b.loop(0, self.end + self.rows, self.rows, self.overlapped, [0])
 
     def strip(self, first: Index, turn: Index) -> Strip:
@@ -115,7 +126,6 @@ class StripLoop:
     def overlapped(self, first: SSAValue, carried: list[SSAValue]) -> list[Index]:
         b, turn = self.b, carried[0]
         is_strip = b.compare("slt", first, self.end)
-        behind = None if self.low.upcoming is None else self.low.look_ahead
 
         def multiply() -> None:
             strip = self.strip(first, turn)
@@ -125,17 +135,28 @@ class StripLoop:
             else:
                 self.multiply(strip)
 
-        b.when(is_strip, multiply, behind)
+        other = b.sub(1, turn)
+        b.when(is_strip, multiply)
+        if self.loaded:
+            b.when(b.compare("ne", first, 0), lambda: self.load_columns(self.strip(b.sub(first, self.rows), other)))
+        following = b.value(b.add(first, self.rows))
+        if not self.loads_behind:
+            self.load_next(following, other)
+        if self.low.upcoming is not None:
+            turn_of_loads = self.end + (self.rows if self.low.upcoming.waits else 0)
+            b.when(b.compare("eq", following, turn_of_loads), self.low.look_ahead)
         if self.beside is not None:
             self.beside.turn(b.div(first, self.rows))
-        other = b.sub(1, turn)
         b.when(b.compare("ne", first, 0), lambda: self.finish(self.strip(b.sub(first, self.rows), other)))
+        if self.loads_behind:
+            self.load_next(following, other)
         return [other]
 
     def multiply(self, strip: Strip) -> None:
         for product in self.products.values():
             final = self.final(product, strip)
-            self.load(product, strip)
+            if self.turns == 1 or not product.stream.is_whole:
+                self.load(product, strip)
             target = product.products(strip) if steps_of(product.op) or final is None else final
             product.multiply(strip, target, self.streams.is_ahead)
 
@@ -151,12 +172,52 @@ class StripLoop:
         elif ahead < self.end:
             self.b.when(self.b.compare("sge", strip.first, ahead), lambda: product.load(strip))
 
+    def load_columns(self, strip: Strip) -> None:
+        """What a strip is finished with: in front of the weights of a later one, for which its buffer must be free."""
+        for value, place in self.loaded.items():
+            load_columns(self.low, self.low.values[value], strip, place)
+
+    def load_whole(self, strip: Strip) -> None:
+        """Those products' strips that do not come in k-tiles."""
+        for product in self.products.values():
+            if product.stream.is_whole:
+                product.load(strip)
+
+    @property
+    def ahead(self) -> int:
+        """Columns of the strips that are loaded before the loop, where they come whole."""
+        whole = [product.stream.strips_ahead() for product in self.products.values() if product.stream.is_whole]
+        return min(whole, default=0) * self.rows if self.streams.is_ahead else 0
+
+    @property
+    def has_loads(self) -> bool:
+        """Whether strips that come whole are loaded in the loop."""
+        return self.ahead < self.end and any(product.stream.is_whole for product in self.products.values())
+
+    @property
+    def loads_behind(self) -> bool:
+        """Whether the next strip is loaded behind what finishes the one before: that may read numbers that came with its weights; and the
+        weights of several products would hold up its results, and with them the buffers of the next products."""
+        return len(self.products) > 1 or any(product.op.sums is not None for product in self.products.values())
+
+    def load_next(self, first: SSAValue, turn: Index) -> None:
+        """The strip from `first` on, in front of its turn: its buffer is free when the product before the last one is made, and the vector
+        instructions that wait for the last one come behind the load, if they can."""
+        b = self.b
+        if not self.has_loads:
+            return
+
+        def load() -> None:
+            self.load_whole(self.strip(first, turn))
+
+        b.when(b.compare("slt", first, self.end), lambda: b.when(b.compare("sge", first, self.ahead), load))
+
     def final(self, product: Product, strip: Strip) -> SSAValue | None:
         """The columns of the result, if it is in SRAM whole."""
         return self.results.view(product.op.result, strip)
 
     def finish(self, strip: Strip) -> None:
-        StripMembers(self.low, self.results, strip, self.finished).run(self.members)
+        StripMembers(self.low, self.results, strip, self.finished, self.loaded).run(self.members)
 
     def finished(self, op: slmq.MatmulOp, strip: Strip) -> SSAValue:
         product = self.products[op]

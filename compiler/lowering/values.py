@@ -34,6 +34,11 @@ VectorKey = tuple[WeightAttr, float]
 class Upcoming(Protocol):
     """Loads of what comes behind an op, which can be issued before that op is done."""
 
+    @property
+    def waits(self) -> bool:
+        """Whether it works with buffers of the last strips but one."""
+        ...
+
     def load(self) -> None: ...
 
 
@@ -90,7 +95,9 @@ class Lowering:
     groups whose first weights are on their way already. begun: loads of which the first ones have been issued, the others come while the
     next attention ends. early: groups whose first strips are multiplied already. copies: of rows in DRAM, which a
     region has for itself. late: rows that are quantised beside the product that reads them. beside: what a group of products works on
-    beside them. next_rows: what the last region of a layer does for the next one.
+    beside them. next_rows: what the last region of a layer does for the next one. squares: of the centred rows of a norm, whose sums are
+    there. means: of rows that a norm reads first.
+    between: loads that an attention issues between its first groups of heads.
     """
 
     builder: TileBuilder
@@ -126,6 +133,9 @@ class Lowering:
     beside: dict[slmq.StripsOp, RowsBeside] = field(default_factory=dict[slmq.StripsOp, "RowsBeside"])
     next_rows: NextRows | None = None
     late: dict[SSAValue, LateRows] = field(default_factory=dict[SSAValue, "LateRows"])
+    squares: dict[Operation, Tensor] = field(default_factory=dict[Operation, Tensor])
+    means: dict[SSAValue, Tensor] = field(default_factory=dict[SSAValue, Tensor])
+    between: Ahead | None = None
 
     def __post_init__(self) -> None:
         self.most_rows = self.most_rows or self.plan.most_tokens
