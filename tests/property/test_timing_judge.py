@@ -100,6 +100,12 @@ def test_model_and_judge_agree_on_transfers_to_few_banks(seed: int) -> None:
     check(FAMILIES["one transfer"], seed)
 
 
+@pytest.mark.parametrize("seed", [1045, 1061, 1282])
+def test_model_and_judge_agree_on_products_that_wait(seed: int) -> None:
+    """Tiles that wait for accumulators, weights that are loaded while another kind of pass streams; vector units that read ahead."""
+    check(FAMILIES["units"], seed)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", FAMILIES)
 def test_model_and_judge_agree_on_many_programs(name: str) -> None:
