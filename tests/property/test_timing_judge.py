@@ -106,6 +106,11 @@ def test_model_and_judge_agree_on_products_that_wait(seed: int) -> None:
     check(FAMILIES["units"], seed)
 
 
+def test_model_and_judge_agree_on_a_load_that_an_older_store_meets_at_its_end() -> None:
+    """The store begins when the load has a few bursts to go."""
+    check(FAMILIES["everything"], 539)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", FAMILIES)
 def test_model_and_judge_agree_on_many_programs(name: str) -> None:
