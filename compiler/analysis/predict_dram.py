@@ -87,6 +87,8 @@ class DramForm:
         }
         self.turn = {True: self.cycles(t.tRTW.value), False: self.cycles(t.tWTR.value + t.RL.value)}
         """Idle cycles of the data bus before a transfer of the other direction, by the later one's."""
+        self.in_flight = {write: self.cycles(use.limit * self.burst) for write, use in self.directions.items()}
+        """Cycles of the data bus for the bursts in flight."""
         self.period_bytes = self.channels * max(self.interleave, memory.row_bytes.value * self.groups)
 
     def cycles(self, nanoseconds: float) -> int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import ceil
 
 from compiler.analysis.predict_accesses import Pieces, PortUse, element_size, pieces_of, port_use
 from compiler.analysis.predict_dram import DramForm
+from compiler.analysis.predict_tiles import Alike, Tiles
 from compiler.sizes import ceil_div
 from isa.descriptor import Descriptor
 from isa.machine import Machine
@@ -53,54 +53,6 @@ def beats_per_row(core: Core, widest_bits: int) -> int:
     return (table.i8 if widest_bits <= 8 else table.f16 if widest_bits == 16 else table.f32).value
 
 
-@dataclass
-class Tiles:
-    """Tiles of C so far, in cycles from the start: passes that were issued; until the last tile has streamed, its rows are written,
-    and those of the tile before; until the first one has streamed. And cycles of the port for C, and bank accesses.
-    """
-
-    issued: int = 0
-    streamed: int = 0
-    written: int = 0
-    earlier: int = 0
-    first: int = 0
-    writes: int = 0
-
-    accesses: int = 0
-
-    def add(self, count: int, each: int, last_pass: int, behind: int, writes: int) -> None:
-        """`count` tiles of `each` cycles, the last pass `behind` after the tile; rows are written as that streams them."""
-        self.first = self.first or each + behind
-        begin = max(self.written, self.issued + each + behind - last_pass)
-        self.issued += count * each
-        self.streamed = self.issued + behind
-        if count > 1:
-            self.earlier = max(begin + (count - 1) * writes, self.streamed - each - last_pass + writes)
-        else:
-            self.earlier = self.written
-        self.written = max(begin + count * writes, self.streamed - last_pass + writes, self.streamed)
-        self.writes += count * writes
-
-    @property
-    def unwritten(self) -> int:
-        """Cycles of the port for C when the last tile has streamed."""
-        return self.written - self.streamed
-
-    def wait(self, served: float) -> None:
-        """The banks take until `served` for what was issued so far."""
-        late = max(0, ceil(served) - self.issued)
-        self.issued += late
-        self.streamed += late
-        self.written += late
-
-    def repeated(self, times: int) -> tuple[int, int, int, int]:
-        """(cycles, cycles of the port for C, until accumulators are free, until C is written) of as many products one by one."""
-        more = (times - 1) * max(self.issued, self.writes)
-        earlier = self.earlier if times == 1 else max(self.earlier, self.written - max(self.issued, self.writes)) + more
-        computed = max(self.streamed + (times - 1) * self.issued, earlier)
-        return times * self.issued, times * self.writes, computed, self.written + more
-
-
 class EngineForms:
     """The closed forms for one machine."""
 
@@ -129,35 +81,48 @@ class EngineForms:
     def matrix(
         self, c: Descriptor, a: Descriptor, b: Descriptor, scales: Descriptor | None, accumulates: bool
     ) -> EngineCost:
-        """mm and mmg: passes of rows x columns weights, each the longer of its stream and the load of the next one's weights."""
-        mxu, sparse = self.core.mxu, bool(b.fmt & FMT_SPARSE)
-        k_total, n_total = a.extents[0] // (2 if sparse else 1), b.extents[1]
+        """mm and mmg: passes of rows x columns weights; those of the next one are loaded while one streams."""
+        mxu = self.core.mxu
         batches = 1 if b.extents[2] == 1 else a.extents[2]
         m_total = a.extents[1] * a.extents[2] * a.extents[3] // batches
-        beats = self.beats(a, b)
-        lead, pipe = 0, Tiles()
-        for rows, row_count in tiles(m_total, mxu.accumulator_rows.value):
-            for n, n_count in tiles(n_total, mxu.rows.value):
-                streamed = stream = tile_banks = 0
-                for k, k_count in tiles(k_total, mxu.columns.value):
-                    of_a = port_use(row_pieces(a, k), mxu.a_port_bytes.value, self.core.sram)
-                    of_b = self.weights(b, scales, n, k)
-                    stream, lead = rows * max(beats, of_a.cycles), lead or of_b.cycles
-                    streamed += k_count * max(stream, of_b.cycles)
-                    tile_banks += k_count * (rows * of_a.bank_accesses + of_b.bank_accesses)
-                of_c = port_use(row_pieces(c, n), mxu.c_port_bytes.value, self.core.sram)
-                of_row = of_c.bank_accesses * (1 + accumulates)
-                row = max(of_c.cycles, ceil_div(of_row, self.bank_count))
-                pipe.add(row_count * n_count, streamed, stream, min(stream, lead), rows * row)
-                pipe.accesses += row_count * n_count * (tile_banks + rows * of_row)
-                pipe.wait((pipe.accesses - pipe.unwritten * of_row // row) / self.bank_count)
-        cycles, writes, computed, written = pipe.repeated(batches)
-        share = self.shared(batches * pipe.accesses, max(cycles, writes))
-        latency = written - cycles + mxu.latency.value
+        batch = [
+            self.alike(row_count * n_count, rows, n, (c, a, b, scales), 1 + accumulates)
+            for rows, row_count in tiles(m_total, mxu.accumulator_rows.value)
+            for n, n_count in tiles(b.extents[1], mxu.rows.value)
+        ]
+        pipe = Tiles(batch[0].load)
+        pipe.add_batches(batch, batches, self.bank_count)
+        computed = max(pipe.streamed, pipe.earlier)
+        share = self.shared(pipe.accesses, max(pipe.issued, pipe.writes))
+        latency = pipe.written - pipe.issued + mxu.latency.value
         first = pipe.first + mxu.latency.value
         return EngineCost(
-            MXU, cycles, lead, computed - cycles, latency, share, first_tile=first, writes=writes
+            MXU, pipe.issued, pipe.lead, computed - pipe.issued, latency, share, first_tile=first, writes=pipe.writes
         )  # fmt: skip
+
+    def alike(
+        self,
+        count: int,
+        rows: int,
+        n: int,
+        operands: tuple[Descriptor, Descriptor, Descriptor, Descriptor | None],
+        uses: int,
+    ) -> Alike:
+        """As many tiles of rows x n of C, which is used so often."""
+        (c, a, b, scales), mxu = operands, self.core.mxu
+        k_total = a.extents[0] // (2 if b.fmt & FMT_SPARSE else 1)
+        load = body = stream = accesses = 0
+        for k, k_count in tiles(k_total, mxu.columns.value):
+            of_a = port_use(row_pieces(a, k), mxu.a_port_bytes.value, self.core.sram)
+            of_b = self.weights(b, scales, n, k)
+            body += max(stream, of_b.cycles) if load else 0
+            load, stream = load or of_b.cycles, rows * max(self.beats(a, b), of_a.cycles)
+            body += (k_count - 1) * max(stream, of_b.cycles)
+            accesses += k_count * (rows * of_a.bank_accesses + of_b.bank_accesses)
+        of_c = port_use(row_pieces(c, n), mxu.c_port_bytes.value, self.core.sram)
+        of_row = uses * of_c.bank_accesses
+        row = max(of_c.cycles, ceil_div(of_row, self.bank_count))
+        return Alike(count, load, body, stream, rows * row, row, accesses, of_row)
 
     def beats(self, a: Descriptor, b: Descriptor) -> int:
         return beats_per_row(self.core, max(ELEMENT_BITS[a.dtype], ELEMENT_BITS[b.dtype]))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from compiler.analysis.predict_engines import DML, DMS, EngineCost, EngineForms
-from compiler.analysis.predict_sharing import Shared, run_shared
+from compiler.analysis.predict_sharing import Demand, Shared, run_shared
 from isa.machine import Machine
 from isa.spec import Region
 
@@ -131,11 +131,11 @@ class Timeline:
         if cost.writes:
             late = max(late, self.products - start - cost.first_tile)
         cycles = cost.cycles + late
-        demands: list[tuple[Shared, float]] = []
+        demands: list[Demand] = []
         if cost.sram_share:
-            demands.append((self.sram, cost.sram_share))
+            demands.append(Demand(self.sram, cost.sram_share))
         if cost.dram_share:
-            demands.append((self.dram, cost.dram_share))
+            demands.append(Demand(self.dram, cost.dram_share, self.forms.dram.in_flight[cost.engine == DMS]))
             cycles += self.turned(start, cost.engine == DMS, now)
         end = run_shared(start, cycles, demands, now)
         if cost.dram_share:

@@ -22,8 +22,8 @@ KEPT_VERSIONS = 8
 LOOP_MODULES = (
     "aliases", "block", "compiled", "counts", "derive", "descriptors", "effects", "execution", "growth", "interlock", "issue",
     "layout", "lookup", "loop", "observation", "one_module", "posting", "price", "price_access", "price_channel", "price_dram",
-    "price_layout", "price_units", "program_layout", "raw", "recorder", "replay", "scalar", "schedule", "sharing", "signatures", "slots",
-    "states", "system", "trace_layout", "trace_maker", "traces", "turnaround", "way", "way_numbers", "way_operands",
+    "price_layout", "price_product", "price_units", "program_layout", "raw", "recorder", "replay", "scalar", "schedule", "sharing",
+    "signatures", "slots", "states", "system", "trace_layout", "trace_maker", "traces", "turnaround", "way", "way_numbers", "way_operands",
 )  # fmt: skip
 SOURCES: dict[str, dict[str, tuple[str, ...]]] = {
     "loop": {

@@ -64,6 +64,8 @@ class Core(IntEnum):
     READ_REFRESH = auto()  # cycles without reads around a refresh
     WRITE_REFRESH = auto()
     REFRESH_INTERVAL = auto()
+    READ_IN_FLIGHT = auto()  # cycles of the data bus for what a load may have in flight
+    WRITE_IN_FLIGHT = auto()
     ALIASES = auto()  # rows in use
     ARGUMENTS_AT = auto()  # addresses of `arguments`, `forms` and the scratch memory of kernels
     FORMS_AT = auto()

@@ -8,7 +8,8 @@ from simulator.fast.lookup import cost_key, enter_cost
 from simulator.fast.price_access import describe
 from simulator.fast.price_dram import price_copy
 from simulator.fast.price_layout import Rule
-from simulator.fast.price_units import price_product, price_vector
+from simulator.fast.price_product import price_product
+from simulator.fast.price_units import price_vector
 
 FIRST_NUMBER, FIRST_ACTION = int(Cost.CYCLES), int(Cost.ACTIONS)
 

@@ -127,7 +127,7 @@ class Flow(IntEnum):
     """Places of `sums`: the tiles of a product so far, as in simulator/timing/mxu.py."""
 
     LEAD = 0
-    ISSUED = auto()
+    STREAM = auto()
     STREAMED = auto()
     WRITTEN = auto()
     BEFORE_LAST = auto()

@@ -45,7 +45,8 @@ def schedule(s: Block, form: int, cost: int) -> int:
     write = 1 if engine == STORES else 0
     if dram_share > 0:
         cycles += extra_cycles(s, start, write)
-    end = place(s, start, cycles, sram_share, dram_share, dispatch)
+    in_flight = core[Core.WRITE_IN_FLIGHT] if write else core[Core.READ_IN_FLIGHT]
+    end = place(s, start, cycles, sram_share, dram_share, in_flight, dispatch)
     if dram_share > 0:
         remember_transfer(s, start, end, write)
     finish = end + forms[form, Form.LATENCY]

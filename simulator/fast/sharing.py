@@ -39,13 +39,15 @@ def promise(s: Block, resource: int, start: int, end: int, share: int, now: int)
 
 
 @compiled
-def place(s: Block, start: int, cycles: int, sram_share: int, dram_share: int, now: int) -> int:
-    """Runs `cycles` of work from `start` on with these shares at full speed; returns the cycle it is done."""
+def place(s: Block, start: int, cycles: int, sram_share: int, dram_share: int, in_flight: int, now: int) -> int:
+    """Runs `cycles` of work from `start` on with these shares at full speed; returns the cycle it is done. `in_flight`: cycles of the
+    DRAM.
+    """
     end = start + cycles
     if (sram_share > 0 and taken(s, SRAM, start, end) + sram_share > WHOLE) or (
         dram_share > 0 and taken(s, DRAM, start, end) + dram_share > WHOLE
     ):
-        return place_slowed(s, start, cycles, sram_share, dram_share, now)
+        return place_slowed(s, start, cycles, sram_share, dram_share, in_flight, now)
     promise_both(s, start, end, sram_share, dram_share, WHOLE, now)
     return end
 
@@ -60,17 +62,21 @@ def promise_both(s: Block, start: int, end: int, sram_share: int, dram_share: in
 
 
 @compiled
-def place_slowed(s: Block, start: int, cycles: int, sram_share: int, dram_share: int, now: int) -> int:
+def place_slowed(s: Block, start: int, cycles: int, sram_share: int, dram_share: int, in_flight: int, now: int) -> int:
     """`place` where a resource may be scarce: stretch by stretch between the cycles where promises of it begin or end."""
     time, work, since, before = start, cycles * WHOLE, start, 0
     sram_is_scarce = sram_share > 0 and taken(s, SRAM, start, NEVER) + sram_share > WHOLE
     dram_is_scarce = dram_share > 0 and taken(s, DRAM, start, NEVER) + dram_share > WHOLE
     while work > 0:
-        rate, end = WHOLE, NEVER
+        sram_rate, dram_rate, end = WHOLE, WHOLE, NEVER
         if sram_is_scarce:
-            rate, end = rate_at(s, SRAM, time, sram_share, rate, end)
+            sram_rate, end = rate_at(s, SRAM, time, sram_share, WHOLE, end)
         if dram_is_scarce:
-            rate, end = rate_at(s, DRAM, time, dram_share, rate, end)
+            dram_rate, end = rate_at(s, DRAM, time, dram_share, WHOLE, end)
+        rate = min(sram_rate, dram_rate)
+        if dram_rate < sram_rate and rate < before and work <= in_flight * WHOLE * WHOLE // dram_share:
+            owe(s, (sram_rate - dram_rate) * dram_share * ((work + sram_rate - 1) // sram_rate), now)
+            rate, end = sram_rate, NEVER
         if rate != before:
             if before > 0:
                 promise_both(s, since, time, sram_share, dram_share, before, now)
@@ -81,6 +87,15 @@ def place_slowed(s: Block, start: int, cycles: int, sram_share: int, dram_share:
         time = end
     promise_both(s, since, time, sram_share, dram_share, before, now)
     return time
+
+
+@compiled
+def owe(s: Block, taken: int, now: int) -> None:
+    """What is in flight when an older promise of the DRAM begins is served all the same, and takes as much after the last promise."""
+    ends, last = s.share_ends[DRAM], now
+    for at in range(s.share_use[DRAM, GROUPS] * GROUP):
+        last = max(last, ends[at])
+    promise(s, DRAM, last, last + (taken + WHOLE * WHOLE - 1) // (WHOLE * WHOLE), WHOLE, now)
 
 
 @compiled

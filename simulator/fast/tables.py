@@ -50,6 +50,7 @@ def made(instructions: Sequence[Decoded | None], model: CostModel, machine: Mach
     core[Core.PERIOD_MASK] = model.dram.period_bytes - 1
     core[Core.READ_TO_WRITE], core[Core.WRITE_TO_READ] = model.dram.read_to_write, model.dram.write_to_read
     core[Core.READ_REFRESH], core[Core.WRITE_REFRESH], core[Core.REFRESH_INTERVAL] = model.dram.refresh
+    core[Core.READ_IN_FLIGHT], core[Core.WRITE_IN_FLIGHT] = model.dram.in_flight
     core[Core.QUEUE_DEPTH] = machine.core.seq.queue_depth.value
     block.machine[:], block.transfer_numbers[:] = machine_numbers(machine), transfer_numbers(machine, model.dram)
     core[Core.HOT_VISITS], core[Core.GROW_AT] = HOT_VISITS, GROW_AT

@@ -20,6 +20,7 @@ from simulator.timing.sram import Runs, ceil_div, runs_of
 # Transfers of more runs than this are counted on the first ones and extended in proportion.
 MAX_COUNTED_RUNS = 1024
 MAX_MEMOISED = 1 << 12
+MAX_IN_FLIGHT_CYCLES = 1 << 20  # shares of them are worked out in 64 bits
 PICOSECONDS_PER_SECOND = 1_000_000_000_000
 
 
@@ -62,6 +63,11 @@ class Dram:
         self.limits = tuple(  # bursts of an engine in flight on each channel, loads and stores
             max(1, dma.outstanding_bytes.value // (self.burst_bytes * self._channels)) for dma in (core.dml, core.dms)
         )
+        self.in_flight = tuple(
+            min(MAX_IN_FLIGHT_CYCLES, self.cycles_of_ps(limit * t.burst))
+            for limit, t in zip(self.limits, self._intervals, strict=True)
+        )
+        """Of the data bus of a channel, for what a load or a store may have in flight."""
         self._cycles_per_ps = tuple(
             self.refreshed_cycles_per_ps(write=write).as_integer_ratio() for write in (False, True)
         )

@@ -17,7 +17,7 @@ from simulator.timing.interlock import Interlock
 from simulator.timing.parts import Parts, Snapshot
 from simulator.timing.profile import ENGINE_SLOTS, ENGINES, EngineProfile, Event, PcProfile, SeqProfile
 from simulator.timing.records import Records
-from simulator.timing.resource import SharedResource, place
+from simulator.timing.resource import Demand, SharedResource, place
 from simulator.timing.turnaround import Turnaround
 
 _SMEM = int(Region.SMEM)
@@ -174,7 +174,7 @@ class TimingModel:
 
     def _placed(self, cost: Cost, start: int, now: int) -> int:
         """The cycle the engine is free again, given what the memories have promised to older instructions."""
-        demands: list[tuple[SharedResource, int]] = []
+        demands: list[Demand] = []
         # The first step of the unit comes after the last one of the instruction before, and no tile has streamed before the
         # results of older instructions are written: there are accumulators for two.
         late = max(0, self._computed[cost.engine] - start - cost.lead)
@@ -182,9 +182,9 @@ class TimingModel:
             late = max(late, self._visible - start - cost.first_tile)
         cycles = cost.cycles + late
         if cost.sram_share:
-            demands.append((self._sram, cost.sram_share))
+            demands.append(Demand(self._sram, cost.sram_share))
         if cost.dram_share:
-            demands.append((self._dram, cost.dram_share))
+            demands.append(Demand(self._dram, cost.dram_share, self.costs.dram.in_flight[cost.dram_write]))
             cycles += self._turnaround.extra_cycles(start, cost.dram_write)
         end = place(start, cycles, demands, now)
         if cost.dram_share:

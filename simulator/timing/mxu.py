@@ -7,7 +7,7 @@ up to `accumulator_rows` rows of A stay in the unit; C is read (accumulating) an
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from isa.descriptor import Descriptor
 from isa.machine_core import Core
@@ -41,14 +41,16 @@ class MatrixCost:
 
 @dataclass(frozen=True, slots=True)
 class _Tiles:
-    """`count` equal tiles. Of each: cycles of its passes and of the last one; accesses to A and B; rows of C, and of each of these
-    cycles of the port and accesses.
+    """`count` equal tiles. Of each: cycles to load its first weights, from the begin of its first pass to that of the last one, and
+    of the last one; accesses to A and B; rows of C, and of each of these cycles of the port and accesses.
     """
 
     count: int
-    cycles: int
+    load: int
+    body: int
     stream: int
-    accesses: int
+    accesses_a: int
+    accesses_b: int
     rows: int
     row: int
     row_accesses: int
@@ -58,11 +60,12 @@ class _Tiles:
 class _Flow:
     """Tiles stream one after the other, and the rows of C of each are written, in order, when its last pass streams them.
 
-    In cycles from the start: the weights of all passes are loaded or hidden; the last tile has streamed; it is written; the tile
-    before it is; the first one has streamed. And cycles of the port for C, and bank accesses.
+    In cycles from the start: the last tile has streamed, its last pass in `stream` cycles; it is written; the tile before it is; the
+    first one has streamed. `lead`: to load the first weights. And cycles of the port for C, and bank accesses.
     """
 
-    issued: int = 0
+    lead: int = 0
+    stream: int = 0
     streamed: int = 0
     written: int = 0
     before_last: int = 0
@@ -70,37 +73,65 @@ class _Flow:
     writes: int = 0
     accesses: int = 0
 
-    def add(self, tiles: _Tiles, behind: int, banks: int) -> None:
-        """The last pass of a tile ends `behind` cycles after the tile. Tiles are no faster than the banks that serve them, but for
-        accesses to C that are left when the last one has streamed.
-        """
-        count, stream, writes = tiles.count, tiles.stream, tiles.rows * tiles.row
-        self.accesses += count * (tiles.accesses + tiles.rows * tiles.row_accesses)
-        issued = self.issued + count * tiles.cycles
-        begin = max(self.written, self.issued + tiles.cycles + behind - stream)
-        left = max(begin + count * writes - issued - behind, writes - stream)
-        issued = max(issued, ceil_div(self.accesses - max(0, left) * tiles.row_accesses // tiles.row, banks))
-        tile = ceil_div(issued - self.issued, count)
-        first, last = self.issued + tile + behind, issued + behind
+    @property
+    def issued(self) -> int:
+        """The unit takes the next instruction, whose weights are loaded while the last pass streams."""
+        return self.streamed - min(self.stream, self.lead)
+
+    def add(self, tiles: _Tiles, banks: int) -> None:
+        """Tiles are no faster than the banks that serve them, but for accesses to C that are left when the last one has streamed."""
+        count, stream, row, writes = tiles.count, tiles.stream, tiles.row, tiles.rows * tiles.row
+        self.lead = self.lead or tiles.load
+        self.accesses += count * (tiles.accesses_a + tiles.accesses_b + tiles.rows * tiles.row_accesses)
+        first, last = self._unshared(tiles)
         begin = max(self.written, first - stream)  # if the port has no pause from then on
+        left = max(begin + count * writes - last, writes - stream, 0)
+        served = ceil_div(self.accesses - left * tiles.row_accesses // row, banks) + min(stream, self.lead)
+        late = max(0, served - last)
+        first, last = first + ceil_div(late, count), last + late
+        begin = max(self.written, first - stream, first + row - 1 - writes)
 
         def written(number: int, streamed: int) -> int:
-            return max(begin + number * writes, streamed - stream + writes, streamed + tiles.row - 1)
+            return max(begin + number * writes, streamed - stream + writes, streamed + row - 1)
 
-        self.before_last = written(count - 1, last - tile) if count > 1 else self.written
+        before = last - ceil_div(last - first, count - 1) if count > 1 else 0
+        self.before_last = written(count - 1, before) if count > 1 else self.written
         self.written = written(count, last)
         self.first_tile = self.first_tile or first
-        self.issued, self.streamed, self.writes = issued, last, self.writes + count * writes
+        self.stream, self.streamed, self.writes = stream, last, self.writes + count * writes
 
-    def repeat(self, times: int) -> None:
-        """All of it so many times."""
-        if times > 1:
-            period, issued = max(self.issued, self.writes), self.issued
-            self.before_last = max(self.before_last + (times - 1) * period, self.written + (times - 2) * period)
-            self.written += (times - 1) * period
-            self.issued, self.streamed = times * issued, self.streamed + (times - 1) * issued
-            self.writes *= times
-            self.accesses *= times
+    def _unshared(self, tiles: _Tiles) -> tuple[int, int]:
+        """When the first and the last of the tiles have streamed if no bank holds them up. A tile begins when its weights are loaded,
+        as the pass before it streams, and the tile before the last one is written.
+        """
+        count, stream, writes = tiles.count, tiles.stream, tiles.rows * tiles.row
+        one, wait = tiles.body + stream, max(0, tiles.load - stream)
+        first = max(self.streamed + max(0, tiles.load - self.stream), self.before_last) + one
+        if count == 1:
+            return first, first
+        last = max(first + wait, self.written) + one + (count - 2) * (wait + one)
+        if count > 2:  # they wait for each other
+            first_written = max(self.written + writes, first - stream + writes, first + tiles.row - 1)
+            last = max(last, first_written + (count - 3) * writes + one)
+        return first, last
+
+    def add_batches(self, batch: list[_Tiles], times: int, banks: int) -> None:
+        """So many times the same tiles: those that are all alike count together, otherwise all go on like the second batch."""
+        if len(batch) == 1:
+            self.add(replace(batch[0], count=batch[0].count * times), banks)
+            return
+        for tiles in batch:
+            self.add(tiles, banks)
+        if times == 1:
+            return
+        streamed, written, writes, accesses = self.streamed, self.written, self.writes, self.accesses
+        for tiles in batch:
+            self.add(tiles, banks)
+        more = (times - 2) * max(self.streamed - streamed, self.written - written)
+        self.before_last += more
+        self.written += more
+        self.streamed += more
+        self.writes, self.accesses = times * writes, times * accesses
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,50 +146,57 @@ def matrix_cost(
     core: Core, flags: int, c: Descriptor, a: Descriptor, b: Descriptor, s: Descriptor | None
 ) -> MatrixCost:
     """The cost of mm (s is None) or mmg, all operands in SRAM; an operand in SMEM is charged as if it were in SRAM."""
-    shape = _shape(a, b)
-    beats = beats_per_row(core, a.dtype, b.dtype)
-    accumulates = bool(flags & Flag.ACC)
-    banks_a = banks_b = banks_c = lead = 0
-    flow, banks = _Flow(), core.sram.banks.value
-    for rows, row_count in _tiles(shape.m, core.mxu.accumulator_rows.value):
-        for n, n_count in _tiles(shape.n, core.mxu.rows.value):
-            streamed = stream = tile_a = tile_b = 0
-            for k, k_count in _tiles(shape.k, core.mxu.columns.value):
-                a_access = _a_access(core, a, k)
-                weights = weight_access(core, b, s, n, k)
-                stream = rows * max(beats, a_access[0])
-                lead = lead or weights.beats
-                streamed += k_count * max(stream, weights.beats)
-                tile_a += k_count * rows * a_access[1]
-                tile_b += k_count * weights.bank_accesses
-            c_beats, c_banks = _c_access(core, c, n)
-            tiles, row_accesses = row_count * n_count, c_banks * (1 + accumulates)
-            banks_a, banks_b, banks_c = (
-                banks_a + tiles * tile_a,
-                banks_b + tiles * tile_b,
-                banks_c + tiles * rows * c_banks,
-            )
-            row = max(c_beats, ceil_div(row_accesses, banks))
-            flow.add(
-                _Tiles(tiles, streamed, stream, tile_a + tile_b, rows, row, row_accesses), min(stream, lead), banks
-            )
-    flow.repeat(shape.batches)
-    bank_bytes = core.sram.bank_bytes.value
+    shape, accumulates = _shape(a, b), bool(flags & Flag.ACC)
+    batch = [
+        _alike(core, shape, row_count * n_count, (rows, n), (c, a, b, s), 1 + accumulates)
+        for rows, row_count in _tiles(shape.m, core.mxu.accumulator_rows.value)
+        for n, n_count in _tiles(shape.n, core.mxu.rows.value)
+    ]
+    flow = _Flow()
+    flow.add_batches(batch, shape.batches, core.sram.banks.value)
     batches, macs = shape.batches, shape.batches * shape.m * shape.n * shape.k
+    moved = batches * core.sram.bank_bytes.value
     k_passes = ceil_div(shape.k, core.mxu.columns.value)
     accumulator_bytes = 2 * ACCUMULATOR_BYTES * batches * shape.m * shape.n * k_passes
+    accesses_c = sum(tiles.count * tiles.rows * tiles.row_accesses for tiles in batch) // (1 + accumulates)
     actions = [
         (mac_action(a.dtype, b.dtype), macs),
-        (_A, batches * banks_a * bank_bytes),
-        (_B, batches * banks_b * bank_bytes),
-        (_C_WRITE, batches * banks_c * bank_bytes),
+        (_A, moved * sum(tiles.count * tiles.accesses_a for tiles in batch)),
+        (_B, moved * sum(tiles.count * tiles.accesses_b for tiles in batch)),
+        (_C_WRITE, moved * accesses_c),
         (_ACCUMULATOR, accumulator_bytes),
     ]
     if accumulates:
-        actions.append((_C, batches * banks_c * bank_bytes))
+        actions.append((_C, moved * accesses_c))
     computed = max(flow.streamed, flow.before_last)
     fill, drain = computed - flow.issued, flow.written - computed
-    return MatrixCost(flow.issued, lead, fill, drain, flow.first_tile, flow.writes, flow.accesses, tuple(actions))
+    return MatrixCost(flow.issued, flow.lead, fill, drain, flow.first_tile, flow.writes, flow.accesses, tuple(actions))
+
+
+def _alike(
+    core: Core,
+    shape: _Shape,
+    count: int,
+    size: tuple[int, int],
+    operands: tuple[Descriptor, Descriptor, Descriptor, Descriptor | None],
+    uses: int,
+) -> _Tiles:
+    """`count` tiles of this size, rows and columns of C, which is used so often. Weights are loaded while the pass before them streams."""
+    (rows, n), (c, a, b, s) = size, operands
+    beats = beats_per_row(core, a.dtype, b.dtype)
+    load = body = stream = of_a = of_b = 0
+    for k, k_count in _tiles(shape.k, core.mxu.columns.value):
+        a_beats, a_banks = _a_access(core, a, k)
+        weights = weight_access(core, b, s, n, k)
+        if load:
+            body += max(stream, weights.beats)
+        load, stream = load or weights.beats, rows * max(beats, a_beats)
+        body += (k_count - 1) * max(stream, weights.beats)
+        of_a += k_count * rows * a_banks
+        of_b += k_count * weights.bank_accesses
+    c_beats, c_banks = _c_access(core, c, n)
+    row = max(c_beats, ceil_div(uses * c_banks, core.sram.banks.value))
+    return _Tiles(count, load, body, stream, of_a, of_b, rows, row, uses * c_banks)
 
 
 def beats_per_row(core: Core, a: Dtype, b: Dtype) -> int:

@@ -6,6 +6,8 @@ schedule. The sum of shares never exceeds WHOLE, so no bandwidth is spent twice.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 PRUNE_LENGTH = 16
 WHOLE = 1 << 20
 """The share that is all of a resource, and the rate of full speed."""
@@ -35,24 +37,37 @@ class SharedResource:
         self.segments.append((start, end, share))
 
 
-def place(start: int, cycles: int, demands: list[tuple[SharedResource, int]], now: int) -> int:
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """A share of a resource at full speed. `in_flight`: work of the resource, in cycles at full speed, that is done before what others
+    ask for later.
+    """
+
+    resource: SharedResource
+    share: int
+    in_flight: int = 0
+
+
+def place(start: int, cycles: int, demands: list[Demand], now: int) -> int:
     """Runs `cycles` of work from `start` on, with the given shares at full speed; returns the cycle it is done.
 
     Work proceeds at the rate the scarcest resource allows in each stretch of time; the last stretch ends with a cycle.
     """
-    scarce: list[tuple[int, list[Segment]]] = []
-    for resource, share in demands:
-        busy = resource.after(start)
-        if busy and sum([segment[2] for segment in busy]) + share > WHOLE:
-            scarce.append((share, busy))
+    scarce: list[tuple[Demand, list[Segment]]] = []
+    for demand in demands:
+        busy = demand.resource.after(start)
+        if busy and sum([segment[2] for segment in busy]) + demand.share > WHOLE:
+            scarce.append((demand, busy))
     if not scarce:
-        for resource, share in demands:
-            resource.add(start, start + cycles, share, now)
+        _promise(demands, start, start + cycles, WHOLE, now)
         return start + cycles
-    time, work = start, cycles * WHOLE
+    time, work, before = start, cycles * WHOLE, 0
     while work > 0:
         border = _border(scarce, time)
-        rate = min([WHOLE, *[_rate(busy, share, time) for share, busy in scarce]])
+        rate = min([WHOLE, *[_rate(busy, demand.share, time) for demand, busy in scarce]])
+        if rate < before:
+            rate, border = _kept(scarce, time, work, now) or (rate, border)
+        before = rate
         if rate == 0:
             assert border is not None, "promises end"
             time = border
@@ -60,14 +75,36 @@ def place(start: int, cycles: int, demands: list[tuple[SharedResource, int]], no
         end = time + -(-work // rate)
         if border is not None:
             end = min(end, border)
-        for resource, share in demands:
-            resource.add(time, end, -(-share * rate // WHOLE), now)
+        _promise(demands, time, end, rate, now)
         work -= (end - time) * rate
         time = end
     return time
 
 
-def _border(scarce: list[tuple[int, list[Segment]]], time: int) -> int | None:
+def _kept(scarce: list[tuple[Demand, list[Segment]]], time: int, work: int, now: int) -> tuple[int, None] | None:
+    """The rate of work that is left and in flight when an older promise begins: all that other resources leave. What it takes of the
+    promise is owed after the last one. None if it is more, or if it is not that promise that takes the rate.
+    """
+    for demand, busy in scarce:
+        share = demand.share
+        if work * share > demand.in_flight * WHOLE * WHOLE:
+            continue
+        kept = min([WHOLE, *[_rate(other, one.share, time) for one, other in scarce if one is not demand]])
+        own = _rate(busy, share, time)
+        if kept > own:
+            end = max(segment[1] for segment in demand.resource.segments)
+            taken = (kept - own) * share * -(-work // kept)
+            demand.resource.add(end, end + -(-taken // (WHOLE * WHOLE)), WHOLE, now)
+            return kept, None
+    return None
+
+
+def _promise(demands: list[Demand], start: int, end: int, rate: int, now: int) -> None:
+    for demand in demands:
+        demand.resource.add(start, end, -(-demand.share * rate // WHOLE), now)
+
+
+def _border(scarce: list[tuple[Demand, list[Segment]]], time: int) -> int | None:
     """The first time after `time` at which a promise begins or ends; None if there is none."""
     return min(
         (border for _, busy in scarce for segment in busy for border in segment[:2] if border > time), default=None

@@ -22,7 +22,7 @@ from simulator.fast.compiled import INTERPRETED
 from simulator.fast.layout import ADDRESS_BITS, Core, Form, Operand
 from simulator.fast.slots import GROUPS
 from simulator.timing.interlock import Interlock
-from simulator.timing.resource import WHOLE, SharedResource, place
+from simulator.timing.resource import WHOLE, Demand, SharedResource, place
 from simulator.timing.turnaround import Turnaround
 
 ENGINES = (Engine.DML, Engine.DMS, Engine.MXU, Engine.VPU)
@@ -139,15 +139,16 @@ work = st.tuples(st.integers(0, 9), st.integers(0, 30), st.integers(1, 40), shar
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(work, max_size=25))
-def test_work_ends_alike(pieces: list[tuple[int, int, int, int, int]]) -> None:
+@given(st.lists(work, max_size=25), st.integers(0, 20))
+def test_work_ends_alike(pieces: list[tuple[int, int, int, int, int]], in_flight: int) -> None:
     """And what they have promised at each time is the same."""
     sram, dram, s, now = SharedResource(), SharedResource(), block(), 0
     for step, delay, cycles, sram_share, dram_share in pieces:
         now += step
-        demands = [(resource, share) for resource, share in ((sram, sram_share), (dram, dram_share)) if share]
+        wanted = (Demand(sram, sram_share), Demand(dram, dram_share, in_flight))
+        demands = [demand for demand in wanted if demand.share]
         expected = place(now + delay, cycles, demands, now)
-        assert sharing.place(s, now + delay, cycles, sram_share, dram_share, now) == expected
+        assert sharing.place(s, now + delay, cycles, sram_share, dram_share, in_flight, now) == expected
         for number, resource in enumerate((sram, dram)):
             for time in (now, now + delay, expected - 1, expected):
                 promised = sum(share for start, end, share in resource.segments if start <= time < end)
@@ -160,6 +161,6 @@ def test_promises_that_are_over_leave_their_places() -> None:
     s, resource = block(), SharedResource()
     for now in range(0, 20_000, 10):
         share = WHOLE // 3 + now % 1000
-        expected = place(now + now % 7, 13, [(resource, share)], now)
-        assert sharing.place(s, now + now % 7, 13, share, 0, now) == expected
+        expected = place(now + now % 7, 13, [Demand(resource, share)], now)
+        assert sharing.place(s, now + now % 7, 13, share, 0, 0, now) == expected
     assert s.share_use[:, GROUPS].tolist() == [1, 0]

@@ -12,7 +12,7 @@ from isa.spec import BY_MNEMONIC, Dtype, Engine, Region
 from simulator.timing import TimingModel
 from simulator.timing.costs import Cost, Span
 from simulator.timing.interlock import Interlock
-from simulator.timing.resource import WHOLE, SharedResource, place
+from simulator.timing.resource import WHOLE, Demand, SharedResource, place
 from tests.timing_judge.core import Core, Fixed
 from tests.timing_judge.program import Access, Scalar
 
@@ -136,7 +136,7 @@ def test_shares_never_exceed_a_resource_and_all_work_is_done(work):
     one, two = SharedResource(), SharedResource()
     for start, cycles, first, second in work:
         before = len(one.segments), len(two.segments)
-        end = place(start, cycles, [(one, first), (two, second)], 0)
+        end = place(start, cycles, [Demand(one, first), Demand(two, second)], 0)
         assert end >= start + cycles
         for resource, share, known in ((one, first, before[0]), (two, second, before[1])):
             mine = resource.segments[known:]
@@ -151,18 +151,30 @@ def test_shares_never_exceed_a_resource_and_all_work_is_done(work):
 
 
 @settings(max_examples=100, deadline=None)
-@given(pieces, st.integers(0, 30))
-def test_forgetting_what_is_over_changes_nothing(work, step):
+@given(pieces, st.integers(0, 30), st.integers(0, 20))
+def test_forgetting_what_is_over_changes_nothing(work, step, in_flight):
     """Promises that ended before now are dropped; with all of them kept, everything ends at the same time."""
     kept, pruned = SharedResource(), SharedResource()
     for count, (delay, cycles, share, _) in enumerate(work * 3):
         now = count * step
-        assert place(now + delay, cycles, [(kept, share)], 0) == place(now + delay, cycles, [(pruned, share)], now)
+        assert place(now + delay, cycles, [Demand(kept, share, in_flight)], 0) == place(
+            now + delay, cycles, [Demand(pruned, share, in_flight)], now
+        )
 
 
 def test_a_younger_instruction_gets_what_an_older_one_leaves():
     """Half of the resource is taken for 10 cycles: work that wants all of it gets half, then all."""
     resource = SharedResource()
-    assert place(0, 10, [(resource, WHOLE // 2)], 0) == 10
-    assert place(4, 10, [(resource, WHOLE)], 0) == 10 + (10 - 3)
+    assert place(0, 10, [Demand(resource, WHOLE // 2)], 0) == 10
+    assert place(4, 10, [Demand(resource, WHOLE)], 0) == 10 + (10 - 3)
     assert resource.segments[1:] == [(4, 10, WHOLE // 2), (10, 17, WHOLE)]
+
+
+def test_what_is_in_flight_when_an_older_promise_begins_is_served_before_it():
+    """All of the resource is promised for 100 cycles from cycle 10 on. Work of 14 cycles has 4 to do then."""
+    promised, owed = (10, 110, WHOLE), (110, 114, WHOLE)
+    for in_flight, end, served in ((3, 114, []), (4, 14, [(10, 14, WHOLE)])):
+        resource = SharedResource()
+        assert place(10, 100, [Demand(resource, WHOLE)], 0) == 110
+        assert place(0, 14, [Demand(resource, WHOLE, in_flight)], 0) == end
+        assert sorted(resource.segments) == sorted([promised, (0, 10, WHOLE), owed, *served])

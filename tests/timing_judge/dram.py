@@ -14,7 +14,7 @@ from isa.machine import Machine
 
 PAST = -(1 << 60)
 BATCH = 32
-"""Bursts after which an older instruction of the other direction gets its turn."""
+"""Bursts, or the time that they take on the bus, after which an older instruction of the other direction gets its turn."""
 
 
 def picoseconds(nanoseconds: float) -> int:
@@ -65,6 +65,7 @@ class Channel:
         self._busy: list[set[int]] = [set(), set()]  # banks with requests, by direction
         self._queued = [0, 0]
         self._write, self._batch = False, 0
+        self._turned: int | None = None  # when the first command in this direction was
         self._activates: deque[int] = deque([PAST] * 4, 4)
         self._last = [PAST, PAST]  # read, write command
         self._group_last: dict[int, int] = {}
@@ -102,10 +103,17 @@ class Channel:
 
     def _choose_direction(self) -> None:
         current, other = self._write, not self._write
-        if self._queued[other] and (
-            not self._queued[current] or (self._batch >= BATCH and self._oldest(other) < self._oldest(current))
-        ):
-            self._write, self._batch = other, 0
+        if not self._queued[other]:
+            return
+        if not self._queued[current] or (self._oldest(other) < self._oldest(current) and self._had_its_turn()):
+            self._write, self._batch, self._turned = other, 0, None
+
+    def _had_its_turn(self) -> bool:
+        """Requests that wait for each other's rows use the bus little; others may not wait for all of them."""
+        if self._batch >= BATCH:
+            return True
+        time, *_ = min(self._next_command(number) for number in self._busy[self._write])
+        return self._turned is not None and time - self._turned >= BATCH * self._t["burst"]
 
     def _oldest(self, write: bool) -> tuple[int, int]:
         return min(self._banks[number].waiting[write][0].age for number in self._busy[write])
@@ -144,6 +152,8 @@ class Channel:
     def _issue(self, time: int, number: int) -> None:
         bank = self._banks[number]
         request = bank.waiting[self._write][0]
+        if self._turned is None:
+            self._turned = time
         if bank.row is None:
             bank.row, bank.activate = request.row, time
             self._activates.append(time)

@@ -58,4 +58,6 @@ class Judge:
     def _end_of_cycle(self, cycle: int) -> None:
         for product in self._products:
             product.settle(cycle)
+        if self._last_vector is not None:
+            self._last_vector.settle()
         self._products = [one for one in self._products[:-1] if not one.is_written] + self._products[-1:]

@@ -13,7 +13,7 @@ from compiler.analysis.predict_accesses import Pieces, pieces_of, port_use
 from compiler.analysis.predict_engines import EngineCost, EngineForms, vector_kind
 from compiler.analysis.predict_operations import EngineForm, OperationCosts
 from compiler.analysis.predict_rows import Bus
-from compiler.analysis.predict_sharing import Shared, run_shared
+from compiler.analysis.predict_sharing import Demand, Shared, run_shared
 from compiler.analysis.predict_timeline import Timeline
 from compiler.dialects import tile
 from isa.descriptor import Descriptor, dense_strides
@@ -106,9 +106,19 @@ def test_vector_classes(op: str, function: str, cycles: int) -> None:
 
 def test_the_younger_gets_what_is_left() -> None:
     bus = Shared()
-    assert run_shared(0, 100, [(bus, 0.75)], 0) == 100
+    assert run_shared(0, 100, [Demand(bus, 0.75)], 0) == 100
     # A quarter of the speed for 100 cycles, then all of it.
-    assert run_shared(0, 50, [(bus, 1.0)], 0) == 125
+    assert run_shared(0, 50, [Demand(bus, 1.0)], 0) == 125
+
+
+def test_what_is_in_flight_is_done_before_an_older_one_that_begins_then() -> None:
+    for in_flight, end, promises in ((3, 114, 3), (4, 14, 4)):
+        bus = Shared()
+        assert run_shared(10, 100, [Demand(bus, 1.0)], 0) == 110
+        # Of 14 cycles 4 are left in cycle 10. What they take is owed behind the other one.
+        assert run_shared(0, 14, [Demand(bus, 1.0, in_flight)], 0) == end
+        assert len(bus.promises) == promises
+        assert (110, 114, 1.0) in bus.promises
 
 
 def test_queue_and_interlock() -> None:

@@ -151,6 +151,13 @@ class TestMatrix:
         assert found.cycles == 4 * 80 * 2
         assert actions(found)["mac.bf16_bf16"] == 4 * 80 * 32 * 64
 
+    def test_weights_are_loaded_while_the_pass_before_them_streams(self):
+        # K = 64 + 16: 16 rows of A stream in 64 and 32 cycles, weights are loaded in 64 and 16.
+        tds = tensor(0, S, Dtype.F32, 128, 16), tensor(1 << 17, S, Dtype.BF16, 80, 16), blocked(80, 128, Dtype.BF16)
+        found = cost("mm", *tds, machine=edge_with("mxu", "a_port_bytes", 32))
+        # The first tile streams from cycle 64 to 160, and the other one when its weights are there, from 192 to 288.
+        assert (found.cycles, found.lead, found.fill) == (288 - 32, 64, 32)
+
     def test_unbatched_weights_stream_all_rows(self):
         found = cost("mm", tensor(0, S, Dtype.I32, 64, 2, 3, 5), tensor(0, S, Dtype.I8, 64, 2, 3, 5), blocked(64, 64))
         assert found.cycles == max(30, 32)
@@ -244,9 +251,10 @@ class TestResults:
         b = tensor(1 << 17, S, Dtype.I8, 64, 64, 3)
         tds = tensor(0, S, Dtype.I32, 64, 128, 3), tensor(1 << 18, S, Dtype.I8, 64, 128, 3), b
         found = cost("mm", *tds, machine=self.NARROW)
-        assert (found.cycles, found.writes) == (3 * 128, 3 * 512)
-        assert found.latency == 32 + 3 * 512 - 384 + 24
-        assert found.fill == 32 + 2 * 512 - 384  # two of them are written
+        # The third one has accumulators when the first one is written, in cycle 544.
+        assert (found.cycles, found.writes) == (544 + 128 - 32, 3 * 512)
+        assert found.latency == 32 + 3 * 512 - found.cycles + 24
+        assert found.fill == 32 + 2 * 512 - found.cycles  # two of them are written
 
     def test_the_results_of_two_products_share_the_port(self):
         timing = TimingModel(self.NARROW)
