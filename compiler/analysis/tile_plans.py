@@ -20,6 +20,7 @@ from compiler.lowering.builder import element_bytes
 from compiler.lowering.plan import KEY_TILES, ROW_TILES, TilePlan
 from compiler.lowering.row_regions import widest_bytes
 from compiler.lowering.segments import is_sparse
+from compiler.lowering.strip_buffers import TILE_TURNS
 from compiler.lowering.strip_shapes import (
     can_stay_in_sums,
     is_late,
@@ -30,7 +31,6 @@ from compiler.lowering.strip_shapes import (
     wide_shape_of,
 )
 from compiler.lowering.values import ancestor_in
-from compiler.lowering.weight_stream import TILE_TURNS
 from compiler.sizes import padded
 from isa.spec import KV_BLOCK
 

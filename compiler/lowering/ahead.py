@@ -20,10 +20,10 @@ from compiler.lowering.kinds import kind_chain, layers_of
 from compiler.lowering.norms import norm_vectors, norms_of
 from compiler.lowering.row_strips import RowStreams
 from compiler.lowering.sampling import chosen_rows
+from compiler.lowering.strip_buffers import Room, Turns
 from compiler.lowering.strip_streams import StripStreams, streams_of
 from compiler.lowering.tensors import load_to, vector_place
 from compiler.lowering.values import Lowering, Upcoming, VectorKey
-from compiler.lowering.weight_stream import Room, Turns
 from compiler.lowering.wide_streams import WideStreams
 from compiler.sizes import to_granules
 

@@ -19,9 +19,9 @@ from compiler.lowering.ahead import Ahead, located
 from compiler.lowering.builder import Index
 from compiler.lowering.matmul import Product, steps_of
 from compiler.lowering.plan import EARLY_GROUPS
+from compiler.lowering.strip_buffers import TILE_TURNS
 from compiler.lowering.strip_streams import StripStreams, streams_of
 from compiler.lowering.values import Lowering
-from compiler.lowering.weight_stream import TILE_TURNS
 from compiler.sizes import ceil_div
 
 

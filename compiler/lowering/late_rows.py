@@ -14,10 +14,10 @@ from compiler.dialects import slmq
 from compiler.lowering.builder import Index, Place, element_bytes, place_of
 from compiler.lowering.elementwise import SMALLEST_RANGE
 from compiler.lowering.spilling import blocks_view, staged_view
+from compiler.lowering.strip_buffers import Strip
 from compiler.lowering.strip_members import blocks_of
 from compiler.lowering.strip_shapes import wide_shape_of
 from compiler.lowering.values import Lowering, Tensor
-from compiler.lowering.weight_stream import Strip
 
 
 class LateRows:

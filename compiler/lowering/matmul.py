@@ -16,8 +16,9 @@ from compiler.formats import WeightFormat
 from compiler.lowering.builder import Index, Place, element_bytes, rows_of_view, select
 from compiler.lowering.row_numbers import RowNumbers
 from compiler.lowering.spilling import blocks_view, staged_view
+from compiler.lowering.strip_buffers import Strip, Tile, Turns
 from compiler.lowering.values import Lowering, rows_of
-from compiler.lowering.weight_stream import Strip, Tile, Turns, WeightStream
+from compiler.lowering.weight_stream import WeightStream
 from compiler.sizes import to_granules
 from isa.spec import BLOCK_ROWS
 

@@ -21,9 +21,9 @@ from compiler.lowering.builder import Index, Place
 from compiler.lowering.early_strips import EarlyStrips, can_come_early
 from compiler.lowering.kinds import layers_of
 from compiler.lowering.row_regions import LowerOp, RowTiles
+from compiler.lowering.strip_buffers import Turns
 from compiler.lowering.strip_streams import StripStreams
 from compiler.lowering.values import Lowering, Tensor
-from compiler.lowering.weight_stream import Turns
 from compiler.walking import ops_of
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from compiler.emit.weight_layout import WORD_BYTES, WeightLayout
 from compiler.lowering.builder import Index, Place, TileBuilder
-from compiler.lowering.weight_stream import Strip, Turns
+from compiler.lowering.strip_buffers import Strip, Turns
 from compiler.sizes import to_granules
 
 

@@ -16,10 +16,11 @@ from compiler.dialects import slmq, tile
 from compiler.lowering.builder import Index
 from compiler.lowering.matmul import Product, steps_of
 from compiler.lowering.plan import STRIP_ROWS_UNIT
+from compiler.lowering.strip_buffers import Room, Strip, Turns
 from compiler.lowering.strip_members import Results, StripMembers
 from compiler.lowering.strip_shapes import row_shape_of
 from compiler.lowering.values import Lowering
-from compiler.lowering.weight_stream import Room, Strip, Turns, WeightStream
+from compiler.lowering.weight_stream import WeightStream
 from compiler.sizes import padded
 
 MOST_TURNS = 2

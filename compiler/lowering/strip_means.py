@@ -13,9 +13,9 @@ from compiler.dialects import slmq
 from compiler.dialects.slm import row_shape
 from compiler.lowering.builder import Place, element_bytes, place_of
 from compiler.lowering.row_stages import norm_in_front
+from compiler.lowering.strip_buffers import Strip
 from compiler.lowering.strip_shapes import strip_shapes
 from compiler.lowering.values import Lowering
-from compiler.lowering.weight_stream import Strip
 from isa.spec import SUM_QUANTUM
 
 F32_BYTES = element_bytes("f32")

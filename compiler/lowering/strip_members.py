@@ -16,9 +16,9 @@ from compiler.lowering.norms import Vectors, lower_head_norm
 from compiler.lowering.rows import rotate
 from compiler.lowering.sampling import sample_strip
 from compiler.lowering.spilling import blocks_view, staged_view
+from compiler.lowering.strip_buffers import Strip
 from compiler.lowering.tensors import columns_on_chip
 from compiler.lowering.values import Lowering, Tensor, VectorKey, dies_at
-from compiler.lowering.weight_stream import Strip
 
 if TYPE_CHECKING:
     from compiler.lowering.late_rows import LateRows

@@ -8,9 +8,10 @@ from compiler.dialects import slmq
 from compiler.emit.weight_layout import WORD_BYTES
 from compiler.lowering.matmul import Product
 from compiler.lowering.row_strips import MOST_TURNS, RowStreams, weight_place
+from compiler.lowering.strip_buffers import Room, Strip, Turns
 from compiler.lowering.strip_shapes import strip_shapes, wide_product
 from compiler.lowering.values import Lowering
-from compiler.lowering.weight_stream import Room, Strip, Turns, WeightStream
+from compiler.lowering.weight_stream import WeightStream
 from compiler.lowering.wide_streams import WideStreams
 from compiler.sizes import to_granules
 

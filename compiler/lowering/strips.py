@@ -16,12 +16,12 @@ from compiler.lowering.norms import load_vectors
 from compiler.lowering.row_strips import RowLoop, RowStreams
 from compiler.lowering.sampling import finish_sampling, start_sampling
 from compiler.lowering.spilling import new_spilled
+from compiler.lowering.strip_buffers import Strip
 from compiler.lowering.strip_means import StripMeans, has_mean
 from compiler.lowering.strip_members import Results, StripMembers, columns_in_dram, load_columns, place_for_columns
 from compiler.lowering.strip_shapes import late_reader, strip_shapes
 from compiler.lowering.strip_streams import StripStreams, streams_of
 from compiler.lowering.values import Lowering, Tensor, dies_at
-from compiler.lowering.weight_stream import Strip
 from compiler.lowering.wide_products import WideLoop, stays_in_sums
 from compiler.lowering.wide_streams import WideStreams
 

@@ -22,10 +22,10 @@ from compiler.lowering.builder import Index, Place
 from compiler.lowering.late_rows import LateRows
 from compiler.lowering.matmul import Product
 from compiler.lowering.row_strips import weight_place
+from compiler.lowering.strip_buffers import TILE_TURNS, Strip, Tile, Turns
 from compiler.lowering.strip_members import Results, StripMembers
 from compiler.lowering.strip_shapes import can_stay_in_sums
 from compiler.lowering.values import Lowering, Tensor
-from compiler.lowering.weight_stream import TILE_TURNS, Strip, Tile, Turns
 from compiler.lowering.wide_streams import WideStreams
 from compiler.sizes import to_granules
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from compiler.dialects import slmq
 from compiler.lowering.builder import Index, Place
 from compiler.lowering.row_strips import MOST_TURNS, weight_place
+from compiler.lowering.strip_buffers import TILE_TURNS, Room, Strip, Turns
 from compiler.lowering.strip_shapes import late_input, strip_shapes, wide_product
 from compiler.lowering.values import Lowering
-from compiler.lowering.weight_stream import TILE_TURNS, Room, Strip, Turns, WeightStream
+from compiler.lowering.weight_stream import WeightStream
 from compiler.sizes import to_granules
 
 

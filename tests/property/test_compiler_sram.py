@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from xdsl.dialects import arith, scf
-from xdsl.dialects.builtin import IndexType, IntegerAttr, UnknownLoc
+from xdsl.dialects.builtin import IndexType, IntegerAttr, StringAttr, UnknownLoc
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Operation, Region, SSAValue
 from xdsl.utils.exceptions import VerifyException
@@ -147,7 +147,7 @@ class Function:
 
     def use(self, *buffers: SSAValue) -> Operation:
         views = [self.builder.view(Place("sram", buffer), "f32", [4]) for buffer in buffers]
-        op = tile.VunOp(operands=[views[0], views[-1], None], properties={"function": tile.StringAttr("mov")})
+        op = tile.VunOp(operands=[views[0], views[-1], None], properties={"function": StringAttr("mov")})
         return self.builder.insert(op)
 
     def finish(self) -> FuncOp:
