@@ -17,7 +17,8 @@ from xdsl.passes import ModulePass
 from compiler.analysis.plan_costs import token_weights
 from compiler.analysis.tile_plans import single_sizes
 from compiler.lowering.plan import SINGLE_ATTRIBUTE, TilePlan
-from compiler.transforms.choose_tiling import SMEM_BUFFER_BYTES, need_of, without_encoder
+from compiler.transforms.plan_needs import need_of
+from compiler.transforms.refine_plan import without_encoder
 
 ENTRY_SHARES = (4, 8, 16, 64)
 """Parts of the SRAM, as divisors, for keys and values with all their turns."""
@@ -60,7 +61,6 @@ class ChooseSinglePass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         tokens = without_encoder(op)  # an encoder works on many rows, by the other plan
         for plan in single_plans(op, TilePlan.of(op), self.sram_bytes):
-            need = need_of(ctx, tokens, plan, self.sram_bytes)
-            if need.size_bytes <= self.sram_bytes and need.smem_bytes <= SMEM_BUFFER_BYTES:
+            if need_of(ctx, tokens, plan, self.sram_bytes).fits(self.sram_bytes):
                 op.attributes[SINGLE_ATTRIBUTE] = plan.to_attribute()
                 return

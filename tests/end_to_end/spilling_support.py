@@ -9,7 +9,7 @@ import pytest
 from compiler.driver import Options, lower
 from compiler.lowering.plan import TilePlan
 from compiler.program import Program
-from compiler.transforms import choose_tiling
+from compiler.transforms import refine_plan
 from compiler.transforms.choose_tiling import ChooseTilingPass
 from tests.end_to_end.e2e_support import check_bits, prompt_of
 
@@ -41,9 +41,9 @@ def starve(monkeypatch: pytest.MonkeyPatch) -> None:
 def only_early(monkeypatch: pytest.MonkeyPatch, early: int) -> None:
     """Values lie in DRAM wherever they can, and this comes before its time."""
     starve(monkeypatch)
-    monkeypatch.setattr(choose_tiling, "EARLIER", (early,))
-    monkeypatch.setattr(choose_tiling, "EARLIER_IN_ROOM", ())
-    monkeypatch.setattr(choose_tiling, "kept_first", lambda *_: [])
+    monkeypatch.setattr(refine_plan, "EARLIER", (early,))
+    monkeypatch.setattr(refine_plan, "EARLIER_IN_ROOM", ())
+    monkeypatch.setattr(refine_plan, "kept_first", lambda *_: [])
     monkeypatch.setattr(ChooseTilingPass, "first_fitting", lambda *_: None)
 
 

@@ -19,7 +19,7 @@ from compiler.lowering.plan import (
     EARLY_ROWS,
     EARLY_WIDE,
 )
-from compiler.transforms import choose_tiling
+from compiler.transforms import choose_tiling, refine_plan
 from tests.end_to_end.e2e_support import options, some_quick, tiny_program
 from tests.end_to_end.mixture_support import program_of
 from tests.end_to_end.spilling_support import MANY_HEADS, check, layered, only_early, starve
@@ -127,7 +127,7 @@ def test_rows_of_the_next_layer(
     """Made by the last region of a layer, of one kind and of two, and where it reads the sums of a late product."""
     only_early(monkeypatch, LAST_ROWS)
     if is_wide:
-        monkeypatch.setattr(choose_tiling, "wide_tiles", lambda *_: [32])
+        monkeypatch.setattr(refine_plan, "wide_tiles", lambda *_: [32])
         monkeypatch.setattr(choose_tiling, "SPILL_SHARES", ((64, 16, 4),))
     text = POST.replace("BEGIN", begin).replace("WINDOW", window)
     text = text.replace("a, b, m:", "a, b:" if begin == "x" else "a, b, m:")

@@ -14,7 +14,7 @@ from compiler.driver import lower
 from compiler.lowering import strips
 from compiler.lowering.plan import TilePlan
 from compiler.lowering.wide_products import stays_in_sums
-from compiler.transforms import choose_tiling
+from compiler.transforms import choose_tiling, refine_plan
 from compiler.transforms.choose_tiling import ChooseTilingPass
 from frontends import load_program
 from tests.end_to_end.e2e_support import PUBLISHED, SCHEMES, check_bits, options, prompt_of, some_quick, tiny_program
@@ -59,7 +59,7 @@ def test_rows_of_wide_values(monkeypatch: pytest.MonkeyPatch) -> None:
     program = tiny_program(3, **WIDE | {"intermediate_size": 672})
     chosen = options("tiny", "w4a8-g32", 64, sram_bytes=96 << 10)
     assert check(program, chosen, 50).row_tile(4 * 672) == 4
-    monkeypatch.setattr(choose_tiling, "longer_runs", lambda *_: 0)
+    monkeypatch.setattr(refine_plan, "longer_runs", lambda *_: 0)
     assert plan_of(program, chosen).row_tile(4 * 672) == 2
 
 
@@ -175,7 +175,7 @@ def test_families(family: str) -> None:
 def wide(starved: None, monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
     """Values lie in DRAM wherever they can, and every input of a product that can be quantised late has tiles of 32 columns."""
     monkeypatch.setattr(ChooseTilingPass, "first_fitting", lambda *_: None)
-    monkeypatch.setattr(choose_tiling, "wide_tiles", lambda *_: [32])
+    monkeypatch.setattr(refine_plan, "wide_tiles", lambda *_: [32])
     yield
 
 
@@ -231,7 +231,7 @@ def test_results_stay_in_sums(monkeypatch: pytest.MonkeyPatch, result: str, leng
 def test_sums_without_room_for_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Inputs are quantised late, even where the sums must make room for the rows behind them."""
     monkeypatch.setattr(choose_tiling, "SPILL_SHARES", ((64, 16, 4),))
-    monkeypatch.setattr(choose_tiling, "staying_bytes", lambda *_: (96 << 10) + 1)
+    monkeypatch.setattr(refine_plan, "staying_bytes", lambda *_: (96 << 10) + 1)
     plan = plan_of(program_of(BEHIND.replace("RESULT", "x + b(y)")), options("tiny", "w8a8", 160, sram_bytes=96 << 10))
     assert plan.wide_tile and not plan.staying
 

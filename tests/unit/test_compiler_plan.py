@@ -19,7 +19,8 @@ from compiler.formats import WeightFormat
 from compiler.lowering.plan import STRIP_ROWS_UNIT, TilePlan, strip_shape
 from compiler.lowering.strip_shapes import token_strip
 from compiler.lowering.values import dies_at
-from compiler.transforms.choose_tiling import ChooseTilingPass, need_of
+from compiler.transforms.choose_tiling import ChooseTilingPass
+from compiler.transforms.plan_needs import need_of
 from tests.end_to_end.e2e_support import build, options, tiny_program
 
 FORMATS = ["i8", "bf16", "f32", "i8-s24", "i8-g64", "i8-g32-s24", "i4-g32", "i4-g64-zp", "i4-g128", "i4-g128-s24"]
