@@ -210,7 +210,10 @@ class StripLoop:
         def load() -> None:
             self.load_whole(self.strip(first, turn))
 
-        b.when(b.compare("slt", first, self.end), lambda: b.when(b.compare("sge", first, self.ahead), load))
+        def later() -> None:
+            b.when(b.compare("sge", first, self.ahead), load)
+
+        b.when(b.compare("slt", first, self.end), later if self.ahead else load)
 
     def final(self, product: Product, strip: Strip) -> SSAValue | None:
         """The columns of the result, if it is in SRAM whole."""

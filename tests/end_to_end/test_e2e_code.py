@@ -36,7 +36,7 @@ def test_text_does_not_grow_with_layers(machine: str, scheme: str) -> None:
     few, plan = text_bytes(tiny_program(num_hidden_layers=2), machine, scheme, chunk=8)
     many, same_plan = text_bytes(tiny_program(num_hidden_layers=20), machine, scheme, chunk=8)
     assert plan == same_plan
-    assert few == many
+    assert many <= few  # how often layers run decides which descriptors have registers
 
 
 @pytest.mark.parametrize("machine", ["edge", "tiny"])

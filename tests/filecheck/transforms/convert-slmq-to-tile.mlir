@@ -15,13 +15,14 @@
 // CHECK: %[[PRODUCTS:.*]] = tile.alloc "products" in "sram" bytes 8192 : !tile.buffer
 // CHECK: tile.alloc "weights" in "sram" bytes 4096 : !tile.buffer
 // CHECK: scf.for %[[STRIP:[0-9]+]] = {{.*}} iter_args(%[[TURN:[0-9]+]] =
-// CHECK: arith.cmpi slt, %[[STRIP]],
-// CHECK-NEXT: scf.if
-// CHECK: tile.load
+// CHECK: %[[IS_STRIP:[0-9]+]] = arith.cmpi slt, %[[STRIP]],
+// CHECK: %[[OTHER:[0-9]+]] = arith.subi %{{[0-9]+}}, %[[TURN]]
+// CHECK-NEXT: scf.if %[[IS_STRIP]] {
 // CHECK: %[[OWN:[0-9]+]] = arith.muli %[[TURN]],
 // CHECK: tile.view %[[PRODUCTS]] in sram + %[[OWN]]
 // CHECK: tile.mm
-// CHECK: %[[OTHER:[0-9]+]] = arith.subi %{{[0-9]+}}, %[[TURN]]
+// The next strip is loaded in front of the instructions that wait for the products before.
+// CHECK: tile.load
 // CHECK: arith.cmpi ne, %[[STRIP]],
 // CHECK-NEXT: scf.if
 // CHECK: %[[FINISHED:[0-9]+]] = arith.muli %[[OTHER]], %

@@ -2,13 +2,15 @@
 // The strips of a group are as large as those of the group in front: they go on in its buffers.
 // CHECK: %[[PRODUCTS:[0-9]+]] = tile.alloc "products"
 // CHECK: %[[WEIGHTS:[0-9]+]] = tile.alloc "weights"
+// CHECK: %[[STRIP:[0-9]+]] = tile.view %[[WEIGHTS]] in sram + 0
+// CHECK: tile.load %[[STRIP]],
 // CHECK: scf.for
 // CHECK: scf.if
 // CHECK: tile.mm
-// CHECK: } else {
+// CHECK: %[[LAST:[0-9]+]] = arith.cmpi eq,
+// CHECK-NEXT: scf.if %[[LAST]] {
 // Behind its last strip the first one of the next group is loaded and multiplied, before the last one is finished.
-// CHECK: tile.view %[[WEIGHTS]] in sram
-// CHECK: tile.load
+// CHECK: tile.load %[[STRIP]],
 // CHECK: tile.view %[[PRODUCTS]] in sram
 // CHECK: tile.mm
 // CHECK-NEXT: }

@@ -1,7 +1,9 @@
 // RUN: slmc opt --no-locations %s -p 'add-sampling,fuse-strips,group-rows,convert-slmq-to-tile,canonicalize,cse'
-// The last turn of a loop over strips loads the first two strips of the next one before it finishes its own.
+// Beside its last strip a loop loads the first two strips of the next one, before it finishes the strip in front.
 // CHECK: %[[WEIGHTS:[0-9]+]] = tile.alloc "weights" in "sram" bytes 4096
-// CHECK: } else {
+// CHECK: tile.mm
+// CHECK: %[[LAST:[0-9]+]] = arith.cmpi eq,
+// CHECK-NEXT: scf.if %[[LAST]] {
 // CHECK: tile.view %[[WEIGHTS]] in sram
 // CHECK: tile.load
 // CHECK: tile.load

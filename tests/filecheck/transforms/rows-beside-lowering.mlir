@@ -4,8 +4,8 @@
 // CHECK: %[[ROWS:[0-9]+]] = tile.alloc "loaded_rows" in "sram" bytes 2048
 // CHECK: %[[STRIP:[0-9]+]] = tile.alloc "strip" in "sram" bytes 512
 // CHECK: scf.for
-// CHECK: tile.load
 // CHECK: tile.mm
+// CHECK: tile.load
 // CHECK: tile.view %[[ROWS]] in sram
 // CHECK: tile.load
 // CHECK: tile.load
