@@ -1,0 +1,58 @@
+"""What one layer leaves for the next one: stacks of a single layer, and layers whose end reads what their beginning made."""
+
+from __future__ import annotations
+
+import pytest
+
+from compiler.dialects import tile
+from compiler.driver import lower
+from compiler.lowering.plan import EARLY_LAYERS, EARLY_ROWS
+from compiler.transforms import choose_tiling
+from tests.end_to_end.e2e_support import options
+from tests.end_to_end.mixture_support import program_of
+from tests.end_to_end.spilling_support import check, layered, only_early, starve
+
+ONE_LAYER = layered(
+    "a, b: rms_norm(d, 1e-5); qn, kn: rms_norm(hd, 1e-5); q: linear(d -> [H, hd]); k, v: linear(d -> [G, hd]);"
+    " o: linear([H, hd] -> d); gate, up: linear(d -> f); down: linear(f -> d)",
+    """
+    h = a(x)
+    x += o(attention(rope(qn(q(h))), rope(kn(k(h))), v(h), window=24))
+    x = b(x + down(relu(gate(x)) * up(x)))
+    x = 0.5 * x
+    """,
+    heads=5,
+    sizes="G = .g ?? 1; f = .f ?? 96; rope = rotary(hd, 10000, max_positions=512)",
+)
+SMALL = {"d = .d ?? 64": "d = .d ?? 32", "hd = .hd ?? 16": "hd = .hd ?? 32", "L = .l ?? 2": "L = .l ?? 1"}
+
+
+@pytest.mark.parametrize("length", [5, 33])
+def test_one_layer(monkeypatch: pytest.MonkeyPatch, length: int) -> None:
+    """Nothing is carried where no layer follows: canonicalize takes the loop away in which that would be."""
+    starve(monkeypatch)
+    monkeypatch.setattr(choose_tiling, "SPILL_SHARES", ((64, 64, 4),))
+    text = ONE_LAYER
+    for old, new in SMALL.items():
+        text = text.replace(old, new)
+    program, chosen = program_of(text), options("edge", "w4a16-g32-zp", 160, sram_bytes=64 << 10)
+    assert check(program, chosen, length).early & EARLY_LAYERS
+    assert not any(isinstance(op, tile.RenewOp) for op in lower(program, chosen, "tile").walk())
+
+
+NORMED_RESIDUAL = layered(
+    "m, a: rms_norm(d, 1e-5); q, k, v: linear(d -> [H, hd]); o: linear([H, hd] -> d)",
+    """
+    h = m(x)
+    x = a(o(attention(q(h), k(h), v(h)))) + h
+    """,
+)
+
+
+@pytest.mark.parametrize("length", [33, 140])
+def test_rows_that_the_end_of_the_layer_reads(monkeypatch: pytest.MonkeyPatch, length: int) -> None:
+    """Rows of the next layer would be written over those of this one, which stay in SRAM and are read beside."""
+    only_early(monkeypatch, EARLY_LAYERS | EARLY_ROWS)
+    monkeypatch.setattr(choose_tiling, "SPILL_SHARES", ((64, 64, 4),))
+    monkeypatch.setattr(choose_tiling, "kept_first", lambda *_: [1])
+    assert check(program_of(NORMED_RESIDUAL), options("tiny", "w8a8", 160, sram_bytes=256 << 10), length).kept
