@@ -153,7 +153,8 @@ class Ahead:
 
 class NextLayer:
     """What the next layer of a stack loads first, or behind the last one the ops that follow the stack, if there is one token. All of them
-    have one buffer, in use from the end of a layer to the beginning of the next one."""
+    have one buffer, in use from the end of a layer to the beginning of the next one. A single layer hands none on: canonicalize leaves no
+    loop in which that would be."""
 
     def __init__(self, low: Lowering, op: slm.LayersOp, following: Sequence[Operation]):
         self.low, self.b, self.op, self.is_loaded = low, low.builder, op, False
@@ -161,7 +162,8 @@ class NextLayer:
         self.behind = Ahead(low, following if low.plan.ahead else ())
         every = (*self.kinds, self.behind)
         self.size_bytes = max(sum(room.size_bytes for room in ahead.rooms()) for ahead in every)
-        self.alloc = self.b.alloc("ahead", self.size_bytes, carried=True)
+        self.is_carried = len(op.layer_kinds) > 1
+        self.alloc = self.b.alloc("ahead", self.size_bytes, carried=self.is_carried)
         for ahead in every:
             ahead.share(self.alloc)
 
@@ -184,7 +186,8 @@ class NextLayer:
         assert self.low.layer is not None
         following = b.value(b.add(self.low.layer, 1))
         self.is_loaded = True
-        b.renew(self.alloc)
+        if self.is_carried:
+            b.renew(self.alloc)
         b.when(b.compare("slt", following, count), lambda: self.load_any(following), self.behind.load)
 
     def load_any(self, layer: SSAValue) -> None:
