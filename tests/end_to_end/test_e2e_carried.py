@@ -56,3 +56,33 @@ def test_rows_that_the_end_of_the_layer_reads(monkeypatch: pytest.MonkeyPatch, l
     monkeypatch.setattr(choose_tiling, "SPILL_SHARES", ((64, 64, 4),))
     monkeypatch.setattr(choose_tiling, "kept_first", lambda *_: [1])
     assert check(program_of(NORMED_RESIDUAL), options("tiny", "w8a8", 160, sram_bytes=256 << 10), length).kept
+
+
+TWO_KINDS = """architecture rows for "rows"
+config { V = .v ?? 67; d = .d ?? 64; L = .l ?? 3; H = .h ?? 8; hd = .hd ?? 16; f = .f ?? FFN; is_mlp = [i % 2 == 0 for i in 0..L] }
+weights {
+  embed: embedding(V, d)
+  layers[i < L] {
+    m, b: rms_norm(d, 1e-5)
+    if is_mlp[i] { w: linear(d -> f); z: linear(f -> d) } else { q, k, v: linear(d -> [H, hd]); o: linear([H, hd] -> d) }
+  }
+  head: linear(d -> V)
+}
+def forward(tokens: [T]) {
+  x = embed(tokens)
+  for i in layers {
+    h = m(x)
+    if is_mlp[i] { x += b(z(relu(w(h)))) } else { x += b(o(attention(q(h), k(h), v(h)))) }
+  }
+  return head(x)
+}
+"""
+
+
+@pytest.mark.parametrize("columns", [64, 80, 96])
+def test_kinds_of_layers_with_other_products(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    """First strips are those of one kind, also if there are fewer columns in the last of them than another kind has."""
+    only_early(monkeypatch, EARLY_LAYERS | EARLY_ROWS)
+    monkeypatch.setattr(choose_tiling, "SPILL_SHARES", ((64, 64, 4),))
+    program = program_of(TWO_KINDS.replace("FFN", str(columns)))
+    assert check(program, options("tiny", "w8a8", 160, sram_bytes=256 << 10), 33).spills
