@@ -74,6 +74,13 @@ def shape_of_region(region: slmq.RowsOp) -> tuple[object, ...]:
     return tuple(found)
 
 
+def first_products(ends: Ends, streams: StripStreams) -> tuple[object, ...]:
+    """What the first strips of two kinds of layers have in common if they are multiplied alike, with other weights."""
+    outs = list(ends.first.outs)
+    of = [(outs.index(op.x), stream.shape, stream.form) for op, stream in streams.of.items()]
+    return streams.rows, streams.columns, *of
+
+
 def has_next_rows(module: ModuleOp) -> bool:
     return any(all_ends(op) for op in ops_of(slm.LayersOp, module))
 
@@ -101,7 +108,8 @@ class NextRows:
             return None
         if any(out in low.spilled for end in ends for out in end.first.outs):
             return None
-        if any(group is None or not can_come_early(group[1], low) for group in groups):
+        streams = [group[1] for group in groups if group is not None and can_come_early(group[1], low)]
+        if len(streams) < len(groups) or len(set(map(first_products, ends, streams))) > 1:
             return None
         if len({tuple(kind.rooms()) for kind in ahead.kinds}) > 1:
             return None
