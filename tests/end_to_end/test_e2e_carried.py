@@ -86,3 +86,13 @@ def test_kinds_of_layers_with_other_products(monkeypatch: pytest.MonkeyPatch, co
     monkeypatch.setattr(choose_tiling, "SPILL_SHARES", ((64, 64, 4),))
     program = program_of(TWO_KINDS.replace("FFN", str(columns)))
     assert check(program, options("tiny", "w8a8", 160, sram_bytes=256 << 10), 33).spills
+
+
+ONE_GROUP = layered("a: rms_norm(d, 1e-5); w: linear(d -> d)", "x += w(a(x))").replace("H = .h ?? 4; hd = .hd ?? 16; ", "")
+
+
+def test_layers_of_one_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Offsets of groups are needed when a strip is finished: what the next layer loads must not come over them."""
+    only_early(monkeypatch, EARLY_LAYERS)
+    monkeypatch.setattr(choose_tiling, "SPILL_SHARES", ((64, 64, 4),))
+    assert check(program_of(ONE_GROUP), options("edge", "w4a16-g32-zp", 160, sram_bytes=128 << 10), 33).spills
