@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from math import prod
 
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import Block, Operation, SSAValue
 
 from compiler.dialects import slm, slmq
 from compiler.dialects.slm.norms import NormBase
@@ -151,6 +151,14 @@ class Ahead:
             self.selected.hand_over()
 
 
+def finishes_with_weights(body: Block) -> bool:
+    """Whether the first group of a layer is its last one as well, and reads numbers that came with its weights when it is finished: those
+    of the next layer come before that, and to the same place."""
+    groups = [op for op in body.ops if isinstance(op, slmq.StripsOp)]
+    members = groups[0].body.block.ops if len(groups) == 1 else ()
+    return any(isinstance(member, slmq.MatmulOp) and member.sums is not None for member in members)
+
+
 class NextLayer:
     """What the next layer of a stack loads first, or behind the last one the ops that follow the stack, if there is one token. All of them
     have one buffer, in use from the end of a layer to the beginning of the next one. A single layer hands none on: canonicalize leaves no
@@ -173,7 +181,9 @@ class NextLayer:
 
     @staticmethod
     def of(low: Lowering, op: slm.LayersOp, following: Sequence[Operation]) -> NextLayer | None:
-        """None if there is nothing to load before its time, or too many kinds of layers."""
+        """None if there is nothing to load before its time, or too many kinds of layers, or it would come over what is still needed."""
+        if any(finishes_with_weights(op.body(kind)) for kind in range(len(op.kinds))):
+            return None
         ahead = NextLayer(low, op, following) if len(op.kinds) <= MOST_KINDS else None
         return ahead if ahead is not None and ahead.size_bytes else None
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from compiler.dialects import tile
 from compiler.driver import lower
-from compiler.lowering.plan import EARLY_LAYERS, EARLY_ROWS
+from compiler.lowering.plan import EARLY_GROUPS, EARLY_LAYERS, EARLY_ROWS
 from compiler.transforms import choose_tiling
-from tests.end_to_end.e2e_support import options
+from tests.end_to_end.e2e_support import options, tiny_program
 from tests.end_to_end.mixture_support import program_of
-from tests.end_to_end.spilling_support import check, layered, only_early, starve
+from tests.end_to_end.spilling_support import WIDE, check, layered, only_early, starve
 
 ONE_LAYER = layered(
     "a, b: rms_norm(d, 1e-5); qn, kn: rms_norm(hd, 1e-5); q: linear(d -> [H, hd]); k, v: linear(d -> [G, hd]);"
@@ -88,7 +90,9 @@ def test_kinds_of_layers_with_other_products(monkeypatch: pytest.MonkeyPatch, co
     assert check(program, options("tiny", "w8a8", 160, sram_bytes=256 << 10), 33).spills
 
 
-ONE_GROUP = layered("a: rms_norm(d, 1e-5); w: linear(d -> d)", "x += w(a(x))").replace("H = .h ?? 4; hd = .hd ?? 16; ", "")
+ONE_GROUP = layered("a: rms_norm(d, 1e-5); w: linear(d -> d)", "x += w(a(x))").replace(
+    "H = .h ?? 4; hd = .hd ?? 16; ", ""
+)
 
 
 def test_layers_of_one_group(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,3 +100,13 @@ def test_layers_of_one_group(monkeypatch: pytest.MonkeyPatch) -> None:
     only_early(monkeypatch, EARLY_LAYERS)
     monkeypatch.setattr(choose_tiling, "SPILL_SHARES", ((64, 64, 4),))
     assert check(program_of(ONE_GROUP), options("edge", "w4a16-g32-zp", 160, sram_bytes=128 << 10), 33).spills
+
+
+def test_groups_in_a_row_with_one_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop of one turn looks at nothing ahead, so no strips of the group behind it are there early."""
+    only_early(monkeypatch, EARLY_GROUPS)
+    monkeypatch.setattr(choose_tiling, "SPILL_SHARES", ((64, 64, 4),))
+    with_two = choose_tiling.spilling_plan
+    monkeypatch.setattr(choose_tiling, "spilling_plan", lambda *some: replace(with_two(*some), buffers=1))
+    program = tiny_program(4, **WIDE | {"num_attention_heads": 6, "head_dim": 32})
+    assert check(program, options("edge", "w8a8", 160, sram_bytes=256 << 10), 33).early
