@@ -76,7 +76,7 @@ def shape_of_region(region: slmq.RowsOp) -> tuple[object, ...]:
 
 def first_products(ends: Ends, streams: StripStreams) -> tuple[object, ...]:
     """What the first strips of two kinds of layers have in common if they are multiplied alike, with other weights."""
-    outs = list(ends.first.outs)
+    outs: list[SSAValue] = list(ends.first.outs)
     of = [(outs.index(op.x), stream.shape, stream.form) for op, stream in streams.of.items()]
     return streams.rows, streams.columns, *of
 

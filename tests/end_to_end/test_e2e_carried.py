@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from compiler.dialects import tile
 from compiler.driver import lower
-from compiler.lowering.plan import EARLY_GROUPS, EARLY_LAYERS, EARLY_ROWS
+from compiler.lowering.plan import EARLY_GROUPS, EARLY_LAYERS, EARLY_ROWS, TilePlan
 from compiler.transforms import choose_tiling
 from tests.end_to_end.e2e_support import options, tiny_program
 from tests.end_to_end.mixture_support import program_of
@@ -56,7 +57,11 @@ def test_rows_that_the_end_of_the_layer_reads(monkeypatch: pytest.MonkeyPatch, l
     """Rows of the next layer would be written over those of this one, which stay in SRAM and are read beside."""
     only_early(monkeypatch, EARLY_LAYERS | EARLY_ROWS)
     monkeypatch.setattr(choose_tiling, "SPILL_SHARES", ((64, 64, 4),))
-    monkeypatch.setattr(choose_tiling, "kept_first", lambda *_: [1])
+
+    def second(*_: object) -> list[int]:
+        return [1]
+
+    monkeypatch.setattr(choose_tiling, "kept_first", second)
     assert check(program_of(NORMED_RESIDUAL), options("tiny", "w8a8", 160, sram_bytes=256 << 10), length).kept
 
 
@@ -107,6 +112,10 @@ def test_groups_in_a_row_with_one_buffer(monkeypatch: pytest.MonkeyPatch) -> Non
     only_early(monkeypatch, EARLY_GROUPS)
     monkeypatch.setattr(choose_tiling, "SPILL_SHARES", ((64, 64, 4),))
     with_two = choose_tiling.spilling_plan
-    monkeypatch.setattr(choose_tiling, "spilling_plan", lambda *some: replace(with_two(*some), buffers=1))
+
+    def with_one(*of: Any) -> TilePlan:
+        return replace(with_two(*of), buffers=1)
+
+    monkeypatch.setattr(choose_tiling, "spilling_plan", with_one)
     program = tiny_program(4, **WIDE | {"num_attention_heads": 6, "head_dim": 32})
     assert check(program, options("edge", "w8a8", 160, sram_bytes=256 << 10), 33).early
