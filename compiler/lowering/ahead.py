@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from math import prod
 
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import Block, Operation, SSAValue
 
 from compiler.dialects import slm, slmq
 from compiler.dialects.slm.norms import NormBase
@@ -151,9 +151,18 @@ class Ahead:
             self.selected.hand_over()
 
 
+def finishes_with_weights(body: Block) -> bool:
+    """Whether the first group of a layer is its last one as well, and reads numbers that came with its weights when it is finished: those
+    of the next layer come before that, and to the same place."""
+    groups = [op for op in body.ops if isinstance(op, slmq.StripsOp)]
+    members = groups[0].body.block.ops if len(groups) == 1 else ()
+    return any(isinstance(member, slmq.MatmulOp) and member.sums is not None for member in members)
+
+
 class NextLayer:
     """What the next layer of a stack loads first, or behind the last one the ops that follow the stack, if there is one token. All of them
-    have one buffer, in use from the end of a layer to the beginning of the next one."""
+    have one buffer, in use from the end of a layer to the beginning of the next one. A single layer hands none on: canonicalize leaves no
+    loop in which that would be."""
 
     def __init__(self, low: Lowering, op: slm.LayersOp, following: Sequence[Operation]):
         self.low, self.b, self.op, self.is_loaded = low, low.builder, op, False
@@ -161,7 +170,8 @@ class NextLayer:
         self.behind = Ahead(low, following if low.plan.ahead else ())
         every = (*self.kinds, self.behind)
         self.size_bytes = max(sum(room.size_bytes for room in ahead.rooms()) for ahead in every)
-        self.alloc = self.b.alloc("ahead", self.size_bytes, carried=True)
+        self.is_carried = len(op.layer_kinds) > 1
+        self.alloc = self.b.alloc("ahead", self.size_bytes, carried=self.is_carried)
         for ahead in every:
             ahead.share(self.alloc)
 
@@ -171,7 +181,9 @@ class NextLayer:
 
     @staticmethod
     def of(low: Lowering, op: slm.LayersOp, following: Sequence[Operation]) -> NextLayer | None:
-        """None if there is nothing to load before its time, or too many kinds of layers."""
+        """None if there is nothing to load before its time, or too many kinds of layers, or it would come over what is still needed."""
+        if any(finishes_with_weights(op.body(kind)) for kind in range(len(op.kinds))):
+            return None
         ahead = NextLayer(low, op, following) if len(op.kinds) <= MOST_KINDS else None
         return ahead if ahead is not None and ahead.size_bytes else None
 
@@ -184,7 +196,8 @@ class NextLayer:
         assert self.low.layer is not None
         following = b.value(b.add(self.low.layer, 1))
         self.is_loaded = True
-        b.renew(self.alloc)
+        if self.is_carried:
+            b.renew(self.alloc)
         b.when(b.compare("slt", following, count), lambda: self.load_any(following), self.behind.load)
 
     def load_any(self, layer: SSAValue) -> None:

@@ -47,16 +47,19 @@ def ends_of(body_ops: Sequence[Operation], argument: SSAValue | None) -> Ends | 
     passed = next((number for number, out in enumerate(last.outs) if out is end.operands[0]), None)
     if passed is None or list(first.operands_read) != [argument] or not all(map(has_tokens, first.outs)):
         return None
+    if any(not isinstance(use.operation, slmq.MatmulOp) for out in first.outs for use in out.uses):
+        return None  # else the last region could read them, or what lies in their place, where those of the next layer are made
     inputs = {m.x for m in group.body.block.ops if isinstance(m, slmq.MatmulOp)}
     return Ends(first, group, last, passed) if inputs <= set(first.outs) else None
 
 
 def all_ends(op: slm.LayersOp) -> list[Ends]:
-    """Of all kinds of layers, if these begin alike; none if they do not."""
+    """Of all kinds of layers, if these begin alike; none if they do not, or if no layer follows another."""
     bodies = [op.body(kind) for kind in range(len(op.kinds))]
     found = [ends_of(list(body.ops), body.args[0] if len(body.args) == 1 else None) for body in bodies]
     ends = [end for end in found if end is not None]
-    return ends if len(ends) == len(bodies) and len({shape_of_region(end.first) for end in ends}) == 1 else []
+    begin_alike = len(ends) == len(bodies) and len({shape_of_region(end.first) for end in ends}) == 1
+    return ends if begin_alike and len(op.layer_kinds) > 1 else []
 
 
 def shape_of_region(region: slmq.RowsOp) -> tuple[object, ...]:
@@ -69,6 +72,13 @@ def shape_of_region(region: slmq.RowsOp) -> tuple[object, ...]:
         types = tuple(value.type for value in (*op.operands, *op.results))
         found.append((op.name, tuple(properties), tuple(numbers.get(value) for value in op.operands), types))
     return tuple(found)
+
+
+def first_products(ends: Ends, streams: StripStreams) -> tuple[object, ...]:
+    """What the first strips of two kinds of layers have in common if they are multiplied alike, with other weights."""
+    outs: list[SSAValue] = list(ends.first.outs)
+    of = [(outs.index(op.x), stream.shape, stream.form) for op, stream in streams.of.items()]
+    return streams.rows, streams.columns, *of
 
 
 def has_next_rows(module: ModuleOp) -> bool:
@@ -98,7 +108,8 @@ class NextRows:
             return None
         if any(out in low.spilled for end in ends for out in end.first.outs):
             return None
-        if any(group is None or not can_come_early(group[1], low) for group in groups):
+        streams = [group[1] for group in groups if group is not None and can_come_early(group[1], low)]
+        if len(streams) < len(groups) or len(set(map(first_products, ends, streams))) > 1:
             return None
         if len({tuple(kind.rooms()) for kind in ahead.kinds}) > 1:
             return None

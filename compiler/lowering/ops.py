@@ -134,6 +134,8 @@ def look_ahead(low: Lowering, op: Operation, rest: Sequence[Operation], then: Up
     if ahead.is_loaded:
         ahead.hand_over()
         low.begun = ahead.beyond
+    elif early is not None:
+        del low.early[early.op]
 
 
 def lower_beside(low: Lowering, op: Operation, region: slmq.RowsOp) -> None:
