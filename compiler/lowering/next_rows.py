@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import NamedTuple
 
 from xdsl.dialects.builtin import ModuleOp
@@ -20,6 +21,7 @@ from compiler.lowering.ahead import NextLayer, located
 from compiler.lowering.builder import Index, Place
 from compiler.lowering.early_strips import EarlyStrips, can_come_early
 from compiler.lowering.kinds import layers_of
+from compiler.lowering.norms import norm_vectors, norms_of
 from compiler.lowering.row_regions import LowerOp, RowTiles
 from compiler.lowering.strip_buffers import Turns
 from compiler.lowering.strip_streams import StripStreams
@@ -162,8 +164,8 @@ class NextRows:
     def begin(self, kind: int) -> None:
         """At the beginning of a layer, whose first region has been worked on."""
         first = self.ends[kind].first
-        for norm_vectors in self.ahead.kinds[kind].vectors:
-            self.low.vectors_ahead.pop(norm_vectors, None)
+        for weight, offset, _ in chain.from_iterable(map(norm_vectors, norms_of(first))):
+            self.low.vectors_ahead.pop((weight, offset), None)
         self.low.values.update(zip(first.outs, self.made, strict=True))
         self.early(self.low, kind)
 

@@ -10,7 +10,7 @@ import pytest
 from compiler.dialects import tile
 from compiler.driver import lower
 from compiler.lowering.plan import EARLY_GROUPS, EARLY_LAYERS, EARLY_ROWS, TilePlan
-from compiler.transforms import choose_tiling
+from compiler.transforms import choose_tiling, refine_plan
 from tests.end_to_end.e2e_support import options, tiny_program
 from tests.end_to_end.mixture_support import program_of
 from tests.end_to_end.spilling_support import WIDE, check, layered, only_early, starve
@@ -61,7 +61,7 @@ def test_rows_that_the_end_of_the_layer_reads(monkeypatch: pytest.MonkeyPatch, l
     def second(*_: object) -> list[int]:
         return [1]
 
-    monkeypatch.setattr(choose_tiling, "kept_first", second)
+    monkeypatch.setattr(refine_plan, "kept_first", second)
     assert check(program_of(NORMED_RESIDUAL), options("tiny", "w8a8", 160, sram_bytes=256 << 10), length).kept
 
 
