@@ -161,7 +161,8 @@ def finishes_with_weights(body: Block) -> bool:
 
 class NextLayer:
     """What the next layer of a stack loads first, or behind the last one the ops that follow the stack, if there is one token. All of them
-    have one buffer, in use from the end of a layer to the beginning of the next one. A single layer hands none on: canonicalize leaves no
+    have one buffer, in use from the end of a layer to the beginning of the next one. In between others may have its memory, but beside one
+    token, which leaves room for both: there the loads would wait for what lies in it. A single layer hands none on: canonicalize leaves no
     loop in which that would be."""
 
     def __init__(self, low: Lowering, op: slm.LayersOp, following: Sequence[Operation]):
@@ -170,7 +171,7 @@ class NextLayer:
         self.behind = Ahead(low, following if low.plan.ahead else ())
         every = (*self.kinds, self.behind)
         self.size_bytes = max(sum(room.size_bytes for room in ahead.rooms()) for ahead in every)
-        self.is_carried = len(op.layer_kinds) > 1
+        self.is_carried = len(op.layer_kinds) > 1 and not low.plan.ahead
         self.alloc = self.b.alloc("ahead", self.size_bytes, carried=self.is_carried)
         for ahead in every:
             ahead.share(self.alloc)

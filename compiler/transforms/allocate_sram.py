@@ -61,7 +61,7 @@ class AllocateSramPass(ModulePass):
         """With buffers that are kept for some ops where there is room, if it fits: engines run behind, and what is written to memory
         that they still work on waits for them."""
         for ops in KEPT_OPS:
-            placement = solve(kept_longer(lifetimes, ops, self.size_bytes * KEPT_SHARE // 4))
+            placement = solve(kept_longer(lifetimes, ops, self.size_bytes * KEPT_SHARE // 4), self.size_bytes)
             if placement.size_bytes <= self.size_bytes:
                 return placement
         return None
