@@ -26,6 +26,8 @@ STRIP_SHARES = (8, 12, 16, 24, 32, 64, 128, 256, 512, 1024)
 """The same for the weights of one strip: a group has two, and those of the next group are loaded meanwhile."""
 SPAN_SHARES = (32, 64, 256, 1024)
 """The same for a row of products that is finished at once, in 4 bytes each."""
+LONGEST_RUN = (1 << 20) - 1
+"""Bytes that one descriptor can name: a strip is one run of them."""
 END_SHARE = 512
 """What a token waits for at its end is its last strip: at most this part of its weights, as a divisor."""
 
@@ -33,7 +35,7 @@ END_SHARE = 512
 def strip_sizes(module: ModuleOp, plan: TilePlan, sram_bytes: int) -> Iterator[tuple[int, int]]:
     """(bytes of a strip, bytes of a span), best first: the fewest instructions."""
     most = max(token_weights(module) // END_SHARE, plan.strip_bytes // 2)
-    sizes = [min(sram_bytes // share, most) for share in STRIP_SHARES]
+    sizes = [min(sram_bytes // share, most, LONGEST_RUN) for share in STRIP_SHARES]
     for size in dict.fromkeys(sizes):
         yield size, sram_bytes // SPAN_SHARES[0]
     for span in SPAN_SHARES[1:]:

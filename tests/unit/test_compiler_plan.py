@@ -19,6 +19,7 @@ from compiler.formats import WeightFormat
 from compiler.lowering.plan import STRIP_ROWS_UNIT, TilePlan, strip_shape
 from compiler.lowering.strip_shapes import token_strip
 from compiler.lowering.values import dies_at
+from compiler.transforms import choose_single
 from compiler.transforms.choose_tiling import ChooseTilingPass
 from compiler.transforms.plan_needs import need_of
 from tests.end_to_end.e2e_support import build, options, tiny_program
@@ -62,6 +63,18 @@ def test_the_strips_of_wide_arrays_are_whole_rows(array_rows: int, expected: int
     plan = TilePlan(512, 1, largest_strip_bytes(array_rows), 1, 256, array_rows)
     shape = strip_shape(plan, 5632, 2048, WeightFormat("i8"), 1)
     assert shape.k_tile == 2048 and shape.rows >= array_rows
+
+
+@pytest.mark.parametrize("sram_bytes", [8 << 20, 16 << 20])
+def test_no_strip_of_a_token_is_too_large_for_a_descriptor(monkeypatch: pytest.MonkeyPatch, sram_bytes: int) -> None:
+    """An eighth of the SRAM is 1 MiB and more: a strip is one run of bytes."""
+
+    def many(_: object) -> int:
+        return 1 << 33
+
+    monkeypatch.setattr(choose_single, "token_weights", many)
+    sizes = list(choose_single.strip_sizes(ModuleOp([]), TilePlan(512, 128, 1 << 18, 1, 256), sram_bytes))
+    assert max(size for size, _ in sizes) == (1 << 20) - 1
 
 
 def test_no_strip_is_too_large_for_a_descriptor() -> None:
