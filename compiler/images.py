@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
+from xdsl.rewriter import Rewriter
 
 from compiler.dialects.slm import shape_of
 from compiler.errors import CompileError
@@ -40,6 +41,17 @@ class ImageInput:
 def encoder_of(module: ModuleOp) -> FuncOp | None:
     """The function that makes rows of an image, if the model takes one."""
     return next((op for op in module.ops if isinstance(op, FuncOp) and op.sym_name.data == ENCODER), None)
+
+
+def without_encoder(module: ModuleOp) -> ModuleOp:
+    """What is done to tokens."""
+    if encoder_of(module) is None:
+        return module
+    copy = module.clone()
+    encoder = encoder_of(copy)
+    assert encoder is not None
+    Rewriter.erase_op(encoder)
+    return copy
 
 
 def image_shape(module: ModuleOp) -> ImageShape | None:

@@ -16,7 +16,7 @@ from xdsl.ir import Block, Operation, SSAValue
 from compiler.dialects import slm, slmq
 from compiler.dialects.slm.norms import NormBase
 from compiler.locations import named
-from compiler.lowering.kinds import kind_chain, layers_of
+from compiler.lowering.kinds import in_layer, kind_chain, layers_of
 from compiler.lowering.norms import norm_vectors, norms_of
 from compiler.lowering.row_strips import RowStreams
 from compiler.lowering.sampling import chosen_rows
@@ -205,11 +205,8 @@ class NextLayer:
         kind_chain(self.low, self.op, layer, lambda kind: self.load_layer(layer, kind))
 
     def load_layer(self, layer: SSAValue, kind: int) -> None:
-        low = self.low
-        outer = low.layer, low.layers
-        low.layer, low.layers = layer, layers_of(self.op, kind)
-        self.kinds[kind].load()
-        low.layer, low.layers = outer
+        with in_layer(self.low, layer, layers_of(self.op, kind)):
+            self.kinds[kind].load()
 
     def begin(self, kind: int) -> None:
         """At the beginning of a layer."""

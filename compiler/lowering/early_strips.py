@@ -8,15 +8,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeGuard
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
 
-from compiler.dialects import slm, slmq
+from compiler.dialects import slmq
 from compiler.lowering.ahead import Ahead, located
 from compiler.lowering.builder import Index
+from compiler.lowering.kinds import layer_bodies
 from compiler.lowering.matmul import Product, steps_of
 from compiler.lowering.plan import EARLY_GROUPS
 from compiler.lowering.strip_buffers import TILE_TURNS
@@ -63,18 +64,18 @@ class EarlyStrips:
     def multiply(self, first: Index, rows: Index, most: int, half: int | None = None) -> None:
         """The early strips of some rows of the input, at most `most`; `half`: of the strips, the first ones or the others."""
         part, middle = self.low.some_rows(first, rows, most), ceil_div(self.count, 2)
-        numbers = (range(middle), range(middle, self.count), range(self.count))[2 if half is None else half]
-        with located(self.low, self.op):
-            for number in numbers:
-                for product in self.products.values():
-                    product.of_rows(part, first).multiply_ahead(self.streams.strip(number))
+        begin, end = middle if half == 1 else 0, middle if half == 0 else self.count
+        self.multiply_strips(range(begin, end), lambda product: product.of_rows(part, first))
 
     def multiply_all(self) -> None:
         """The early strips of all rows."""
+        self.multiply_strips(range(self.count), lambda product: product)
+
+    def multiply_strips(self, numbers: Iterable[int], of: Callable[[Product], Product]) -> None:
         with located(self.low, self.op):
-            for number in range(self.count):
+            for number in numbers:
                 for product in self.products.values():
-                    product.multiply_ahead(self.streams.strip(number))
+                    of(product).multiply_ahead(self.streams.strip(number))
 
 
 def can_come_early(streams: object, low: Lowering) -> TypeGuard[StripStreams]:
@@ -95,5 +96,5 @@ def follows(other: Operation | None, op: slmq.StripsOp) -> TypeGuard[slmq.Strips
 
 def has_groups_in_a_row(module: ModuleOp) -> bool:
     """Whether there are such groups in a layer."""
-    blocks = [region.block for op in module.walk() if isinstance(op, slm.LayersOp) for region in op.kinds]
-    return any(isinstance(op, slmq.StripsOp) and follows(op.next_op, op) for block in blocks for op in block.ops)
+    ops = [op for body in layer_bodies(module) for op in body.ops]
+    return any(isinstance(op, slmq.StripsOp) and follows(op.next_op, op) for op in ops)

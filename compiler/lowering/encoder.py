@@ -18,7 +18,7 @@ from compiler.dialects.slm import shape_of
 from compiler.lowering.builder import Index, Place, element_bytes
 from compiler.lowering.full_attention import lower_full_attention
 from compiler.lowering.images import image_rows_place
-from compiler.lowering.kinds import kind_chain
+from compiler.lowering.kinds import kind_chain, layers_of
 from compiler.lowering.layers import OUTSIDE
 from compiler.lowering.spilling import value_name
 from compiler.lowering.values import Lowering, Tensor, dies_at
@@ -232,7 +232,7 @@ class Encoder:
 
     def kind(self, op: slm.LayersOp, kind: int, carried: Sequence[Tensor]) -> None:
         body, low = op.body(kind), self.low
-        low.layers = tuple(layer for layer, its_kind in enumerate(op.layer_kinds) if its_kind == kind)
+        low.layers = layers_of(op, kind)
         self.whole.update(zip(body.args, carried, strict=True))
         self.block(body)
         end = body.last_op

@@ -16,7 +16,7 @@ from compiler.formats import WeightFormat
 from compiler.lowering.builder import Index, Place, element_bytes, rows_of_view, select
 from compiler.lowering.row_numbers import RowNumbers
 from compiler.lowering.spilling import blocks_view, staged_view
-from compiler.lowering.strip_buffers import Strip, Tile, Turns
+from compiler.lowering.strip_buffers import Room, Strip, Tile, Turns
 from compiler.lowering.values import Lowering, rows_of
 from compiler.lowering.weight_stream import WeightStream
 from compiler.sizes import to_granules
@@ -51,11 +51,15 @@ class Product:
         self.first: Index = 0
         self.form: WeightFormat = stream.form
         self.integer = self.form.per_row and self.x.dtype == "i8"
-        size_bytes = to_granules(low.most_rows * span * WORD_BYTES)
-        self.sums = sums or Turns(self.b.alloc("products", turns * size_bytes), size_bytes)
+        room = self.sums_room(low, span, turns)
+        self.sums = sums or room.at(self.b.alloc(room.label, room.size_bytes))
         self.half = None if low.most_rows <= ACCUMULATED_ROWS else self.first_half()
         self.numbers = RowNumbers(self.b, self.layout, self.numbers_at_once(), turns)
         stream.hold()
+
+    @staticmethod
+    def sums_room(low: Lowering, span: int, turns: int) -> Room:
+        return Room("products", to_granules(low.most_rows * span * WORD_BYTES), turns)
 
     def of_rows(self, part: Lowering, first: Index) -> Product:
         """For some rows of the input, from `first` on, in the same buffers. `part`: a lowering of these rows."""

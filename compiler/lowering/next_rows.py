@@ -20,10 +20,9 @@ from compiler.dialects.slm import has_tokens, row_shape
 from compiler.lowering.ahead import NextLayer, located
 from compiler.lowering.builder import Index, Place
 from compiler.lowering.early_strips import EarlyStrips, can_come_early
-from compiler.lowering.kinds import layers_of
+from compiler.lowering.kinds import in_layer, layers_of
 from compiler.lowering.norms import norm_vectors, norms_of
 from compiler.lowering.row_regions import LowerOp, RowTiles
-from compiler.lowering.strip_buffers import Turns
 from compiler.lowering.strip_streams import StripStreams
 from compiler.lowering.values import Lowering, Tensor
 from compiler.walking import ops_of
@@ -93,9 +92,7 @@ class NextRows:
     def __init__(self, low: Lowering, op: slm.LayersOp, ends: list[Ends], ahead: NextLayer, lower_op: LowerOp):
         self.low, self.b, self.op, self.ends, self.ahead, self.lower_op = low, low.builder, op, ends, ahead, lower_op
         self.made = [self.carried_rows(out) for out in ends[0].first.outs]
-        self.sums = [
-            Turns(self.carried("products", room.size_bytes), room.turn_bytes) for room in self.streams(0).sum_rooms()
-        ]
+        self.sums = [room.at(self.carried(room.label, room.size_bytes)) for room in self.streams(0).sum_rooms()]
         self.rows: RowTiles | None = None
         self.has_next: SSAValue | None = None
 
@@ -135,10 +132,8 @@ class NextRows:
         streams = self.streams(kind)
         streams.take_sums(self.sums)
         early = EarlyStrips(low, self.ends[kind].group, streams)
-        outer = self.low.layer, self.low.layers
-        self.low.layer, self.low.layers = low.layer, low.layers  # of its weights
-        early.begin()
-        self.low.layer, self.low.layers = outer
+        with in_layer(self.low, low.layer, low.layers):  # where its weights are
+            early.begin()
         return early
 
     def tiles(self, low: Lowering, kind: int, most: int = 0) -> RowTiles:

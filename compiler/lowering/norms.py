@@ -18,8 +18,9 @@ Vectors = dict[VectorKey, Place]
 
 
 def load_norm_vector(low: Lowering, weight: slm.WeightAttr, label: str, offset: float = 0.0) -> Place:
-    """A weight in f32, plus a constant, in SRAM."""
-    return load_vector(low, vector_place(low, weight, offset), prod(weight.shape), label)
+    """A weight in f32, plus a constant, in SRAM: where it was loaded ahead, or loaded now."""
+    ahead = low.vectors_ahead.pop((weight, offset), None)
+    return ahead or load_vector(low, vector_place(low, weight, offset), prod(weight.shape), label)
 
 
 def norms_of(region: slmq.RowsOp | slmq.StripsOp) -> list[NormBase]:
@@ -27,12 +28,11 @@ def norms_of(region: slmq.RowsOp | slmq.StripsOp) -> list[NormBase]:
 
 
 def load_vectors(low: Lowering, region: slmq.RowsOp | slmq.StripsOp) -> Vectors:
-    """The weights of a region's norms, loaded once, if they are not there."""
+    """The weights of a region's norms, each once."""
     found: Vectors = {}
     for norm in norms_of(region):
         for weight, offset, label in norm_vectors(norm):
-            ahead = low.vectors_ahead.pop((weight, offset), None)
-            found[weight, offset] = ahead or load_norm_vector(low, weight, label, offset)
+            found[weight, offset] = load_norm_vector(low, weight, label, offset)
     return found
 
 
@@ -54,7 +54,8 @@ def sum_and_root(b: TileBuilder, sums: SSAValue, squares: SSAValue | None, size:
 
 
 class Norm:
-    """The views of one norm: `source` and `target` rows with the normalised dimensions as one, of `size` elements.
+    """The views of one norm: `source` and `target` rows with the normalised dimensions as one, of `size` elements. `like_source`: the
+    target in the order of the source, which may lie in blocks.
 
     The dimensions with weights of their own, right before that one, count as one too.
     """
@@ -67,16 +68,13 @@ class Norm:
         self.shape = (*outer, *([self.owners] if own else []), self.size)
         result = low.result(op.result, "normed")
         low.values[op.result] = result
-        self.target = low.view(result, self.shape)
-        self.source, self.like_source = self.target, self.target
-        """x, and the result in the same order."""
+        self.x, self.target = x, low.view(result, self.shape)
         if x.block:
             blocks = x.columns // x.block
             self.source = blocks_view(low, x, (0, x.rows), 0, blocks)
             self.like_source = staged_view(low, result.place, x, x.row_bytes, x.rows, blocks)
         else:
-            self.source = low.view(x, self.shape)
-        self.x = x
+            self.source, self.like_source = low.view(x, self.shape), self.target
         self.begun = low.squares.get(op)
         self._sums = self.begun or low.new("norm", "f32", (*self.shape[:-1], 1), low.rows)
 
@@ -97,9 +95,7 @@ class Norm:
     def vector(self, weight: slm.WeightAttr, label: str, offset: float = 0.0) -> SSAValue:
         """A weight in f32, plus a constant, loaded into SRAM and broadcast over the rows."""
         b = self.low.builder
-        key = (weight, offset)
-        place = self.low.vectors.get(key) or self.low.vectors_ahead.pop(key, None)
-        place = place or load_norm_vector(self.low, weight, label, offset)
+        place = self.low.vectors.get((weight, offset)) or load_norm_vector(self.low, weight, label, offset)
         strides = [4, *[0] * (len(self.shape) - 1), 0]
         if self.owners > 1:
             strides[1] = self.size * 4
@@ -187,7 +183,7 @@ def lower_head_norm(
     b, size = low.builder, row_shape(op.x)[-1]
     x, squares, target = (by_heads(b, view, size, heads) for view in views)
 
-    def numbers(label: str, number: float | None = None, inner: int = 1) -> tuple[SSAValue, SSAValue]:
+    def numbers(label: str, number: float | None = None) -> tuple[SSAValue, SSAValue]:
         """A number for each head, and its view stretched to the head."""
         place = Place("sram", b.alloc(label, low.most_rows * most * 4))
         one, all_of_head = (

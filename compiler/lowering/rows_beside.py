@@ -13,9 +13,10 @@ from dataclasses import replace
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
 
-from compiler.dialects import slm, slmq
+from compiler.dialects import slmq
 from compiler.lowering.ahead import located
 from compiler.lowering.builder import Index
+from compiler.lowering.kinds import layer_bodies
 from compiler.lowering.plan import EARLY_BESIDE, ROW_TILES, TilePlan
 from compiler.lowering.row_regions import LowerOp, RowTiles, widest_bytes
 from compiler.lowering.strip_shapes import strip_shapes, wide_product
@@ -39,9 +40,8 @@ def region_beside(plan: TilePlan, op: Operation, following: Sequence[Operation])
 
 def has_rows_beside(module: ModuleOp, plan: TilePlan) -> bool:
     """Whether there is such a region under a plan that asks for it."""
-    blocks = [region.block for op in module.walk() if isinstance(op, slm.LayersOp) for region in op.kinds]
     asking = replace(plan, early=plan.early | EARLY_BESIDE)
-    ops = [list(block.ops) for block in blocks]
+    ops = [list(body.ops) for body in layer_bodies(module)]
     return any(region_beside(asking, op, some[i + 1 : i + 3]) is not None for some in ops for i, op in enumerate(some))
 
 

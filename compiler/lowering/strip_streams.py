@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from compiler.dialects import slmq
-from compiler.emit.weight_layout import WORD_BYTES
 from compiler.lowering.matmul import Product
 from compiler.lowering.row_strips import MOST_TURNS, RowStreams, weight_place
 from compiler.lowering.strip_buffers import Room, Strip, Turns
@@ -13,7 +12,6 @@ from compiler.lowering.strip_shapes import strip_shapes, wide_product
 from compiler.lowering.values import Lowering
 from compiler.lowering.weight_stream import WeightStream
 from compiler.lowering.wide_streams import WideStreams
-from compiler.sizes import to_granules
 
 
 class StripStreams:
@@ -47,8 +45,7 @@ class StripStreams:
 
     def sum_rooms(self) -> list[Room]:
         """What the sums of each product take."""
-        turn_bytes = to_granules(self.low.most_rows * self.rows * WORD_BYTES)
-        return [Room("products", turn_bytes, self.turns) for _ in self.of]
+        return [Product.sums_room(self.low, self.rows, self.turns) for _ in self.of]
 
     def can_take_turns_with(self, before: StripStreams) -> bool:
         """Whether the strips of the group in front are as large, and whole."""

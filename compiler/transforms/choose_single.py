@@ -16,9 +16,9 @@ from xdsl.passes import ModulePass
 
 from compiler.analysis.plan_costs import token_weights
 from compiler.analysis.tile_plans import single_sizes
+from compiler.images import without_encoder
 from compiler.lowering.plan import SINGLE_ATTRIBUTE, TilePlan
 from compiler.transforms.plan_needs import need_of
-from compiler.transforms.refine_plan import without_encoder
 
 ENTRY_SHARES = (4, 8, 16, 64)
 """Parts of the SRAM, as divisors, for keys and values with all their turns."""

@@ -11,7 +11,6 @@ from itertools import product
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.rewriter import Rewriter
 
 from compiler.analysis.tile_plans import (
     kept_first,
@@ -19,7 +18,7 @@ from compiler.analysis.tile_plans import (
     staying_bytes,
     wide_tiles,
 )
-from compiler.images import encoder_of
+from compiler.images import without_encoder
 from compiler.lowering.early_strips import has_groups_in_a_row
 from compiler.lowering.next_rows import has_next_rows
 from compiler.lowering.plan import (
@@ -122,14 +121,3 @@ class Refining:
             if early == EARLY_ROWS and not (self.best.plan.early & EARLY_LAYERS and has_next_rows(self.module)):
                 continue
             self.takes(early=early, most=self.roomy_bytes if early == EARLY_REGIONS else 0)
-
-
-def without_encoder(module: ModuleOp) -> ModuleOp:
-    """What is done to tokens."""
-    if encoder_of(module) is None:
-        return module
-    copy = module.clone()
-    encoder = encoder_of(copy)
-    assert encoder is not None
-    Rewriter.erase_op(encoder)
-    return copy

@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
+from compiler.analysis import tile_plans
+from compiler.dialects import tile
 from compiler.driver import Options, lower
 from compiler.lowering.plan import TilePlan
 from compiler.program import Program
 from compiler.transforms import refine_plan
 from compiler.transforms.choose_tiling import ChooseTilingPass
+from compiler.walking import ops_of
 from tests.end_to_end.e2e_support import check_bits, prompt_of
 
 SRAM_BYTES = 40 << 10
@@ -45,6 +48,29 @@ def only_early(monkeypatch: pytest.MonkeyPatch, early: int) -> None:
     monkeypatch.setattr(refine_plan, "EARLIER_IN_ROOM", ())
     monkeypatch.setattr(refine_plan, "kept_first", lambda *_: [])
     monkeypatch.setattr(ChooseTilingPass, "first_fitting", lambda *_: None)
+
+
+def stream_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every plan has values in DRAM, and all inputs of products that can be there."""
+
+    def starved(*_: object) -> bool:
+        return True
+
+    def none(*_: object) -> None:
+        return None
+
+    def cost(_: object, __: object, plan: TilePlan) -> float:
+        return 1 / plan.chunk if plan.stream_bytes else 1
+
+    monkeypatch.setattr(ChooseTilingPass, "is_starved", starved)
+    monkeypatch.setattr(ChooseTilingPass, "spilling", none)
+    monkeypatch.setattr(ChooseTilingPass, "cost", cost)
+    monkeypatch.setattr(tile_plans, "STREAMED_INPUTS", 1 << 12)
+
+
+def labels_of(program: Program, chosen: Options) -> set[str]:
+    """Of all buffers."""
+    return {op.label.data for op in ops_of(tile.AllocOp, lower(program, chosen, "tile"))}
 
 
 def plan_of(program: Program, chosen: Options) -> TilePlan:

@@ -8,18 +8,26 @@ from typing import Any
 
 import pytest
 
-from compiler.analysis import tile_plans
 from compiler.dialects import tile
 from compiler.driver import lower
 from compiler.lowering import strips
-from compiler.lowering.plan import TilePlan
 from compiler.lowering.wide_products import stays_in_sums
 from compiler.transforms import choose_tiling, refine_plan
 from compiler.transforms.choose_tiling import ChooseTilingPass
 from frontends import load_program
 from tests.end_to_end.e2e_support import PUBLISHED, SCHEMES, check_bits, options, prompt_of, some_quick, tiny_program
 from tests.end_to_end.mixture_support import program_of
-from tests.end_to_end.spilling_support import MANY_HEADS, SRAM_BYTES, WIDE, check, layered, plan_of, starve
+from tests.end_to_end.spilling_support import (
+    MANY_HEADS,
+    SRAM_BYTES,
+    WIDE,
+    check,
+    labels_of,
+    layered,
+    plan_of,
+    starve,
+    stream_inputs,
+)
 
 
 @pytest.fixture
@@ -65,21 +73,7 @@ def test_rows_of_wide_values(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def streaming(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
-    """Every plan has values in DRAM, and all inputs of products that can be there."""
-
-    def starved(*_: object) -> bool:
-        return True
-
-    def none(*_: object) -> None:
-        return None
-
-    def cost(_: object, __: object, plan: TilePlan) -> float:
-        return 1 / plan.chunk if plan.stream_bytes else 1
-
-    monkeypatch.setattr(ChooseTilingPass, "is_starved", starved)
-    monkeypatch.setattr(ChooseTilingPass, "spilling", none)
-    monkeypatch.setattr(ChooseTilingPass, "cost", cost)
-    monkeypatch.setattr(tile_plans, "STREAMED_INPUTS", 1 << 12)
+    stream_inputs(monkeypatch)
     yield
 
 
@@ -91,8 +85,7 @@ def test_streamed_inputs(scheme: str) -> None:
     chosen = options("tiny", scheme, 64, sram_bytes=48 << 10)
     program = tiny_program(3, **WIDE | {"intermediate_size": 288, "num_hidden_layers": 1})
     assert check(program, chosen, 50).stream_bytes
-    module = lower(program, chosen, "tile")
-    labels = {op.label.data for op in module.walk() if isinstance(op, tile.AllocOp)}
+    labels = labels_of(program, chosen)
     assert "loaded_inputs" in labels
 
 
@@ -192,8 +185,7 @@ def test_late_rows(scheme: str, width: int, length: int) -> None:
     program = tiny_program(5, **WIDE | {"intermediate_size": width})
     chosen = options("tiny", scheme, 160, sram_bytes=96 << 10)
     check_bits(program, chosen, prompt_of(length, 67), 3)
-    module = lower(program, chosen, "tile")
-    labels = {op.label.data for op in module.walk() if isinstance(op, tile.AllocOp)}
+    labels = labels_of(program, chosen)
     assert {"last_columns", "late_rows"} <= labels
 
 

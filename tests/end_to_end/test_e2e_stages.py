@@ -5,15 +5,13 @@ from __future__ import annotations
 import pytest
 from xdsl.ir import SSAValue
 
-from compiler.dialects import tile
-from compiler.driver import lower
 from compiler.lowering.ahead import Ahead
 from compiler.lowering.plan import EARLY_ATTENTION, EARLY_KEYS, EARLY_NARROW
 from compiler.lowering.query_tiles import QueryTiles
 from compiler.transforms import choose_tiling
 from tests.end_to_end.e2e_support import options, tiny_program
 from tests.end_to_end.mixture_support import program_of
-from tests.end_to_end.spilling_support import WIDE, check, layered, only_early
+from tests.end_to_end.spilling_support import WIDE, check, labels_of, layered, only_early
 
 SUB_NORMED = layered(
     """
@@ -37,8 +35,7 @@ def test_layer_norms_in_stages(monkeypatch: pytest.MonkeyPatch, scheme: str, len
     monkeypatch.setattr(choose_tiling, "SPILL_SHARES", ((64, 32, 4),))
     program, chosen = program_of(SUB_NORMED), options("tiny", scheme, 160, sram_bytes=384 << 10)
     assert check(program, chosen, length).early & EARLY_NARROW
-    labels = {op.label.data for op in lower(program, chosen, "tile").walk() if isinstance(op, tile.AllocOp)}
-    assert {"squares", "row_means"} <= labels
+    assert {"squares", "row_means"} <= labels_of(program, chosen)
 
 
 @pytest.mark.parametrize("length", [7, 140])

@@ -7,13 +7,11 @@ from typing import Any
 import pytest
 
 from compiler.analysis import tile_plans
-from compiler.dialects import tile
-from compiler.driver import Options, lower
+from compiler.driver import lower
 from compiler.lowering.plan import TilePlan
 from compiler.lowering.weight_stream import WeightStream
-from compiler.program import Program
-from compiler.transforms.choose_tiling import ChooseTilingPass
 from tests.end_to_end.e2e_support import check_bits, options, prompt_of, some_quick, tiny_program
+from tests.end_to_end.spilling_support import labels_of, stream_inputs
 
 LONG: dict[str, Any] = {
     "hidden_size": 64,
@@ -24,11 +22,6 @@ LONG: dict[str, Any] = {
     "num_hidden_layers": 1,
 }
 SCHEMES = ["w4a8-g32", "w4a16-g32", "w8a8-g32", "mxfp4", "mxfp8"]
-
-
-def labels_of(program: Program, chosen: Options) -> set[str]:
-    module = lower(program, chosen, "tile")
-    return {op.label.data for op in module.walk() if isinstance(op, tile.AllocOp)}
 
 
 @pytest.fixture
@@ -59,20 +52,7 @@ def test_bits(scheme: str, name: str, chunk: int) -> None:
 
 def in_dram(monkeypatch: pytest.MonkeyPatch) -> None:
     """All inputs of products that can lie in DRAM do, and strips are small."""
-
-    def cost(_: object, __: object, plan: TilePlan) -> float:
-        return 1 / plan.chunk if plan.stream_bytes else 1
-
-    def starved(*_: object) -> bool:
-        return True
-
-    def none(*_: object) -> None:
-        return None
-
-    monkeypatch.setattr(ChooseTilingPass, "is_starved", starved)
-    monkeypatch.setattr(ChooseTilingPass, "spilling", none)
-    monkeypatch.setattr(ChooseTilingPass, "cost", cost)
-    monkeypatch.setattr(tile_plans, "STREAMED_INPUTS", 1 << 12)
+    stream_inputs(monkeypatch)
     monkeypatch.setattr(tile_plans, "STREAM_SHARES", ((64, 64, 16),))
 
 

@@ -29,7 +29,7 @@ def lifetimes(draw: st.DrawFn) -> list[Lifetime]:
         size_bytes = draw(st.one_of(st.integers(1, 5000), st.sampled_from([1, 63, 64, 65, 128])))
         last = first + draw(st.integers(0, 12))
         inside = draw(st.lists(st.integers(first + 1, last - 1), max_size=4, unique=True)) if last - first > 1 else []
-        gaps = [(start, end) for start, end in batched(sorted(inside)) if start > first and end < last]
+        gaps = batched(sorted(inside))
         apart = tuple(gap for number, gap in enumerate(gaps) if not number or gaps[number - 1][1] + 1 < gap[0])
         found.append(Lifetime(index, f"b{index}", size_bytes, first, last, apart))
     return found
