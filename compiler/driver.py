@@ -123,7 +123,11 @@ def pipeline(options: Options, rules: tuple[str, ...] = ()) -> tuple[Stage, ...]
                 ChooseTilingPass(
                     sram_bytes, options.machine.mxu_rows, options.context, options.chunk, balance_of(options.machine)
                 ),
-                ChooseSinglePass(sram_bytes),
+                ChooseSinglePass(
+                    sram_bytes,
+                    round(options.machine.dram_bytes_per_cycle * 1000),
+                    options.machine.core.mxu.b_port_bytes.value,
+                ),
                 ConvertSlmqToTilePass(),
                 AllocateDramPass(),
                 DoubleBufferPass(),

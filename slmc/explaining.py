@@ -25,10 +25,12 @@ from compiler.emit.executable import is_routed
 from compiler.errors import CompileError
 from compiler.lowering.plan import TilePlan
 from compiler.program import Program
+from compiler.transforms.choose_single import TRIED_SINGLE_ATTRIBUTE
 from slmc.tables import table_of
 
 WIDTH = 150
 PLAN_COLUMNS = ("chunk#", "strip#", "heads#", "keys#", "buffers#", "spill#", "SRAM#", "verdict")
+SINGLE_COLUMNS = ("strip#", "span#", "heads#", "keys#", "ahead", "waits#", "SRAM#", "verdict")
 
 
 def explanation(program: Program, options: Options) -> Iterator[str]:
@@ -36,6 +38,7 @@ def explanation(program: Program, options: Options) -> Iterator[str]:
     module = lower(program, options, "tile")
     plan, tried = TilePlan.of(module), tried_plans(module)
     yield rendered(plans_table(plan, tried, options))
+    yield rendered(singles_table(TilePlan.of_single(module), tried_plans(module, TRIED_SINGLE_ATTRIBUTE), options))
     yield rendered(shapes_table(shapes_of(module)))
     if is_routed(program):
         yield "cycles are not predicted: which experts a token needs depends on values"
@@ -54,23 +57,37 @@ def rendered(table: Table) -> str:
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
 
 
+def verdict(one: Tried, chosen: TilePlan | None, sram_bytes: int) -> str:
+    """What became of a plan."""
+    if one.plan == chosen:
+        return "chosen"
+    if one.sram_bytes > sram_bytes:
+        return f"needs {one.sram_bytes - sram_bytes:,} bytes more than there are"
+    return "fits"
+
+
 def plans_table(chosen: TilePlan, tried: list[Tried], options: Options) -> Table:
     """What choose-tiling has lowered. Plans between these were left out: a larger need of theirs follows from these."""
     sram_bytes = options.machine.sram_bytes
-
-    def verdict(one: Tried) -> str:
-        if one.plan == chosen:
-            return "chosen"
-        if one.sram_bytes > sram_bytes:
-            return f"needs {one.sram_bytes - sram_bytes:,} bytes more than there are"
-        return "fits"
-
     rows = [
-        (p.chunk, p.strip_bytes, p.kv_heads, p.key_tile, p.buffers, p.spill_bytes, one.sram_bytes, verdict(one))
+        (p.chunk, p.strip_bytes, p.kv_heads, p.key_tile, p.buffers, p.spill_bytes, one.sram_bytes,
+         verdict(one, chosen, sram_bytes))
         for one in tried
         for p in (one.plan,)
-    ]
+    ]  # fmt: skip
     return table_of(f"Plans that were tried, largest chunk first; {sram_bytes:,} bytes of SRAM", PLAN_COLUMNS, rows)
+
+
+def singles_table(chosen: TilePlan | None, tried: list[Tried], options: Options) -> Table:
+    """The same of choose-single, for chunks of one token."""
+    sram_bytes = options.machine.sram_bytes
+    rows = [
+        (p.token_strip_bytes, p.span_bytes, p.kv_heads, p.key_tile, "yes" if p.ahead else "no", one.waits, one.sram_bytes,
+         verdict(one, chosen, sram_bytes))
+        for one in tried
+        for p in (one.plan,)
+    ]  # fmt: skip
+    return table_of("Plans for one token, those first under which DRAM waits least", SINGLE_COLUMNS, rows)
 
 
 def shapes_table(shapes: Mapping[str, OperatorShape]) -> Table:

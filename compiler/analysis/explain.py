@@ -50,11 +50,12 @@ class OperatorCost:
 
 @dataclass(frozen=True)
 class Tried:
-    """A plan that was lowered, and the bytes it needs."""
+    """A plan that was lowered, the bytes it needs, and, of one for a token, the cycles that DRAM is expected to wait."""
 
     plan: TilePlan
     sram_bytes: int
     smem_bytes: int
+    waits: int = 0
 
 
 def explained_name(op: Operation) -> str:
@@ -133,15 +134,15 @@ def busiest(cost: StepCost) -> tuple[str, int]:
     return ENGINE_NAMES[longest], round(totals[longest])
 
 
-def tried_plans(module: ModuleOp) -> list[Tried]:
-    """What choose-tiling has recorded."""
-    entries = module.attributes.get(TRIED_ATTRIBUTE)
+def tried_plans(module: ModuleOp, attribute: str = TRIED_ATTRIBUTE) -> list[Tried]:
+    """What choose-tiling has recorded, or choose-single."""
+    entries = module.attributes.get(attribute)
     found: list[Tried] = []
     for entry in entries if isinstance(entries, ArrayAttr) else ():
         if isinstance(entry, DictionaryAttr):
             numbers = {k: v.value.data for k, v in entry.data.items() if isinstance(v, IntegerAttr)}
-            sram, smem = numbers.pop("needs_sram"), numbers.pop("needs_smem")
-            found.append(Tried(TilePlan(**numbers), sram, smem))
+            sram, smem, waits = numbers.pop("needs_sram"), numbers.pop("needs_smem"), numbers.pop("waits", 0)
+            found.append(Tried(TilePlan(**numbers), sram, smem, waits))
     return list(dict.fromkeys(found))
 
 

@@ -217,6 +217,8 @@ def k_tile_of(budget: int, columns: int, form: WeightFormat) -> int:
     tiles = -(-columns // longest)
     tiles += tiles % 2  # the buffers take turns: an even number ends with the other one
     equal = padded(-(-columns // tiles), min(longest, k_unit))
+    if -(-columns // equal) % 2:
+        equal = padded(-(-columns // tiles), least)
     return min(equal, columns)
 
 

@@ -181,32 +181,37 @@ class RowShape:
 
 
 def row_shape_of(plan: TilePlan, op: StripsOp) -> RowShape:
-    """The sizes of a group for one token. All of its columns are finished at once if they fit the plan's span, else whole heads."""
+    """The sizes of a group for one token. All of its columns are finished at once if they fit the plan's span, else whole heads, of which
+    a strip may be a part."""
     stored, columns = strip_shapes(plan, op), op.columns.value.data
+    shapes = {m: token_strip(plan, m, shape.k_tile) for m, shape in stored.items()}
     if columns * WORD_BYTES <= plan.span_bytes:
-        return RowShape(
-            {m: token_strip(plan, m, shape.k_tile, STRIP_ROWS_UNIT) for m, shape in stored.items()}, columns
-        )
-    unit = lcm(STRIP_ROWS_UNIT, heads_of(op))
-    shapes = {m: token_strip(plan, m, shape.k_tile, unit) for m, shape in stored.items()}
-    rows = min(shape.rows for shape in shapes.values())
-    count = max(plan.span_bytes // WORD_BYTES // rows, 1)
-    span = rows * (count - count % 2 if count > 1 else 1)
+        return RowShape(shapes, columns)
+    rows, heads = min(shape.rows for shape in shapes.values()), lcm(STRIP_ROWS_UNIT, heads_of(op))
+    rows = rows // heads * heads or largest_part(heads, rows)
+    least = max(rows, heads)
+    count = max(plan.span_bytes // WORD_BYTES // least, 1)
+    span = least * (count - count % 2 if count > 1 else 1)
     return RowShape({m: StripShape(rows, shape.k_tile) for m, shape in shapes.items()}, span)
 
 
-def token_strip(plan: TilePlan, op: MatmulOp, stored_tile: int, unit: int) -> StripShape:
-    """Strips of about equal size of one weight for one token, of multiples of `unit` rows. One row of inputs keeps the matrix unit busy
-    with few rows of weights: their port decides. `stored_tile`: of sparse rows in DRAM. Rows a little too large for a strip are not cut
-    in k-tiles, whose products wait for each other."""
-    form, most = op.weight_format, padded(op.rows, unit)
+def largest_part(size: int, most: int) -> int:
+    """The most rows of a size that divide it into equal parts of whole blocks."""
+    return next(rows for rows in range(most - most % STRIP_ROWS_UNIT, 0, -STRIP_ROWS_UNIT) if size % rows == 0)
+
+
+def token_strip(plan: TilePlan, op: MatmulOp, stored_tile: int) -> StripShape:
+    """Strips of about equal size of one weight for one token. One row of inputs keeps the matrix unit busy with few rows of weights: their
+    port decides. `stored_tile`: of sparse rows in DRAM. Rows a little too large for a strip are not cut in k-tiles, whose products wait
+    for each other."""
+    unit, form = STRIP_ROWS_UNIT, op.weight_format
     k_tile = stored_tile if form.sparse else op.columns
     row_bytes = streamed_bytes(form, k_tile)
     fitting = plan.token_strip_bytes // row_bytes // unit * unit
     if row_bytes * unit <= plan.token_strip_bytes * MOST_OF_A_STRIP:
         fitting = max(fitting, unit)
     if fitting >= unit:
-        strips = -(-op.rows // min(fitting, most))
+        strips = -(-op.rows // min(fitting, padded(op.rows, unit)))
         return StripShape(padded(-(-op.rows // strips), unit), k_tile)
     if form.sparse:
         return StripShape(unit, k_tile)

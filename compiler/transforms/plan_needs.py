@@ -48,9 +48,9 @@ class Need:
     def fits(self, sram_bytes: int) -> bool:
         return self.size_bytes <= sram_bytes and self.smem_bytes <= SMEM_BUFFER_BYTES
 
-    def to_attribute(self) -> DictionaryAttr:
-        """The plan with what it needs."""
-        needs = {"needs_sram": self.size_bytes, "needs_smem": self.smem_bytes}
+    def to_attribute(self, **more: int) -> DictionaryAttr:
+        """The plan with what it needs, and more numbers."""
+        needs = {"needs_sram": self.size_bytes, "needs_smem": self.smem_bytes, **more}
         return DictionaryAttr({**self.plan.to_attribute().data, **{k: IntegerAttr(v, i64) for k, v in needs.items()}})
 
     def excludes(self, plan: TilePlan, sram_bytes: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -48,6 +47,13 @@ def test_weights_ahead(scheme: str, sram_bytes: int) -> None:
     assert single_of("tiny", scheme, sram_bytes).ahead == 1
 
 
+@pytest.mark.parametrize("scheme", ["w8a8", "w4a8-g32"])
+def test_parts_of_heads(scheme: str) -> None:
+    """A head has more rows than a strip, and a span is some of the heads."""
+    single = single_of("tiny", scheme, 32 << 10, head_dim=64, num_attention_heads=8, num_key_value_heads=8)
+    assert single.token_strip_bytes < 64 * WIDE["hidden_size"] // 2 and single.span_bytes < 8 * 64 * 4
+
+
 @pytest.mark.parametrize("name", ["gemma2", "phi", "mamba", "mixtral"])
 def test_families(name: str) -> None:
     """Kinds of layers, biases, norms behind products, experts, states."""
@@ -84,8 +90,8 @@ def test_groups_of_heads_with_a_window() -> None:
 def test_no_plan_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing fits, one token is worked on like a chunk of more."""
 
-    def none(*_: object) -> Iterator[TilePlan]:
-        yield from ()
+    def none(*_: object) -> list[TilePlan]:
+        return []
 
     monkeypatch.setattr(choose_single, "single_plans", none)
     program, chosen = tiny_program(5, **WIDE), options("tiny", "w8a8", 64)

@@ -79,6 +79,10 @@ def test_explain_prints_plan_tiles_costs_and_runner_up() -> None:
         "bound by",
     ):
         assert expected in result.output
+    single = result.output[result.output.index("Plans for one token") : result.output.index("Tiles (")]
+    assert single.count("chosen") == 1 and re.search(
+        r"^ +[\d,]+ .* (yes|no) +[\d,]+ +[\d,]+ +chosen", single, re.MULTILINE
+    )
     total = re.search(r"^decode: ([\d,]+) cycles", result.output, re.MULTILINE)
     chosen = re.search(r"^chosen: .* ([\d,]+) per token decoded", result.output, re.MULTILINE)
     assert total is not None and chosen is not None

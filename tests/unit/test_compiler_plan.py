@@ -73,7 +73,7 @@ def test_no_strip_of_a_token_is_too_large_for_a_descriptor(monkeypatch: pytest.M
         return 1 << 33
 
     monkeypatch.setattr(choose_single, "token_weights", many)
-    sizes = list(choose_single.strip_sizes(ModuleOp([]), TilePlan(512, 128, 1 << 18, 1, 256), sram_bytes))
+    sizes = choose_single.strip_sizes(ModuleOp([]), TilePlan(512, 128, 1 << 18, 1, 256), sram_bytes)
     assert max(size for size, _ in sizes) == (1 << 20) - 1
 
 
@@ -105,12 +105,17 @@ def test_strip_shapes(budget: int, rows: int, columns: int, expected: tuple[int,
         (262144, 2048, (32, 2048)),  # 32 rows of 8 KiB
         (262144, 5632, (16, 5632)),  # 16 rows of 22 KiB are a third too large
         (262144, 8192, (16, 4096)),  # 16 rows of 32 KiB are too large by far: two k-tiles
+        (
+            32768,
+            5632,
+            (16, 480),
+        ),  # 12 k-tiles: with 11 of 512 columns a strip would begin in the buffer in which another one ends
     ],
 )
 def test_strips_of_a_token(budget: int, columns: int, expected: tuple[int, int]) -> None:
     matrix = SimpleNamespace(weight_format=WeightFormat("f32"), rows=2048, columns=columns)
     plan = TilePlan(512, 1, budget, 1, 256, token_strip_bytes=budget)
-    shape = token_strip(plan, cast(slmq.MatmulOp, matrix), columns, STRIP_ROWS_UNIT)
+    shape = token_strip(plan, cast(slmq.MatmulOp, matrix), columns)
     assert (shape.rows, shape.k_tile) == expected
 
 
