@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate
 
 from compiler.analysis.buffer_lifetimes import Lifetime
@@ -22,23 +22,6 @@ class Placement:
     offsets: tuple[int, ...]
     size_bytes: int
     lower_bound_bytes: int
-
-
-def kept_longer(lifetimes: Sequence[Lifetime], ops: int, room_bytes: int) -> list[Lifetime]:
-    """Buffers are kept for `ops` ops behind their last one where, with what is in use then, that takes no more than the room."""
-    end = max((life.last for life in lifetimes), default=0) + ops + 2
-    used = [0] * end
-    for life in lifetimes:
-        for first, last in life.spans:
-            used[first] += to_granules(life.size_bytes)
-            used[last + 1] -= to_granules(life.size_bytes)
-    for at in range(1, end):
-        used[at] += used[at - 1]
-
-    def fits(life: Lifetime) -> bool:
-        return max(used[life.last + 1 : life.last + 1 + ops]) + to_granules(life.size_bytes) <= room_bytes
-
-    return [replace(life, last=life.last + ops) if fits(life) else life for life in lifetimes]
 
 
 def most_at_once(uses: Iterable[tuple[int, int, int]]) -> int:

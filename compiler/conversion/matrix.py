@@ -16,8 +16,9 @@ from xdsl.pattern_rewriter import (
 from compiler.conversion.formats import group_sums, quantize, rounded
 from compiler.dialects import slm, slmq
 from compiler.errors import CompileError
+from compiler.formats import WeightFormat
 from compiler.locations import replace_keep_loc, source_of
-from compiler.schemes import ROUTING, Matrix, Scheme
+from compiler.schemes import ROUTING, Matrix, Rule, Scheme
 
 
 def matrix_of(op: slm.LinearOp, scheme: Scheme, layer: int | None) -> Matrix:
@@ -70,7 +71,9 @@ class ConvertLinear(RewritePattern):
             ops, x = rounded(op.x, form.inputs)
         problem = form.weights.problem(prod(slm.shape_of(op.x)[1:]))
         if problem is not None:
-            raise CompileError(f'weight "{op.weight.key.data}": {problem}', source_of(op.location))
+            key = op.weight.key.data
+            hint = f"it stays in 8 bits with -q '{in_8_bits(self.scheme, key, form).name}'"
+            raise CompileError(f'weight "{key}": {problem}', source_of(op.location), hint)
         if form.weights.offsets:
             summed = group_sums(x, form.weights.group)
             ops.append(summed)
@@ -80,3 +83,10 @@ class ConvertLinear(RewritePattern):
             properties["bias"] = op.bias
         matmul = slmq.MatmulOp(operands=[x, scale, sums], properties=properties, result_types=[op.result.type])
         replace_keep_loc(rewriter, op, [*ops, matmul])
+
+
+def in_8_bits(scheme: Scheme, key: str, form: Matrix) -> Scheme:
+    """The scheme with a rule for a weight, in all layers, whose inputs stay as they are."""
+    everywhere = key.replace(slm.LAYER, "*").replace(slm.EXPERT, "*")
+    rule = Rule(everywhere, Matrix(WeightFormat("i8"), form.inputs))
+    return scheme.with_rules([str(one) for one in (rule, *scheme.rules)])

@@ -209,15 +209,16 @@ def strip_shape(
     return StripShape(unit, k_tile_of(budget // unit, columns, form))
 
 
-def k_tile_of(budget: int, columns: int, form: WeightFormat) -> int:
-    """Columns of a k-tile such that a row of it stays within the budget: tiles of about equal size."""
+def k_tile_of(budget: int, columns: int, form: WeightFormat, is_even: bool = False) -> int:
+    """Columns of a k-tile such that a row of it stays within the budget: tiles of about equal size. `is_even`: an even number of them is
+    worth more than tiles that fill the array, as for one row of inputs."""
     k_unit = max(K_TILE_UNIT, form.group)
     least = form.group or SUM_QUANTUM * (SPARSITY if form.sparse else 1)
     longest = max(least, budget // streamed_bytes(form, k_unit) * k_unit)
     tiles = -(-columns // longest)
     tiles += tiles % 2  # the buffers take turns: an even number ends with the other one
     equal = padded(-(-columns // tiles), min(longest, k_unit))
-    if -(-columns // equal) % 2:
+    if is_even and -(-columns // equal) % 2:
         equal = padded(-(-columns // tiles), least)
     return min(equal, columns)
 

@@ -215,4 +215,4 @@ def token_strip(plan: TilePlan, op: MatmulOp, stored_tile: int) -> StripShape:
         return StripShape(padded(-(-op.rows // strips), unit), k_tile)
     if form.sparse:
         return StripShape(unit, k_tile)
-    return StripShape(unit, k_tile_of(plan.token_strip_bytes // unit, op.columns, form))
+    return StripShape(unit, k_tile_of(plan.token_strip_bytes // unit, op.columns, form, is_even=True))

@@ -13,17 +13,15 @@ from xdsl.dialects.builtin import DictionaryAttr, IntegerAttr, ModuleOp, i64
 from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
-from compiler.analysis.buffer_lifetimes import Lifetime, buffer_lifetimes
-from compiler.analysis.sram_solver import Placement, check, kept_longer, solve
+from compiler.analysis.buffer_lifetimes import buffer_lifetimes
+from compiler.analysis.sram_solver import Placement, check, solve
+from compiler.analysis.sram_spread import spread
 from compiler.errors import SMEM_HINT, CompileError
 from compiler.sizes import to_granules
 from compiler.walking import ops_of
 from isa.abi import SMEM_IMAGE_OFFSET
 from isa.spec import SMEM_BYTES
 
-KEPT_OPS = (60, 30, 15)
-"""For how many ops buffers are kept behind their last one: norms and the end of a strip are about 20."""
-KEPT_SHARE = 3  # quarters of the SRAM that may be in use with a buffer that is kept
 USAGE_ATTRIBUTE = "tile.sram_usage"
 SMEM_TOP_ATTRIBUTE = "tile.smem_top"
 
@@ -51,20 +49,11 @@ class AllocateSramPass(ModulePass):
         least = solve(lifetimes, self.size_bytes)
         if least.size_bytes > self.size_bytes:
             raise CompileError(f"the buffers need {least.size_bytes} bytes of SRAM, the machine has {self.size_bytes}")
-        placement = self.roomy(lifetimes) or least
+        placement = spread(lifetimes, least, self.size_bytes)
         check(lifetimes, placement)
         for alloc, offset in zip(allocs, placement.offsets, strict=True):
             alloc.properties["offset"] = IntegerAttr(offset, i64)
         return least
-
-    def roomy(self, lifetimes: list[Lifetime]) -> Placement | None:
-        """With buffers that are kept for some ops where there is room, if it fits: engines run behind, and what is written to memory
-        that they still work on waits for them."""
-        for ops in KEPT_OPS:
-            placement = solve(kept_longer(lifetimes, ops, self.size_bytes * KEPT_SHARE // 4), self.size_bytes)
-            if placement.size_bytes <= self.size_bytes:
-                return placement
-        return None
 
     def allocate_smem(self, function: FuncOp) -> int:
         """SMEM buffers are few and small: one after the other, the layer table first, behind the mailbox. Their end."""

@@ -203,6 +203,19 @@ def test_columns_that_a_format_does_not_fit(scheme: str, changes: dict[str, int]
     assert message in message_of(tiny_program(**changes), scheme)
 
 
+@pytest.mark.parametrize(
+    ("scheme", "hint"),
+    [
+        ("w4a8", "w4a8{layers.*.down.weight=i8:i8}"),
+        ("w4a16-g32{head.weight=i8:bf16}", "w4a16-g32{layers.*.down.weight=i8:bf16,head.weight=i8:bf16}"),
+    ],
+)
+def test_the_hint_is_a_scheme_that_fits(scheme: str, hint: str) -> None:
+    program = tiny_program(hidden_size=64, head_dim=64, intermediate_size=40, tie_word_embeddings=False)
+    assert f"hint: it stays in 8 bits with -q '{hint}'" in message_of(program, scheme)
+    lower(program, options("edge", hint, 64, 4), "slmq")
+
+
 class Huge:
     """A weight store with one matrix that f16 scales do not reach."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import combinations, pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -14,9 +16,11 @@ from xdsl.ir import Block, Operation, Region, SSAValue
 from xdsl.utils.exceptions import VerifyException
 
 from compiler.analysis.buffer_lifetimes import Lifetime, buffer_lifetimes
-from compiler.analysis.sram_solver import GRANULE_BYTES, check, kept_longer, lower_bound, solve
+from compiler.analysis.sram_solver import GRANULE_BYTES, check, lower_bound, solve
+from compiler.analysis.sram_spread import FAR, spread
 from compiler.dialects import tile
 from compiler.lowering.builder import Place, TileBuilder
+from compiler.sizes import to_granules
 
 SETTINGS = settings(deadline=None, derandomize=True, database=None)
 
@@ -75,21 +79,34 @@ def test_placements_are_sound(given_lifetimes: list[Lifetime]) -> None:
     assert placement.lower_bound_bytes <= placement.size_bytes
 
 
+def closest(given_lifetimes: list[Lifetime], offsets: Sequence[int]) -> int:
+    """Ops between the uses of two buffers that share memory, the least of all pairs, at most FAR."""
+    found = FAR
+    for one, other in combinations(given_lifetimes, 2):
+        low, high = offsets[one.index], offsets[one.index] + to_granules(one.size_bytes)
+        if low < offsets[other.index] + to_granules(other.size_bytes) and offsets[other.index] < high:
+            found = min(found, max(one.first - other.last, other.first - one.last, 0))
+    return found
+
+
 @SETTINGS
-@given(lifetimes(), st.integers(1, 20), st.integers(0, 20000))
-def test_buffers_are_kept_only_where_there_is_room(given_lifetimes: list[Lifetime], ops: int, room: int) -> None:
-    kept = kept_longer(given_lifetimes, ops, room)
-    for life, longer in zip(given_lifetimes, kept, strict=True):
-        behind = [
-            sum(
-                other.size_bytes + -other.size_bytes % GRANULE_BYTES
-                for other in given_lifetimes
-                if at in used_at(other)
-            )
-            for at in range(life.last + 1, life.last + 1 + ops)
-        ]
-        fits = max(behind) + life.size_bytes + -life.size_bytes % GRANULE_BYTES <= room
-        assert longer == (replace(life, last=life.last + ops) if fits else life)
+@given(lifetimes(), st.integers(0, 20000))
+def test_buffers_are_spread_where_there_is_room(given_lifetimes: list[Lifetime], more: int) -> None:
+    """Sound, not beyond the room, and memory is not used again sooner than before."""
+    before = solve(given_lifetimes)
+    room = before.size_bytes + more
+    after = spread(given_lifetimes, before, room)
+    check(given_lifetimes, after)
+    assert after.size_bytes <= room
+    assert closest(given_lifetimes, after.offsets) >= closest(given_lifetimes, before.offsets)
+
+
+def test_memory_is_used_again_late() -> None:
+    """Of four buffers one after the other in room for two, none is in the memory of the one before."""
+    turns = [Lifetime(index, "turn", 1024, 20 * index, 20 * index + 9) for index in range(4)]
+    offsets = spread(turns, solve(turns), 2048).offsets
+    assert set(offsets) == {0, 1024}
+    assert all(here != there for here, there in pairwise(offsets))
 
 
 def test_buffers_that_take_turns_share_their_place() -> None:

@@ -1,9 +1,9 @@
 // RUN: slmc opt --no-locations %s -p 'allocate-sram{size_bytes=65536}'
 // c could lie where a was, but the engines may still work on a: there is room elsewhere.
 // CHECK: tile.sram_usage = {used = 8192 : i64, lower_bound = 8192 : i64, size = 65536 : i64}
-// CHECK: tile.alloc "a" in "sram" bytes 4096 at 0 : !tile.buffer
+// CHECK: tile.alloc "a" in "sram" bytes 4096 at 8192 : !tile.buffer
 // CHECK: tile.alloc "b" in "sram" bytes 4096 at 4096 : !tile.buffer
-// CHECK: tile.alloc "c" in "sram" bytes 2048 at 8192 : !tile.buffer
+// CHECK: tile.alloc "c" in "sram" bytes 2048 at 0 : !tile.buffer
 func.func @generate() {
   %z = arith.constant 0 : index
   %a = tile.alloc "a" in "sram" bytes 4096 : !tile.buffer
