@@ -129,7 +129,7 @@ def pipeline(options: Options, rules: tuple[str, ...] = ()) -> tuple[Stage, ...]
                     options.machine.core.mxu.b_port_bytes.value,
                 ),
                 ConvertSlmqToTilePass(),
-                AllocateDramPass(),
+                AllocateDramPass(options.machine.dram_stripe_bytes),
                 DoubleBufferPass(),
                 *clean,
                 LoopInvariantCodeMotionPass(),

@@ -223,7 +223,7 @@ def weight_place(low: Lowering, stream: WeightStream) -> SSAValue:
 
 
 def recipe(op: slmq.MatmulOp, k_tile: int) -> dict[str, Attribute]:
-    """How the weight is packed: compiler/emit/packing.py reads this."""
+    """How the weight is packed: compiler/emit/packing.py reads this. And the weight whose strips its own may take turns with."""
     what: dict[str, Attribute] = {
         "kind": StringAttr("matrix"),
         "key": op.weight.key,
@@ -235,4 +235,9 @@ def recipe(op: slmq.MatmulOp, k_tile: int) -> dict[str, Attribute]:
         what["k_tile"] = IntegerAttr(k_tile, i64)
     if op.bias is not None:
         what["bias"] = op.bias.key
+    block = op.parent
+    assert block is not None
+    first = next(member for member in block.ops if isinstance(member, slmq.MatmulOp))
+    if first is not op:
+        what["beside"] = first.weight.key
     return what

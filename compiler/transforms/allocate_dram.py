@@ -3,6 +3,9 @@
     %o = tile.weight {key = "layers.{i}.q.weight", ..} layer %l
     ->  %o = tile.lds 8 of %layer_table at %record + 24          (a column of the layer table in SMEM)
 Places without a layer become constants. The module records the regions' sizes, the layer table and what lies where.
+
+Weights whose strips take turns are some banks apart: a strip that begins in the bank in which the one before ends finds another row open
+there, and DRAM waits until that is closed.
 """
 
 from __future__ import annotations
@@ -78,11 +81,29 @@ def stated_bytes(what: DictionaryAttr) -> int:
     return size.value.data if isinstance(size, IntegerAttr) else 0
 
 
-def assign(items: list[Item], tops: dict[str, int]) -> None:
+@dataclass(frozen=True)
+class Spacing:
+    """Strips of `strip_bytes`; the DRAM uses the same banks again after `bank_bytes`, 0: it is not known when."""
+
+    bank_bytes: int
+    strip_bytes: int
+
+    def gap(self, top: int, beside: int) -> int:
+        """Bytes to leave at `top` so that a strip of the weight that begins behind them has no bank in common with the strips before and
+        behind it of the weight that begins at `beside`. 0 if strips have most of the banks."""
+        first, last = 2 * self.strip_bytes, self.bank_bytes - self.strip_bytes
+        if first > last:
+            return 0
+        distance = (top - beside) % self.bank_bytes
+        return 0 if first <= distance <= last else (first - distance) % self.bank_bytes
+
+
+def assign(items: list[Item], tops: dict[str, int], spacing: Spacing) -> None:
     """Offsets in access order: what comes before the layers, the layers one after the other, what comes after.
 
     `tops` has the end of each region so far, and grows.
     """
+    matrices = {item.what.data["key"]: item for item in items if item.what.data.get("kind") == StringAttr("matrix")}
     first = next((n for n, item in enumerate(items) if item.layers), len(items))
     last = max((n for n, item in enumerate(items) if item.layers), default=-1)
     most = max((max(item.layers) + 1 for item in items if item.layers), default=0)
@@ -91,6 +112,9 @@ def assign(items: list[Item], tops: dict[str, int]) -> None:
         order += [(item, layer) for item in items[first : last + 1] if layer in item.layers]
     order += [(item, -1) for item in items[first:] if not item.layers]
     for item, layer in order:
+        beside = matrices.get(item.what.data["beside"]) if "beside" in item.what.data else None
+        if beside is not None and layer in beside.offsets:
+            tops[item.region] += to_granules(spacing.gap(tops[item.region], beside.offsets[layer]))
         item.offsets[layer] = tops[item.region]
         tops[item.region] += to_granules(item.size_bytes)
 
@@ -149,19 +173,22 @@ def kind_values(op: tile.KindOp) -> dict[int, int]:
 
 @dataclass(frozen=True)
 class AllocateDramPass(ModulePass):
-    """See the module docstring."""
+    """See the module docstring. Options: bank_bytes, after which the machine's DRAM uses the same banks again; 0: not known."""
 
     name = "allocate-dram"
+    bank_bytes: int = 0
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         functions = ops_of(FuncOp, op)
-        context = TilePlan.of(op).context if functions else 0
+        plan = TilePlan.of(op) if functions else None
+        context = plan.context if plan is not None else 0
+        spacing = Spacing(self.bank_bytes, plan.strip_bytes // 2 if plan is not None else 0)
         tops = {"weight": 0, "kv": 0, "table": 0, "io": to_granules(TOKEN_BUFFER_OFFSET + 4 * context), "scratch": 0}
         items: dict[DictionaryAttr, Item] = {}
         places: list[Placed] = []
         buffers = [self.table_buffer(function) for function in functions]
         for function, buffer in zip(functions, buffers, strict=True):
-            places += self.placed(function, buffer.result, items, tops)
+            places += self.placed(function, buffer.result, items, tops, spacing)
         table = LayerTable()
         replace_places(places, table)
         words = table.words()
@@ -171,7 +198,12 @@ class AllocateDramPass(ModulePass):
             self.record(op, list(items.values()), tops, words)
 
     def placed(
-        self, function: FuncOp, table: SSAValue, items: dict[DictionaryAttr, Item], tops: dict[str, int]
+        self,
+        function: FuncOp,
+        table: SSAValue,
+        items: dict[DictionaryAttr, Item],
+        tops: dict[str, int],
+        spacing: Spacing,
     ) -> list[Placed]:
         """The places of one function; what an earlier function has too is shared."""
         ops = [inner for inner in ops_in(function) if type(inner) in tile.PLACE_OPS]
@@ -180,7 +212,7 @@ class AllocateDramPass(ModulePass):
         for item in found:
             if item.what not in items:
                 new.setdefault(item.what, item)
-        assign(list(new.values()), tops)
+        assign(list(new.values()), tops, spacing)
         items |= new
         kinds = ops_of(tile.KindOp, function)
         offsets = [items[item.what].offsets for item in found] + [kind_values(kind) for kind in kinds]
