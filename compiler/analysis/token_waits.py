@@ -2,7 +2,7 @@
 
     wait = sum over groups of products and attention: transfers * max(TRANSFER, (product + latency - time) / 2)
          + sum over groups: spans * SPAN, and without loads ahead BETWEEN
-         + sum over attention: the products of its last block
+         + sum over attention: what two products of its last block take longer than one transfer of it
 with `time` of a transfer what its bytes take at the bandwidth of DRAM, and `product` what they take at the port of the matrix unit. Two
 buffers take turns: a transfer waits until the product of the one before the last is done, so that two of them take no less than both
 times, a product and the latencies. Bytes are the same under every plan.
@@ -68,9 +68,10 @@ def group_waits(op: slmq.StripsOp, plan: TilePlan, rates: Rates) -> float:
 
 
 def attention_waits(op: slmq.AttentionOp | slmq.FullAttentionOp, plan: TilePlan, rates: Rates) -> float:
-    """Of keys and values of all positions; nothing comes while those of the last block are multiplied."""
+    """Of keys and values of all positions. Keys and values of the last block are multiplied one after the other, while only what has been
+    asked for before comes."""
     _, heads, head_dim = slm.shape_of(op.k)
     at_once = min(plan.kv_heads, heads)
     size = prod((plan.key_tile, at_once, head_dim, element_bytes(slmq.element_of(op.k.type))))
     count = ceil(plan.context / plan.key_tile) * (heads / at_once)
-    return 2 * (count * rates.wait(size) + size / rates.port)
+    return 2 * count * rates.wait(size) + max(2 * size / rates.port - size / rates.dram, 0)
