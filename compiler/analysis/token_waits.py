@@ -16,7 +16,6 @@ from math import ceil, prod
 from xdsl.dialects.builtin import ModuleOp
 
 from compiler.analysis.plan_costs import layers_of, mixture_of, share_of, step_function
-from compiler.analysis.tile_plans import attentions
 from compiler.dialects import slm, slmq
 from compiler.lowering.builder import element_bytes
 from compiler.lowering.plan import TilePlan, streamed_bytes
@@ -45,12 +44,25 @@ class Rates:
         return max(TRANSFER, (size_bytes / self.port + LATENCY - size_bytes / self.dram) / 2)
 
 
-def token_waits(module: ModuleOp, plan: TilePlan, rates: Rates) -> float:
-    """Of the layers and of what is around them."""
-    function = step_function(module)
-    groups = [op for op in function.walk() if isinstance(op, slmq.StripsOp)] if function is not None else []
-    total = sum(visits(op) * group_waits(op, plan, rates) for op in groups)
-    return total + sum(layers_of(op) * attention_waits(op, plan, rates) for op in attentions(module))
+class TokenWaits:
+    """Of a module's step function: its layers and what is around them."""
+
+    def __init__(self, module: ModuleOp, rates: Rates):
+        function = step_function(module)
+        ops = list(function.walk()) if function is not None else []
+        self.rates = rates
+        self.groups = [(op, visits(op)) for op in ops if isinstance(op, slmq.StripsOp)]
+        self.attentions = [(op, layers_of(op)) for op in ops if isinstance(op, slmq.AttentionOp)]
+        self.of_groups: dict[tuple[int, int, int], float] = {}
+
+    def under(self, plan: TilePlan) -> float:
+        """Cycles of one token at the end of the context."""
+        sizes = plan.token_strip_bytes, plan.span_bytes, plan.ahead
+        if sizes not in self.of_groups:
+            self.of_groups[sizes] = sum(count * group_waits(op, plan, self.rates) for op, count in self.groups)
+        return self.of_groups[sizes] + sum(
+            layers * attention_waits(op, plan, self.rates) for op, layers in self.attentions
+        )
 
 
 def visits(op: slmq.StripsOp) -> int:
@@ -67,7 +79,7 @@ def group_waits(op: slmq.StripsOp, plan: TilePlan, rates: Rates) -> float:
     return total
 
 
-def attention_waits(op: slmq.AttentionOp | slmq.FullAttentionOp, plan: TilePlan, rates: Rates) -> float:
+def attention_waits(op: slmq.AttentionOp, plan: TilePlan, rates: Rates) -> float:
     """Of keys and values of all positions. Keys and values of the last block are multiplied one after the other, while only what has been
     asked for before comes."""
     _, heads, head_dim = slm.shape_of(op.k)

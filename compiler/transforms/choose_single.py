@@ -18,7 +18,7 @@ from xdsl.passes import ModulePass
 
 from compiler.analysis.plan_costs import token_weights
 from compiler.analysis.tile_plans import single_sizes
-from compiler.analysis.token_waits import Rates, token_waits
+from compiler.analysis.token_waits import Rates, TokenWaits
 from compiler.images import without_encoder
 from compiler.lowering.plan import SINGLE_ATTRIBUTE, TilePlan
 from compiler.transforms.plan_needs import Need, need_of
@@ -52,12 +52,12 @@ def entry_sizes(module: ModuleOp, plan: TilePlan, sram_bytes: int) -> list[tuple
     return list(sizes)
 
 
-def single_plans(module: ModuleOp, plan: TilePlan, sram_bytes: int, rates: Rates) -> list[TilePlan]:
+def single_plans(module: ModuleOp, plan: TilePlan, sram_bytes: int, waits: TokenWaits) -> list[TilePlan]:
     """Plans, best first."""
     ahead, sizes = (1, 0) if plan.buffers == 2 else (0,), strip_sizes(module, plan, sram_bytes)
     every = product(ahead, sizes, entry_sizes(module, plan, sram_bytes))
     plans = [plan.for_one_token(*heads, ahead, *sizes) for ahead, sizes, heads in every]
-    return sorted(plans, key=lambda plan: token_waits(module, plan, rates))
+    return sorted(plans, key=waits.under)
 
 
 def takes_no_less(plan: TilePlan, other: TilePlan) -> bool:
@@ -82,9 +82,9 @@ class ChooseSinglePass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         tokens = without_encoder(op)  # an encoder works on many rows, by the other plan
-        rates = Rates(self.dram_bytes / 1000, self.port_bytes)
+        waits = TokenWaits(op, Rates(self.dram_bytes / 1000, self.port_bytes))
         tried: list[Need] = []
-        for plan in single_plans(op, TilePlan.of(op), self.sram_bytes, rates):
+        for plan in single_plans(op, TilePlan.of(op), self.sram_bytes, waits):
             if any(takes_no_less(plan, need.plan) for need in tried):
                 continue
             tried.append(need_of(ctx, tokens, plan, self.sram_bytes))
@@ -92,5 +92,5 @@ class ChooseSinglePass(ModulePass):
                 op.attributes[SINGLE_ATTRIBUTE] = plan.to_attribute()
                 break
         op.attributes[TRIED_SINGLE_ATTRIBUTE] = ArrayAttr(
-            [need.to_attribute(waits=round(token_waits(op, need.plan, rates))) for need in tried]
+            [need.to_attribute(waits=round(waits.under(need.plan))) for need in tried]
         )

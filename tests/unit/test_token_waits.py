@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from xdsl.dialects.builtin import ModuleOp
 
-from compiler.analysis.token_waits import BETWEEN, LATENCY, SPAN, TRANSFER, Rates, token_waits
+from compiler.analysis.token_waits import BETWEEN, LATENCY, SPAN, TRANSFER, Rates, TokenWaits
 from compiler.dialects import slmq
 from compiler.driver import lower
 from compiler.lowering.plan import TilePlan, heads_of
@@ -45,15 +45,15 @@ def plan(strip_bytes: int, span_bytes: int, ahead: int) -> TilePlan:
 
 def test_what_is_cut_waits_longer(module: ModuleOp) -> None:
     """Into more strips, and then into more spans: no span has fewer columns than a strip."""
-    whole = token_waits(module, plan(1 << 20, 1 << 20, 1), TINY)
-    strips = token_waits(module, plan(1024, 1 << 20, 1), TINY)
-    spans = token_waits(module, plan(1024, 128, 1), TINY)
+    whole = TokenWaits(module, TINY).under(plan(1 << 20, 1 << 20, 1))
+    strips = TokenWaits(module, TINY).under(plan(1024, 1 << 20, 1))
+    spans = TokenWaits(module, TINY).under(plan(1024, 128, 1))
     assert whole < strips < spans
 
 
 def test_groups_wait_for_each_other_without_loads_ahead(module: ModuleOp) -> None:
     """There are q, k, v, o, gate and up, down and head; a span more or less is another wait."""
-    ahead, behind = (token_waits(module, plan(1 << 20, 1 << 20, ahead), TINY) for ahead in (1, 0))
+    ahead, behind = (TokenWaits(module, TINY).under(plan(1 << 20, 1 << 20, ahead)) for ahead in (1, 0))
     groups = round((behind - ahead) / BETWEEN)
     assert behind - ahead == groups * BETWEEN and 5 <= groups <= 7
     assert ahead >= groups * SPAN
