@@ -6,6 +6,7 @@ with `work` the matrix unit's time for a token in multiply-accumulates of its fa
 once per chunk, `moved` the bytes of a token's values that come from DRAM or go there, and `balance` the multiply-accumulates that
 the unit does while DRAM moves a byte. The eighth: the engines wait for each other where a loop over strips begins and ends, and where
 they are about equally busy. What the vector unit does is the same under every plan.
+With one buffer of a stream all of the other is added: nothing comes while it is read.
 
 An expert of a mixture whose rows choose has its weights streamed once for all tokens that go through a layer together, or once for each
 part of its rows; a token's share is that of the experts it chooses. Rows choose evenly, it is supposed, and an expert has room for a
@@ -169,7 +170,7 @@ def group_bytes(
         moved += moved_bytes(product.x, spilled) * (-(-product.rows // shape.rows) - 1)
     weights = sum(cost.weight_bytes for cost in costs) / rows
     lesser, longer = sorted((sum(cost.work for cost in costs) / balance, weights + moved))
-    return longer + lesser * WAITING
+    return longer + lesser * (WAITING if plan.buffers == 2 else 1)
 
 
 def moved_bytes(value: SSAValue, spilled: Mapping[SSAValue, int]) -> int:

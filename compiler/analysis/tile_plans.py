@@ -142,15 +142,17 @@ def candidates(module: ModuleOp, limits: Limits, chunks: tuple[int, ...]) -> Ite
                 yield TilePlan(limits.context, chunk, strip_bytes, kv_heads, key_tile, limits.array_rows, buffers=1)
 
 
-def spilling_plan(module: ModuleOp, limits: Limits, chunk: int, shares: tuple[int, int, int]) -> TilePlan:
-    """The plan of a chunk with values in DRAM; `shares` as in SPILL_SHARES."""
+def spilling_plan(
+    module: ModuleOp, limits: Limits, chunk: int, shares: tuple[int, int, int], buffers: int = 2
+) -> TilePlan:
+    """The plan of a chunk with values in DRAM; `shares` as in SPILL_SHARES, `buffers` of a stream."""
     sram_bytes, (spilled, strip, queries) = limits.sram_bytes, shares
     heads = heads_at_once(module)
     key_bytes = sram_bytes // max(KEY_SHARE, 2 * queries)
     key_tile = min((largest_key_tile(op, heads, key_bytes) for op in attentions(module)), default=KV_BLOCK)
     return TilePlan(
         limits.context, chunk, min(sram_bytes // strip, largest_strip_bytes(limits.array_rows)), heads, key_tile,
-        limits.array_rows, 2, sram_bytes // spilled,
+        limits.array_rows, buffers, sram_bytes // spilled,
         min(max(sram_bytes // ROW_SHARE, ROW_TILES[0] * carried_bytes(module)), sram_bytes // LARGEST_ROW_SHARE),
         query_rows(module, sram_bytes // queries),
         image_chunk=image_rows(module, chunk, sram_bytes),
@@ -169,9 +171,11 @@ def carried_bytes(module: ModuleOp) -> int:
     return max((prod(row_shape(v)) * element_bytes(slmq.element_of(v.type)) for v in rows), default=0)
 
 
-def streaming_plan(module: ModuleOp, limits: Limits, chunk: int, shares: tuple[int, int, int]) -> TilePlan:
+def streaming_plan(
+    module: ModuleOp, limits: Limits, chunk: int, shares: tuple[int, int, int], buffers: int = 2
+) -> TilePlan:
     """The same with the largest inputs of products in DRAM."""
-    plan = spilling_plan(module, limits, chunk, shares)
+    plan = spilling_plan(module, limits, chunk, shares, buffers)
     rows = stream_rows(limits, chunk, plan.buffers)
     return replace(plan, stream_bytes=limits.sram_bytes // STREAMED_INPUTS, stream_rows=rows)
 

@@ -5,7 +5,8 @@
          + sum over attention: what two products of its last block take longer than one transfer of it
 with `time` of a transfer what its bytes take at the bandwidth of DRAM, and `product` what they take at the port of the matrix unit. Two
 buffers take turns: a transfer waits until the product of the one before the last is done, so that two of them take no less than both
-times, a product and the latencies. Bytes are the same under every plan.
+times, a product and the latencies. With one buffer each transfer waits for a product and the latencies. Bytes are the same under every
+plan.
 """
 
 from __future__ import annotations
@@ -39,8 +40,10 @@ class Rates:
     dram: float
     port: float
 
-    def wait(self, size_bytes: float) -> float:
-        """Cycles of one of many transfers."""
+    def wait(self, size_bytes: float, buffers: int) -> float:
+        """Cycles of one of many transfers to so many buffers that take turns."""
+        if buffers == 1:
+            return size_bytes / self.port + LATENCY
         return max(TRANSFER, (size_bytes / self.port + LATENCY - size_bytes / self.dram) / 2)
 
 
@@ -53,11 +56,11 @@ class TokenWaits:
         self.rates = rates
         self.groups = [(op, visits(op)) for op in ops if isinstance(op, slmq.StripsOp)]
         self.attentions = [(op, layers_of(op)) for op in ops if isinstance(op, slmq.AttentionOp)]
-        self.of_groups: dict[tuple[int, int, int], float] = {}
+        self.of_groups: dict[tuple[int, ...], float] = {}
 
     def under(self, plan: TilePlan) -> float:
         """Cycles of one token at the end of the context."""
-        sizes = plan.token_strip_bytes, plan.span_bytes, plan.ahead
+        sizes = plan.token_strip_bytes, plan.span_bytes, plan.ahead, plan.buffers
         if sizes not in self.of_groups:
             self.of_groups[sizes] = sum(count * group_waits(op, plan, self.rates) for op, count in self.groups)
         return self.of_groups[sizes] + sum(
@@ -75,7 +78,7 @@ def group_waits(op: slmq.StripsOp, plan: TilePlan, rates: Rates) -> float:
     total = ceil(op.columns.value.data / shape.span) * SPAN + (0 if plan.ahead else BETWEEN)
     for product, strip in shape.strips.items():
         count = ceil(product.rows / strip.rows) * ceil(product.columns / strip.k_tile)
-        total += count * rates.wait(strip.rows * streamed_bytes(product.weight_format, strip.k_tile))
+        total += count * rates.wait(strip.rows * streamed_bytes(product.weight_format, strip.k_tile), plan.buffers)
     return total
 
 
@@ -86,4 +89,4 @@ def attention_waits(op: slmq.AttentionOp, plan: TilePlan, rates: Rates) -> float
     at_once = min(plan.kv_heads, heads)
     size = prod((plan.key_tile, at_once, head_dim, element_bytes(slmq.element_of(op.k.type))))
     count = ceil(plan.context / plan.key_tile) * (heads / at_once)
-    return 2 * count * rates.wait(size) + max(2 * size / rates.port - size / rates.dram, 0)
+    return 2 * count * rates.wait(size, plan.buffers) + max(2 * size / rates.port - size / rates.dram, 0)

@@ -43,6 +43,8 @@ class TileBuilder:
         self.block = block
         self.location = location
         self.home: Block | None = None
+        self.takes_turns = True
+        """Whether streams are marked, so that double-buffer makes pairs of them."""
 
     def insert(self, op: Operation) -> Operation:
         op.location = self.location
@@ -134,7 +136,7 @@ class TileBuilder:
             "space": text(space),
             "size_bytes": number(max(size_bytes, 1)),
         }
-        if stream:
+        if stream and self.takes_turns:
             properties["stream"] = UnitAttr()
         if carried:
             properties["carried"] = UnitAttr()

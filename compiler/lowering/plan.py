@@ -131,14 +131,20 @@ class TilePlan:
         return DictionaryAttr({name: IntegerAttr(value, i64) for name, value in vars(self).items()})
 
     def for_one_token(
-        self, kv_heads: int, key_tile: int, ahead: int, token_strip_bytes: int = 0, span_bytes: int = 0
+        self,
+        kv_heads: int,
+        key_tile: int,
+        ahead: int,
+        token_strip_bytes: int = 0,
+        span_bytes: int = 0,
+        buffers: int = 2,
     ) -> TilePlan:
         """For chunks of one token: its values are all in SRAM. What the other plan's strips are made of stays, since sparse rows lie in
         DRAM in its k-tiles."""
         return replace(
-            self, chunk=1, kv_heads=kv_heads, key_tile=key_tile, ahead=ahead, early=0, kept=0, wide_tile=0, staying=0, spill_bytes=0,
-            stream_bytes=self.stream_bytes // self.chunk, token_strip_bytes=token_strip_bytes, span_bytes=span_bytes,
-            tokens=0, expert_rows=0,
+            self, chunk=1, kv_heads=kv_heads, key_tile=key_tile, buffers=buffers, ahead=ahead,
+            early=0, kept=0, wide_tile=0, staying=0, spill_bytes=0, stream_bytes=self.stream_bytes // self.chunk,
+            token_strip_bytes=token_strip_bytes, span_bytes=span_bytes, tokens=0, expert_rows=0,
         )  # fmt: skip
 
     def for_part(self) -> TilePlan:

@@ -29,6 +29,8 @@ STRIP_SHARES = (8, 12, 16, 24, 32, 64, 128, 256, 512, 1024)
 """The same for the weights of one strip: a group has two, and those of the next group are loaded meanwhile."""
 SPAN_SHARES = (32, 64, 256, 1024)
 """The same for a row of products that is finished at once, in 4 bytes each."""
+TURNS = ((2, 1), (2, 0), (1, 0))
+"""Buffers of a stream, and whether first weights are loaded ahead."""
 LONGEST_RUN = (1 << 20) - 1
 """Bytes that one descriptor can name: a strip is one run of them."""
 TRIED_SINGLE_ATTRIBUTE = "tile.tried_single"
@@ -54,9 +56,8 @@ def entry_sizes(module: ModuleOp, plan: TilePlan, sram_bytes: int) -> list[tuple
 
 def single_plans(module: ModuleOp, plan: TilePlan, sram_bytes: int, waits: TokenWaits) -> list[TilePlan]:
     """Plans, best first."""
-    ahead, sizes = (1, 0) if plan.buffers == 2 else (0,), strip_sizes(module, plan, sram_bytes)
-    every = product(ahead, sizes, entry_sizes(module, plan, sram_bytes))
-    plans = [plan.for_one_token(*heads, ahead, *sizes) for ahead, sizes, heads in every]
+    every = product(TURNS, strip_sizes(module, plan, sram_bytes), entry_sizes(module, plan, sram_bytes))
+    plans = [plan.for_one_token(*heads, ahead, *sizes, buffers) for (buffers, ahead), sizes, heads in every]
     return sorted(plans, key=waits.under)
 
 
@@ -65,9 +66,9 @@ def takes_no_less(plan: TilePlan, other: TilePlan) -> bool:
     return all(mine >= theirs for mine, theirs in zip(room_of(plan), room_of(other), strict=True))
 
 
-def room_of(plan: TilePlan) -> tuple[int, int, int, int]:
+def room_of(plan: TilePlan) -> tuple[int, ...]:
     """What grows with the SRAM that a plan takes."""
-    return plan.token_strip_bytes, plan.span_bytes, plan.kv_heads * plan.key_tile, plan.ahead
+    return plan.token_strip_bytes, plan.span_bytes, plan.kv_heads * plan.key_tile, plan.ahead, plan.buffers
 
 
 @dataclass(frozen=True)

@@ -71,9 +71,8 @@ class ChooseTilingPass(ModulePass):
             plan = self.cheaper(op, plan, None if mixed is None else self.refined(ctx, op, mixed, spilling))
         if plan is None or (mixed is None and self.is_starved(cost, plan)):
             larger = tuple(c for c in chunks if plan is None or c > plan.chunk)
-            other = self.spilling(ctx, op, larger, spilling)
-            larger = tuple(c for c in larger if other is None or c > other.chunk)
-            other = self.streaming(ctx, op, larger, other, spilling)
+            found = (self.in_dram(ctx, op, larger, buffers, spilling) for buffers in (2, 1))
+            other = next((other for other in found if other is not None), None)
             plan = self.cheaper(op, plan, None if other is None else self.refined(ctx, op, other, spilling))
         if plan is None:
             raise self.nothing_fits(min(n.size_bytes for n in tried), min(n.smem_bytes for n in tried))
@@ -92,11 +91,22 @@ class ChooseTilingPass(ModulePass):
                 return plan
         return None
 
-    def spilling(self, ctx: Context, module: ModuleOp, chunks: tuple[int, ...], tried: list[Need]) -> TilePlan | None:
+    def in_dram(
+        self, ctx: Context, module: ModuleOp, chunks: tuple[int, ...], buffers: int, tried: list[Need]
+    ) -> TilePlan | None:
+        """A plan with values in DRAM, and inputs of products if that is cheaper, with so many buffers of a stream; `tried` as of
+        first_fitting."""
+        plan = self.spilling(ctx, module, chunks, buffers, tried)
+        larger = tuple(chunk for chunk in chunks if plan is None or chunk > plan.chunk)
+        return self.streaming(ctx, module, larger, plan, buffers, tried)
+
+    def spilling(
+        self, ctx: Context, module: ModuleOp, chunks: tuple[int, ...], buffers: int, tried: list[Need]
+    ) -> TilePlan | None:
         """The largest chunk that fits with values in DRAM, with as few there as fit; `tried` as of first_fitting."""
 
         def plans(chunk: int, every_share: Sequence[tuple[int, int, int]]) -> list[TilePlan]:
-            return [spilling_plan(module, self, chunk, shares) for shares in every_share]
+            return [spilling_plan(module, self, chunk, shares, buffers) for shares in every_share]
 
         possible = [chunk for chunk in chunks if chunk * input_bytes(module) < self.sram_bytes]
         least: TilePlan | None = None
@@ -138,16 +148,22 @@ class ChooseTilingPass(ModulePass):
         return [plan for _, plan in sorted(found, key=lambda pair: pair[0])]
 
     def streaming(
-        self, ctx: Context, module: ModuleOp, chunks: tuple[int, ...], plan: TilePlan | None, tried: list[Need]
+        self,
+        ctx: Context,
+        module: ModuleOp,
+        chunks: tuple[int, ...],
+        plan: TilePlan | None,
+        buffers: int,
+        tried: list[Need],
     ) -> TilePlan | None:
         """The cheapest chunk with the largest inputs of products in DRAM, if one is cheaper than `plan`; `tried` as of first_fitting."""
-        least = {chunk: streaming_plan(module, self, chunk, STREAM_SHARES[-1]) for chunk in chunks}
+        least = {chunk: streaming_plan(module, self, chunk, STREAM_SHARES[-1], buffers) for chunk in chunks}
         costs = {chunk: self.cost(module, other) for chunk, other in least.items()}
         for chunk in sorted(chunks, key=lambda chunk: costs[chunk]):
             if plan is not None and costs[chunk] >= self.cost(module, plan):
                 break
             if self.any_fitting(ctx, module, [least[chunk]], tried) is not None:
-                others = [streaming_plan(module, self, chunk, shares) for shares in STREAM_SHARES[:-1]]
+                others = [streaming_plan(module, self, chunk, shares, buffers) for shares in STREAM_SHARES[:-1]]
                 return self.any_fitting(ctx, module, others, tried) or least[chunk]
         return plan
 

@@ -53,11 +53,14 @@ def lower_function(function: FuncOp, plan: TilePlan, single: TilePlan | None) ->
 
         def some() -> None:
             spilled = spilled_values(function, plan)
+            builder.takes_turns = plan.buffers == 2
             low = Lowering(builder, plan, position, rows, rows, available, tokens, sampler, spilled=spilled)
             lower_step(low, steps, rotaries)
 
         def one() -> None:
-            low = Lowering(builder, single or plan, position, 1, 1, available, tokens, sampler)
+            own = single or plan
+            builder.takes_turns = own.buffers == 2
+            low = Lowering(builder, own, position, 1, 1, available, tokens, sampler)
             lower_step(low, steps, rotaries)
 
         if plan.chunk == 1:
@@ -81,6 +84,7 @@ def lower_encoder(function: FuncOp, plan: TilePlan) -> FuncOp:
     body = Block()
     location = named("encoder", function.location)
     builder = TileBuilder(body, location)
+    builder.takes_turns = plan.buffers == 2
     rows = Encoder(Lowering.without_tokens(builder, plan), lower_op).run(function.body.block)
     builder.event(EVENT_IMAGE, rows)
     builder.insert(ReturnOp())

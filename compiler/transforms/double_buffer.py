@@ -5,7 +5,7 @@
       %v = tile.view %b ..                               %v = tile.view %b + %half ..
     }                                                    scf.yield n - %half }
 A loop inside such a loop hands its turn on to its next run. Correct whatever the engines do: the hardware interlocks by address.
-With a plan of one buffer (the last resort of choose-tiling) nothing changes.
+Under a plan of one buffer (the last resort of choose-tiling and choose-single) no buffer is a stream.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from xdsl.rewriter import InsertPoint, Rewriter
 
 from compiler.attributes import INDEX, SEGMENT_SIZES, number, segment_sizes
 from compiler.dialects import tile
-from compiler.lowering.plan import PLAN_ATTRIBUTE, TilePlan
 from compiler.scalars import constant
 from compiler.sizes import to_granules
 from compiler.walking import ops_of
@@ -127,8 +126,6 @@ class DoubleBufferPass(ModulePass):
     name = "double-buffer"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        if PLAN_ATTRIBUTE in op.attributes and TilePlan.of(op).buffers == 1:
-            return
         widened: set[scf.ForOp] = set()
         for loop in ops_of(scf.ForOp, op):
             allocs = [a for a in loop.body.block.ops if isinstance(a, tile.AllocOp) and a.stream is not None]

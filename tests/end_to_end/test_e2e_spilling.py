@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
 
 from compiler.dialects import tile
 from compiler.driver import lower
 from compiler.lowering import strips
+from compiler.lowering.plan import TilePlan
 from compiler.lowering.wide_products import stays_in_sums
 from compiler.transforms import choose_tiling, refine_plan
 from compiler.transforms.choose_tiling import ChooseTilingPass
-from frontends import load_program
+from compiler.transforms.plan_needs import Need
+from frontends import Virtual, load_program
+from slmc.building import Checkpoint
 from tests.end_to_end.e2e_support import PUBLISHED, SCHEMES, check_bits, options, prompt_of, some_quick, tiny_program
 from tests.end_to_end.mixture_support import program_of
 from tests.end_to_end.spilling_support import (
@@ -28,6 +34,8 @@ from tests.end_to_end.spilling_support import (
     starve,
     stream_inputs,
 )
+
+CONFIGS = Path(__file__).parents[2] / "examples" / "configs"
 
 
 @pytest.fixture
@@ -69,6 +77,51 @@ def test_rows_of_wide_values(monkeypatch: pytest.MonkeyPatch) -> None:
     assert check(program, chosen, 50).row_tile(4 * 672) == 4
     monkeypatch.setattr(refine_plan, "longer_runs", lambda *_: 0)
     assert plan_of(program, chosen).row_tile(4 * 672) == 2
+
+
+@pytest.fixture
+def one_buffer(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+    """As where two do not fit."""
+    in_dram = ChooseTilingPass.in_dram
+
+    def of_one(
+        self: ChooseTilingPass, ctx: Context, module: ModuleOp, chunks: tuple[int, ...], _: int, tried: list[Need]
+    ) -> TilePlan | None:
+        return in_dram(self, ctx, module, chunks, 1, tried)
+
+    monkeypatch.setattr(ChooseTilingPass, "in_dram", of_one)
+    yield
+
+
+@pytest.mark.usefixtures("starved", "one_buffer")
+@pytest.mark.parametrize(
+    ("name", "scheme"),
+    some_quick(
+        product(["edge", "tiny"], [*SCHEMES, "w4a8-g32", "w4a16-g32-zp", "w8a8-s24"]),
+        *[("edge", "w8a8"), ("edge", "w4a16-g32-zp"), ("tiny", "w4a8-g32"), ("tiny", "w8a8-s24")],
+    ),
+)
+def test_one_buffer(name: str, scheme: str) -> None:
+    """The last resort, with values in DRAM: nothing comes while it is read. A token has two all the same."""
+    program, chosen = tiny_program(3, **WIDE), options(name, scheme, 200, sram_bytes=SRAM_BYTES)
+    plan = check(program, chosen, 150)
+    assert plan.spills and plan.buffers == 1
+    single = TilePlan.of_single(lower(program, chosen, "tile"))
+    assert single is not None and single.buffers == 2
+
+
+@pytest.mark.usefixtures("starved", "one_buffer")
+@pytest.mark.parametrize("name", some_quick(["gemma2", "phi", "qwen3", "mixtral", "olmo2", "opt"], "gemma2", "mixtral"))
+def test_families_with_one_buffer(name: str) -> None:
+    check_bits(load_program(PUBLISHED / name), options("tiny", "w8a8", 64), prompt_of(50, 60), 4)
+
+
+def test_one_buffer_where_two_do_not_fit() -> None:
+    """Else weights would be streamed for each token of a prompt."""
+    overrides = {"num_hidden_layers": "2"}
+    program = Checkpoint(CONFIGS / "llama-3.2-1b.json", overrides=overrides, virtual=Virtual.ALWAYS).load()
+    plan = plan_of(program, options("tiny", "w8a8", 512))
+    assert plan.buffers == 1 and plan.chunk >= 32
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ TINY = Rates(12.8, 32)
     ],
 )
 def test_a_transfer_waits_for_products(size_bytes: int, expected: float) -> None:
-    assert TINY.wait(size_bytes) == expected
+    assert TINY.wait(size_bytes, 2) == expected
 
 
 @pytest.fixture(scope="module")
