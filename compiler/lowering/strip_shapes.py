@@ -187,9 +187,9 @@ def row_shape_of(plan: TilePlan, op: StripsOp) -> RowShape:
     shapes = {m: token_strip(plan, m, shape.k_tile) for m, shape in stored.items()}
     if columns * WORD_BYTES <= plan.span_bytes:
         return RowShape(shapes, columns)
-    rows, heads = min(shape.rows for shape in shapes.values()), lcm(STRIP_ROWS_UNIT, heads_of(op))
-    rows = rows // heads * heads or largest_part(heads, rows)
-    least = max(rows, heads)
+    rows, head = min(shape.rows for shape in shapes.values()), lcm(STRIP_ROWS_UNIT, heads_of(op))
+    rows = rows // head * head or largest_part(head, rows)
+    least = max(rows, head)
     count = max(plan.span_bytes // WORD_BYTES // least, 1)
     span = least * (count - count % 2 if count > 1 else 1)
     return RowShape({m: StripShape(rows, shape.k_tile) for m, shape in shapes.items()}, span)

@@ -2,8 +2,8 @@
 
 It tries plans from the largest chunk down: each is lowered and its buffers are placed, so that what is chosen fits. Chunks whose rows
 or scores alone are too large are left out. If weights would be streamed for fewer tokens than the matrix unit needs to keep busy, it
-also tries plans whose large values lie in DRAM (docs/tiling.md), and takes the one that costs less (compiler/analysis/plan_costs.py).
-Every plan gives the same bits. The plan is recorded on the module.
+also tries plans whose large values lie in DRAM (docs/tiling.md), with one buffer for what is streamed if none fits with two, and takes the
+one that costs less (compiler/analysis/plan_costs.py). Every plan gives the same bits. The plan is recorded on the module.
 """
 
 from __future__ import annotations
@@ -156,15 +156,24 @@ class ChooseTilingPass(ModulePass):
         buffers: int,
         tried: list[Need],
     ) -> TilePlan | None:
-        """The cheapest chunk with the largest inputs of products in DRAM, if one is cheaper than `plan`; `tried` as of first_fitting."""
+        """The cheapest chunk with the largest inputs of products in DRAM, if one is cheaper than `plan`; `tried` as of first_fitting. Where
+        the smallest chunk whose inputs are streamed does not fit, no larger one does."""
         least = {chunk: streaming_plan(module, self, chunk, STREAM_SHARES[-1], buffers) for chunk in chunks}
         costs = {chunk: self.cost(module, other) for chunk, other in least.items()}
+        inputs = input_bytes(module)
+        streamed = [chunk for chunk in chunks if chunk * inputs > least[chunk].stream_bytes]
+        hopeless: list[int] = []
         for chunk in sorted(chunks, key=lambda chunk: costs[chunk]):
             if plan is not None and costs[chunk] >= self.cost(module, plan):
                 break
+            if chunk in hopeless:
+                continue
             if self.any_fitting(ctx, module, [least[chunk]], tried) is not None:
                 others = [streaming_plan(module, self, chunk, shares, buffers) for shares in STREAM_SHARES[:-1]]
                 return self.any_fitting(ctx, module, others, tried) or least[chunk]
+            if chunk in streamed:
+                smallest = self.any_fitting(ctx, module, [least[min(streamed)]], tried)
+                hopeless, streamed = streamed if smallest is None else [], []
         return plan
 
     def refined(self, ctx: Context, module: ModuleOp, plan: TilePlan, tried: list[Need]) -> TilePlan:
