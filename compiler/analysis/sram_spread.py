@@ -22,7 +22,6 @@ PASSES = 2
 """How often all buffers are looked at."""
 
 Numbers = NDArray[np.int64]
-Truths = NDArray[np.bool_]
 
 
 def spread(lifetimes: Sequence[Lifetime], placement: Placement, room_bytes: int) -> Placement:
@@ -67,8 +66,8 @@ class _Places:
         """Ops between the use of a buffer and that of each one, FAR at most; 0 where one is used in a gap of the other, -1 where both are
         in use at once. FAR from itself."""
         first, last = self.first[index], self.last[index]
-        found = np.maximum(np.maximum(self.first - last, first - self.last), -1)
-        found = np.where(found > 0, np.minimum(found, FAR), -1)
+        between = np.maximum(self.first - last, first - self.last)
+        found = np.where(between > 0, np.minimum(between, FAR), -1)
         life = self.lifetimes[index]
         for other in range(len(found)) if life.gaps else self.gapped:
             if found[other] < 0 and not life.overlaps(self.lifetimes[other]):
@@ -85,5 +84,5 @@ class _Places:
     def scores(self, index: int, places: Numbers, distances: Numbers) -> Numbers:
         """For each place of a buffer the least distance to another one that would share its memory, FAR if none does."""
         ends = places + self.sizes[index]
-        shared: Truths = (self.offsets < ends[:, None]) & (self.offsets + self.sizes > places[:, None])
+        shared = (self.offsets < ends[:, None]) & (self.offsets + self.sizes > places[:, None])
         return np.where(shared, distances, FAR).min(axis=1)

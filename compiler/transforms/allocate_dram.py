@@ -180,10 +180,12 @@ class AllocateDramPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         functions = ops_of(FuncOp, op)
-        plan = TilePlan.of(op) if functions else None
-        context = plan.context if plan is not None else 0
-        spacing = Spacing(self.bank_bytes, plan.strip_bytes // 2 if plan is not None else 0)
-        tops = {"weight": 0, "kv": 0, "table": 0, "io": to_granules(TOKEN_BUFFER_OFFSET + 4 * context), "scratch": 0}
+        if not functions:
+            return
+        plan = TilePlan.of(op)
+        spacing = Spacing(self.bank_bytes, plan.strip_bytes // 2)
+        io_bytes = to_granules(TOKEN_BUFFER_OFFSET + 4 * plan.context)
+        tops = {"weight": 0, "kv": 0, "table": 0, "io": io_bytes, "scratch": 0}
         items: dict[DictionaryAttr, Item] = {}
         places: list[Placed] = []
         buffers = [self.table_buffer(function) for function in functions]
@@ -194,8 +196,7 @@ class AllocateDramPass(ModulePass):
         words = table.words()
         for buffer in buffers:
             buffer.properties["size_bytes"] = IntegerAttr(max(8 * len(words), 8), i64)
-        if functions:
-            self.record(op, list(items.values()), tops, words)
+        self.record(op, list(items.values()), tops, words)
 
     def placed(
         self,

@@ -172,8 +172,9 @@ class ChooseTilingPass(ModulePass):
                 others = [streaming_plan(module, self, chunk, shares, buffers) for shares in STREAM_SHARES[:-1]]
                 return self.any_fitting(ctx, module, others, tried) or least[chunk]
             if chunk in streamed:
-                smallest = self.any_fitting(ctx, module, [least[min(streamed)]], tried)
-                hopeless, streamed = streamed if smallest is None else [], []
+                smallest = min(streamed)
+                may_fit = chunk > smallest and self.any_fitting(ctx, module, [least[smallest]], tried) is not None
+                hopeless, streamed = [] if may_fit else streamed, []
         return plan
 
     def refined(self, ctx: Context, module: ModuleOp, plan: TilePlan, tried: list[Need]) -> TilePlan:

@@ -36,6 +36,7 @@ from isa.abi import EVENT_IMAGE
 
 def lower_step(low: Lowering, body: Block, rotaries: Sequence[slm.RotaryAttr]) -> None:
     """All ops on a chunk of tokens."""
+    low.builder.takes_turns = low.plan.buffers == 2
     for rotary in () if low.plan.tokens else rotaries:
         load_rotary_tables(low, rotary)
     lower_block(low, body)
@@ -53,14 +54,11 @@ def lower_function(function: FuncOp, plan: TilePlan, single: TilePlan | None) ->
 
         def some() -> None:
             spilled = spilled_values(function, plan)
-            builder.takes_turns = plan.buffers == 2
             low = Lowering(builder, plan, position, rows, rows, available, tokens, sampler, spilled=spilled)
             lower_step(low, steps, rotaries)
 
         def one() -> None:
-            own = single or plan
-            builder.takes_turns = own.buffers == 2
-            low = Lowering(builder, own, position, 1, 1, available, tokens, sampler)
+            low = Lowering(builder, single or plan, position, 1, 1, available, tokens, sampler)
             lower_step(low, steps, rotaries)
 
         if plan.chunk == 1:

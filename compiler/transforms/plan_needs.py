@@ -14,10 +14,7 @@ from compiler.analysis.sram_solver import most_at_once, solve
 from compiler.dialects import tile
 from compiler.errors import CompileError
 from compiler.lowering.attention_blocks import SCORE_BUFFERS
-from compiler.lowering.plan import (
-    PLAN_ATTRIBUTE,
-    TilePlan,
-)
+from compiler.lowering.plan import TilePlan
 from compiler.transforms.convert_slmq_to_tile import lower_program
 from compiler.transforms.cse import CsePass
 from compiler.transforms.double_buffer import DoubleBufferPass
@@ -87,7 +84,7 @@ def need_of(
     if not sources:
         raise CompileError("the module has no function to choose a plan for")
     functions = [lower_program(function, plan) for function in sources]
-    trial = ModuleOp(functions, {PLAN_ATTRIBUTE: plan.to_attribute()})
+    trial = ModuleOp(functions)
     row_bytes = score_bytes = None
     if rows:
         buffers = [lasting(function) for function in functions]

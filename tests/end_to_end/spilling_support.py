@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
 
 from compiler.analysis import tile_plans
 from compiler.dialects import tile
@@ -13,6 +15,7 @@ from compiler.lowering.plan import TilePlan
 from compiler.program import Program
 from compiler.transforms import refine_plan
 from compiler.transforms.choose_tiling import ChooseTilingPass
+from compiler.transforms.plan_needs import Need
 from compiler.walking import ops_of
 from tests.end_to_end.e2e_support import check_bits, prompt_of
 
@@ -48,6 +51,18 @@ def only_early(monkeypatch: pytest.MonkeyPatch, early: int) -> None:
     monkeypatch.setattr(refine_plan, "EARLIER_IN_ROOM", ())
     monkeypatch.setattr(refine_plan, "kept_first", lambda *_: [])
     monkeypatch.setattr(ChooseTilingPass, "first_fitting", lambda *_: None)
+
+
+def stream_to_one_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plans with values in DRAM are what they are where two buffers do not fit."""
+    in_dram = ChooseTilingPass.in_dram
+
+    def of_one(
+        self: ChooseTilingPass, ctx: Context, module: ModuleOp, chunks: tuple[int, ...], _: int, tried: list[Need]
+    ) -> TilePlan | None:
+        return in_dram(self, ctx, module, chunks, 1, tried)
+
+    monkeypatch.setattr(ChooseTilingPass, "in_dram", of_one)
 
 
 def stream_inputs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
-
 import pytest
 
 from compiler.dialects import tile
 from compiler.driver import lower
-from compiler.lowering.plan import EARLY_GROUPS, EARLY_LAYERS, EARLY_ROWS, TilePlan
+from compiler.lowering.plan import EARLY_GROUPS, EARLY_LAYERS, EARLY_ROWS
 from compiler.transforms import choose_tiling, refine_plan
 from tests.end_to_end.e2e_support import options, tiny_program
 from tests.end_to_end.mixture_support import program_of
-from tests.end_to_end.spilling_support import WIDE, check, layered, only_early, starve
+from tests.end_to_end.spilling_support import WIDE, check, layered, only_early, starve, stream_to_one_buffer
 
 ONE_LAYER = layered(
     "a, b: rms_norm(d, 1e-5); qn, kn: rms_norm(hd, 1e-5); q: linear(d -> [H, hd]); k, v: linear(d -> [G, hd]);"
@@ -111,11 +108,6 @@ def test_groups_in_a_row_with_one_buffer(monkeypatch: pytest.MonkeyPatch) -> Non
     """A loop of one turn looks at nothing ahead, so no strips of the group behind it are there early."""
     only_early(monkeypatch, EARLY_GROUPS)
     monkeypatch.setattr(choose_tiling, "SPILL_SHARES", ((64, 64, 4),))
-    with_two = choose_tiling.spilling_plan
-
-    def with_one(*of: Any) -> TilePlan:
-        return replace(with_two(*of), buffers=1)
-
-    monkeypatch.setattr(choose_tiling, "spilling_plan", with_one)
+    stream_to_one_buffer(monkeypatch)
     program = tiny_program(4, **WIDE | {"num_attention_heads": 6, "head_dim": 32})
     assert check(program, options("edge", "w8a8", 160, sram_bytes=256 << 10), 33).early

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp
 
 from compiler.dialects import tile
 from compiler.driver import lower
@@ -18,7 +16,6 @@ from compiler.lowering.plan import TilePlan
 from compiler.lowering.wide_products import stays_in_sums
 from compiler.transforms import choose_tiling, refine_plan
 from compiler.transforms.choose_tiling import ChooseTilingPass
-from compiler.transforms.plan_needs import Need
 from frontends import Virtual, load_program
 from slmc.building import Checkpoint
 from tests.end_to_end.e2e_support import PUBLISHED, SCHEMES, check_bits, options, prompt_of, some_quick, tiny_program
@@ -33,6 +30,7 @@ from tests.end_to_end.spilling_support import (
     plan_of,
     starve,
     stream_inputs,
+    stream_to_one_buffer,
 )
 
 CONFIGS = Path(__file__).parents[2] / "examples" / "configs"
@@ -81,15 +79,7 @@ def test_rows_of_wide_values(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def one_buffer(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
-    """As where two do not fit."""
-    in_dram = ChooseTilingPass.in_dram
-
-    def of_one(
-        self: ChooseTilingPass, ctx: Context, module: ModuleOp, chunks: tuple[int, ...], _: int, tried: list[Need]
-    ) -> TilePlan | None:
-        return in_dram(self, ctx, module, chunks, 1, tried)
-
-    monkeypatch.setattr(ChooseTilingPass, "in_dram", of_one)
+    stream_to_one_buffer(monkeypatch)
     yield
 
 
